@@ -1,0 +1,44 @@
+"""`captioning COMMAND ...`: find the command, run it, tell a user's mistakes in one line."""
+
+import importlib
+import sys
+from collections.abc import Sequence
+
+from captioning.errors import InputError
+
+COMMANDS = {
+    "train": ("captioning.commands.train", "train a captioner by an objective"),
+    "evaluate": ("captioning.commands.evaluate", "score a run's captions with the COCO metrics"),
+    "caption": ("captioning.commands.caption", "caption your own pictures"),
+    "report": ("captioning.report", "make a run's page, or a table of several runs"),
+    "doctor": ("captioning.doctor", "say what is there, what is missing and how to mend it"),
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; 0 when it worked, 2 for a user's mistake, 130 when interrupted."""
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    if not words or words[0] in ("-h", "--help"):
+        print(usage())
+        return 0
+    try:
+        if words[0] not in COMMANDS:
+            raise InputError(f"no command {words[0]!r}: expected one of {', '.join(COMMANDS)}")
+        module, _ = COMMANDS[words[0]]
+        status: int = importlib.import_module(module).main(words[1:])
+        return status
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+
+
+def usage() -> str:
+    """List the commands."""
+    lines = [f"  {name:<10}{purpose}" for name, (_, purpose) in COMMANDS.items()]
+    return "\n".join(["usage: captioning COMMAND ...", "", *lines, "", "captioning COMMAND --help"])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,92 @@
+"""The one value that flows: pictures with their captions."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Bool, Float, Int, Shaped
+from torch import Tensor
+
+from captioning.text import BEGIN, END, PAD
+
+
+class Captions(NamedTuple):
+    """Captions as ids: in each row the words, END, then PAD; the longest row first.
+
+    Because rows are sorted, the captions still running at step t are the first `active[t]` rows,
+    and no work is ever spent on padding. A caption cut off at the length limit has no END.
+    """
+
+    tokens: Int[Tensor, "b t"]
+    lengths: Int[Tensor, " b"]  # 1 to t, END counted
+    image_index: Int[Tensor, " b"]  # which of the batch's n images a caption belongs to
+
+    @classmethod
+    def from_lists(cls, rows: Sequence[Sequence[int]], image_index: Sequence[int]) -> "Captions":
+        """Pad lists of ids (END already on them, none empty) to one tensor."""
+        order = sorted(range(len(rows)), key=lambda row: -len(rows[row]))
+        lengths = torch.tensor([len(rows[row]) for row in order])
+        tokens = torch.full((len(rows), int(lengths[0])), PAD)
+        for place, row in enumerate(order):
+            tokens[place, : len(rows[row])] = torch.tensor(rows[row])
+        return cls(tokens, lengths, torch.tensor([image_index[row] for row in order]))
+
+    @classmethod
+    def from_generated(
+        cls, tokens: Int[Tensor, "b t"], image_index: Int[Tensor, " b"]
+    ) -> "Captions":
+        """Take generated ids, of which only those up to a row's first END count."""
+        ends = (tokens == END).int()
+        after_end = ends.cumsum(1) - ends > 0
+        lengths = (~after_end).sum(1)
+        order = lengths.argsort(descending=True, stable=True)
+        tokens = tokens.masked_fill(after_end, PAD)[order, : int(lengths.max())]
+        return cls(tokens, lengths[order], image_index[order])
+
+    @property
+    def mask(self) -> Bool[Tensor, "t b"]:
+        """True at real positions; time comes first, as packed values are ordered."""
+        steps = torch.arange(self.tokens.shape[1], device=self.tokens.device)
+        return steps[:, None] < self.lengths
+
+    @property
+    def active(self) -> list[int]:
+        """How many captions still run at each step: never rising, the first is b."""
+        active: list[int] = self.mask.sum(1).tolist()
+        return active
+
+    @property
+    def inputs(self) -> Int[Tensor, "b t"]:
+        """What a teacher feeds: BEGIN, then every token but the last."""
+        begin = torch.full_like(self.tokens[:, :1], BEGIN)
+        return torch.cat([begin, self.tokens[:, :-1]], dim=1)
+
+    @property
+    def targets(self) -> Int[Tensor, " p"]:
+        """What is to be predicted, packed."""
+        return self.pack(self.tokens)
+
+    def pack(self, values: Shaped[Tensor, "b t"]) -> Shaped[Tensor, " p"]:
+        """Keep the p real positions of `values`: all first ones, then all second ones, and so on.
+
+        This is the order of PyTorch's `PackedSequence`.
+        """
+        return values.t()[self.mask]
+
+    def unpack(self, values: Shaped[Tensor, " p"]) -> Shaped[Tensor, "b t"]:
+        """Undo `pack`, with zeros at padding."""
+        padded = values.new_zeros(self.mask.shape)
+        return padded.masked_scatter(self.mask, values).t()
+
+
+class Batch(NamedTuple):
+    """n pictures, each once, with all b captions chosen for them.
+
+    Either the pictures are here, or the features that a frozen encoder made of them.
+    """
+
+    images: Float[Tensor, "n c height width"] | None
+    features: Float[Tensor, "n r d"] | None
+    captions: Captions
+    image_ids: tuple[int | str, ...]
+    references: tuple[tuple[str, ...], ...]  # every caption of each image, as text

@@ -1,0 +1,140 @@
+"""The captioner: what is trained, saved and shipped."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from captioning.batch import Batch, Captions
+from captioning.decoder import Decoder
+from captioning.encoder import Encoder
+from captioning.errors import InputError
+from captioning.settings import describe, rebuild
+from captioning.text import Vocabulary
+
+
+class Captioner(nn.Module):
+    """An encoder, a decoder and the vocabulary between ids and words.
+
+    Features are standardised on their way (a buffer holds the mean and the deviation of each of
+    the d numbers over the training pictures; 0 and 1 until `standardise` is called).
+    """
+
+    feature_mean: Tensor
+    feature_deviation: Tensor
+
+    def __init__(self, encoder: Encoder, decoder: Decoder, vocabulary: Vocabulary) -> None:
+        super().__init__()
+        check_fit(encoder, decoder, vocabulary)
+        self.encoder = encoder
+        self.decoder = decoder
+        self.vocabulary = vocabulary
+        self.register_buffer("feature_mean", torch.zeros(encoder.feature_size))
+        self.register_buffer("feature_deviation", torch.ones(encoder.feature_size))
+
+    def encode(self, batch: Batch) -> Float[Tensor, "n r d"]:
+        """Give the pictures' features, standardised; computed here unless the batch brings them."""
+        features = batch.features
+        if features is None:
+            if batch.images is None:
+                raise ValueError("a batch must hold images or features, got neither")
+            features = self.encoder(batch.images)
+        return (features.float() - self.feature_mean) / self.feature_deviation
+
+    def forward(
+        self,
+        features: Float[Tensor, "n r d"],
+        captions: Captions,
+        inputs: Tensor | None = None,
+    ) -> Float[Tensor, "p h"]:
+        """Give the decoder's outputs at every real position, packed; gold inputs by default."""
+        outputs: Tensor = self.decoder(
+            features, captions.inputs if inputs is None else inputs, captions
+        )
+        return outputs
+
+    def standardise(self, features: Float[Tensor, "n r d"]) -> None:
+        """Set mean and deviation to those of these features."""
+        flat = features.float().flatten(0, 1)
+        self.feature_mean.copy_(flat.mean(0))
+        self.feature_deviation.copy_(flat.std(0).clamp(min=1e-3))
+
+    def description(self) -> dict[str, Any]:
+        """Give, in plain values, all but the weights."""
+        return {
+            "encoder": describe(self.encoder),
+            "decoder": describe(self.decoder),
+            "vocabulary": self.vocabulary.to_json(),
+        }
+
+
+def load_captioner(checkpoint: Path) -> Captioner:
+    """Rebuild a captioner, in evaluation mode, from a checkpoint of training; nothing else needed."""
+    content = read_checkpoint(checkpoint)
+    description = content["captioner"]
+    captioner = Captioner(
+        rebuild(description["encoder"], Encoder),
+        rebuild(description["decoder"], Decoder),
+        Vocabulary.from_json(description["vocabulary"]),
+    )
+    load_weights(captioner, content["state_dict"], checkpoint)
+    return captioner.eval()
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """Open a checkpoint without running any code that it may carry."""
+    if not path.is_file():
+        raise InputError(f"no checkpoint at {path}: expected a .ckpt file of a training run")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises a dozen kinds for a damaged file
+        raise InputError(
+            f"{path} cannot be read as a checkpoint: it is damaged, cut short or of another kind "
+            f"({type(error).__name__}); train again or use the run's other checkpoint"
+        ) from error
+    if not (isinstance(content, dict) and {"captioner", "state_dict"} <= content.keys()):
+        raise InputError(
+            f"{path} is a PyTorch file, but not a captioner's checkpoint: expected the keys "
+            "'captioner' and 'state_dict'"
+        )
+    return content
+
+
+def load_weights(captioner: Captioner, weights: dict[str, Tensor], source: Path) -> None:
+    """Fill a captioner with the weights of one of the same architecture and vocabulary."""
+    prefix = "captioner."
+    own = {
+        name.removeprefix(prefix): value
+        for name, value in weights.items()
+        if name.startswith(prefix)
+    }
+    try:
+        captioner.load_state_dict(own)
+    except RuntimeError as error:
+        lines = [line.strip() for line in str(error).splitlines()[1:] if line.strip()]
+        raise InputError(
+            f"{source} is from another architecture or vocabulary than this captioner: "
+            f"{lines[0] if lines else error} ({len(lines)} differences)"
+        ) from error
+
+
+def check_fit(encoder: Encoder, decoder: Decoder, vocabulary: Vocabulary) -> None:
+    """Refuse parts that do not belong together."""
+    settings = decoder.settings
+    if settings["feature_size"] != encoder.feature_size:
+        raise InputError(
+            f"the decoder expects features of {settings['feature_size']} numbers, the encoder "
+            f"gives {encoder.feature_size}"
+        )
+    if encoder.regions < decoder.least_regions:
+        raise InputError(
+            f"{type(decoder).__name__} chooses among regions, the encoder gives {encoder.regions}: "
+            "set the encoder's features to 'grid'"
+        )
+    if settings["vocabulary_size"] != len(vocabulary):
+        raise InputError(
+            f"the decoder knows {settings['vocabulary_size']} tokens, the vocabulary has "
+            f"{len(vocabulary)}: they are of different data"
+        )

@@ -1,0 +1,63 @@
+"""Command lines and YAML files checked against the signatures they fill."""
+
+import difflib
+import importlib
+import inspect
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from typing import Any, NoReturn
+
+from jsonargparse import ArgumentParser, Namespace
+
+from captioning.errors import InputError
+
+UNKNOWN = re.compile(r"Option '(?P<option>[^']+)' is not accepted|unrecognized arguments: --(?P<flag>\S+)")
+OWNER = re.compile(r"class_path='(?P<path>[\w.]+)'")
+
+
+class Parser(ArgumentParser):
+    """jsonargparse's parser, whose errors are one line that names the nearest valid key.
+
+    Options may be written with dashes or underscores.
+    """
+
+    def parse_args(self, args: Sequence[str] | None = None, *rest: Any, **more: Any) -> Namespace:
+        """Parse, `--like-this` taken for `--like_this`."""
+        given = sys.argv[1:] if args is None else args
+        return super().parse_args([with_underscores(word) for word in given], *rest, **more)
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        """Say what is wrong, and what was probably meant."""
+        text = " ".join(message.split()).split(" Got value:")[0]
+        raise InputError(f"{self.prog}: {text}{self.hint(message)} (see {self.prog} --help)") from ex
+
+    def hint(self, message: str) -> str:
+        """Name the valid keys nearest to the unknown one that `message` complains of."""
+        found = UNKNOWN.search(message)
+        if not found:
+            return ""
+        unknown = (found["option"] or found["flag"]).split("=")[0]
+        owner = OWNER.search(message)
+        valid = list(parameters(owner["path"])) if owner else list(self.keys())
+        close = difflib.get_close_matches(unknown, valid, n=1, cutoff=0.0)
+        return f"; the nearest valid key is '{close[0]}'" if close else ""
+
+    def keys(self) -> Iterator[str]:
+        """List every key of this command."""
+        return (action.dest for action in self._actions if action.dest != "help")
+
+
+def with_underscores(word: str) -> str:
+    """Spell an option's name with underscores; its value stays."""
+    if not word.startswith("--"):
+        return word
+    name, equals, value = word[2:].partition("=")
+    return "--" + name.replace("-", "_") + equals + value
+
+
+def parameters(class_path: str) -> Iterator[str]:
+    """List the arguments of a class's constructor."""
+    module, _, name = class_path.rpartition(".")
+    constructor = vars(importlib.import_module(module))[name]
+    return iter(inspect.signature(constructor).parameters)

@@ -1,0 +1,201 @@
+"""`captioning train`: a data set, a captioner and an objective become a run folder."""
+
+import os
+import re
+import shutil
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from jsonargparse import Namespace
+from pytorch_lightning import Trainer
+from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
+from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
+
+from captioning.captioner import Captioner
+from captioning.commands.configuration import Parser
+from captioning.data.dataset import Dataset
+from captioning.decoder import Decoder
+from captioning.encoder import Encoder
+from captioning.errors import InputError
+from captioning.interruption import Interrupted, Interruption
+from captioning.loaders import (
+    Loading,
+    build_vocabulary,
+    evaluation_batches,
+    standardise,
+    training_batches,
+)
+from captioning.objectives.base import Objective
+from captioning.runs import Run
+from captioning.search import Greedy, Search
+from captioning.training import SELECTED_BY, CaptioningModule, Optimisation
+
+# Options of the Trainer that manual optimisation takes over, and what does their work here.
+REPLACED = {
+    "gradient_clip_val": "optimisation.gradient_norm",
+    "gradient_clip_algorithm": "optimisation.gradient_norm",
+    "accumulate_grad_batches": "optimisation.accumulate",
+}
+
+
+def train(
+    data: Dataset,
+    encoder: Encoder,
+    decoder: Callable[[int, int], Decoder],
+    objective: Objective,
+    loading: Loading,
+    optimisation: Optimisation,
+    validation: Search,
+    patience: int | None = None,
+    seed: int = 0,
+    resume: bool = False,
+    *,
+    run: Run,
+    trainer: dict[str, Any],
+) -> None:
+    """Train a captioner, keep the best and the last, judged by CIDEr-D of freely decoded captions.
+
+    Args:
+        data: Data set, by its class.
+        encoder: Network from pictures to features.
+        decoder: Network from features to words.
+        objective: What training means.
+        loading: How data become batches.
+        optimisation: How steps are made.
+        validation: How the validation split is captioned after each epoch.
+        patience: Validations without a better CIDEr-D after which training stops; null: never.
+        seed: Of the weights' first values, the order of the data and every draw.
+        resume: Go on with the run where it stopped.
+    """
+    examples = data.examples("train")
+    vocabulary = build_vocabulary(examples, loading)
+    captioner = Captioner(encoder, decoder(len(vocabulary), encoder.feature_size), vocabulary)
+    batches = training_batches(examples, captioner, loading, data.name, seed)
+    standardise(captioner, batches)
+    checked = evaluation_batches(data.examples("val"), captioner, loading, data.name)
+    module = CaptioningModule(captioner, objective, optimisation, validation, seed)
+    callbacks = [
+        ModelCheckpoint(
+            run.checkpoint("best").parent,
+            "best",
+            monitor=SELECTED_BY,
+            mode="max",
+            save_last=True,
+            enable_version_counter=False,
+        ),
+        Interruption(run.checkpoint("last"), optimisation.accumulate),
+    ]
+    if patience is not None:
+        callbacks.append(EarlyStopping(SELECTED_BY, patience=patience, mode="max"))
+    options = trainer_options(trainer, run, several_players=len(module.players) > 1)
+    options["callbacks"] = [*callbacks, *(trainer["callbacks"] or [])]
+    Trainer(**options).fit(
+        module,
+        batches,
+        checked,
+        ckpt_path=str(run.checkpoint("last")) if resume else None,
+        weights_only=True,
+    )
+
+
+def trainer_options(trainer: dict[str, Any], run: Run, several_players: bool) -> dict[str, Any]:
+    """Complete what the user said of the Trainer with what a run folder needs."""
+    options = {name: value for name, value in trainer.items() if name not in REPLACED}
+    options["use_distributed_sampler"] = False  # batches divide themselves among processes
+    options["default_root_dir"] = str(run.folder)
+    if options["logger"] is None:
+        csv = CSVLogger(run.folder, name=run.logs.name, version="")
+        options["logger"] = [csv, TensorBoardLogger(run.folder, name=run.logs.name, version="")]
+    if several_players and options["strategy"] in ("auto", "ddp"):
+        options["strategy"] = "auto" if one_process(options) else "ddp_find_unused_parameters_true"
+    return options
+
+
+def one_process(options: dict[str, Any]) -> bool:
+    """Say whether the Trainer would use a single device."""
+    trainer = Trainer(
+        accelerator=options["accelerator"],
+        devices=options["devices"],
+        num_nodes=options["num_nodes"],
+        logger=False,
+        enable_checkpointing=False,
+    )
+    return trainer.world_size == 1
+
+
+def make_parser() -> Parser:
+    """Build the command line of `captioning train` from the signatures it fills."""
+    parser = Parser(prog="captioning train", description=__doc__)
+    parser.add_argument("--config", action="config", help="YAML file of any of these; later ones win")
+    parser.add_function_arguments(train, skip={"run", "trainer"})
+    parser.add_argument("--name", default="", help="tells apart runs of one data set and objective")
+    parser.add_argument("--runs", default="runs", help="folder of the run folders")
+    parser.add_argument("--overwrite", action="store_true", help="delete what the folder holds")
+    parser.add_argument("--evaluate", help="split to be evaluated on afterwards, such as test")
+    parser.add_class_arguments(Trainer, "trainer", instantiate=False, skip=set(REPLACED))
+    parser.set_defaults(
+        {
+            "validation": {"class_path": "captioning.search.Greedy"},
+            "trainer.enable_model_summary": False,
+            "trainer.num_sanity_val_steps": 0,
+        }
+    )
+    return parser
+
+
+def run_folder(config: Namespace) -> Run:
+    """Give the run that a configuration makes: `runs/<data>-<objective>[-<name>]-seed<N>`."""
+    objective = re.sub(r"(?<!^)(?=[A-Z])", "-", config.objective.class_path.split(".")[-1]).lower()
+    data = config.data.init_args.name
+    parts = [data, objective, *([config.name] if config.name else []), f"seed{config.seed}"]
+    return Run(Path(config.runs) / "-".join(parts))
+
+
+def prepare_folder(run: Run, config: Namespace) -> None:
+    """Make the folder ready, never touching an earlier run without being asked."""
+    checkpoints = run.checkpoint("last").parent
+    there = checkpoints.exists()
+    if config.resume and not run.checkpoint("last").exists():
+        raise InputError(f"nothing to resume: {run.folder} holds no checkpoint; leave out --resume")
+    if there and not (config.resume or config.overwrite):
+        raise InputError(
+            f"{run.folder} holds a run already: --resume goes on with it, --overwrite deletes it, "
+            "--name NAME or another --seed makes a run beside it"
+        )
+    try:
+        if there and not config.resume:
+            shutil.rmtree(run.folder)
+        checkpoints.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"{run.folder} cannot be written ({error.strerror}): choose another folder with --runs"
+        ) from error
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Parse, build, run; 130 if interrupted."""
+    parser = make_parser()
+    config = parser.parse_args(arguments)
+    torch.manual_seed(config.seed)
+    run = run_folder(config)
+    built = parser.instantiate(config)
+    first_process = os.environ.get("LOCAL_RANK", "0") == "0"
+    if first_process:
+        prepare_folder(run, config)
+        parser.save(config, run.config_file, overwrite=True)
+    own = ("config", "name", "runs", "overwrite", "evaluate")
+    inputs = {key: value for key, value in vars(built).items() if key not in own}
+    try:
+        train(**inputs, run=run)
+    except Interrupted:
+        print(f"\nstopped; {run.checkpoint('last')} is saved, --resume goes on", file=sys.stderr)
+        return 130
+    print(run.folder)
+    if config.evaluate and first_process:
+        from captioning.commands import evaluate  # only now: it loads the metrics and the reports
+
+        return evaluate.main([str(run.folder), "--split", config.evaluate])
+    return 0

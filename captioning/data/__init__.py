@@ -1,0 +1,24 @@
+"""Readers of data sets, and the pictures they point to."""
+
+from captioning.data.coco import Coco
+from captioning.data.dataset import Dataset, Example, ImageId
+from captioning.data.flickr import Flickr
+from captioning.data.image import ImageError, open_image
+from captioning.data.karpathy import Karpathy
+from captioning.data.manifest import Manifest
+from captioning.data.paths import locate
+from captioning.data.shapes import Shapes
+
+__all__ = [
+    "Coco",
+    "Dataset",
+    "Example",
+    "Flickr",
+    "ImageError",
+    "ImageId",
+    "Karpathy",
+    "Manifest",
+    "Shapes",
+    "locate",
+    "open_image",
+]

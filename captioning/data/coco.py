@@ -1,0 +1,79 @@
+"""COCO captions: one JSON file a split beside a folder of pictures."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from captioning.data.dataset import Dataset, Example, ImageId, check_split, checked_caption, join
+from captioning.data.paths import locate
+from captioning.data.reading import field, identifier, read_json
+from captioning.errors import InputError
+
+_FIELDS = frozenset({"images", "id", "file_name", "annotations", "image_id", "caption"})
+
+
+@dataclass(frozen=True)
+class Coco(Dataset):
+    """Data in COCO's own form.
+
+    Args:
+        name: Short name of the data set, used in the names of run folders.
+        images: Folder of the pictures, one for all splits or one for each.
+        annotations: File of captions for each split, such as `captions_train2017.json`.
+    """
+
+    name: str
+    images: dict[str, str] | str
+    annotations: dict[str, str]
+
+    def examples(self, split: str) -> list[Example]:
+        check_split(split, self.annotations, self.name)
+        if isinstance(self.images, str):
+            folder = self.images
+        else:
+            check_split(split, self.images, f"{self.name}, folders of images")
+            folder = self.images[split]
+        return read_coco(locate(self.annotations[split]), locate(folder))
+
+
+def read_coco(annotations: Path, folder: Path) -> list[Example]:
+    """The examples of one file in COCO's form (https://cocodataset.org/#format-data).
+
+    Every listed image needs a caption and every caption a listed image, so that what is trained
+    on and what is scored are the same pictures.
+    """
+    document = read_json(annotations, _FIELDS)
+    if not isinstance(document, dict) or not {"images", "annotations"} <= document.keys():
+        raise InputError(
+            f"{annotations}: expected COCO captions, an object with 'images' and 'annotations', "
+            f"got {_shape(document)}; a results file has no images and cannot stand in for it"
+        )
+    images = _images(document, annotations, folder)
+    captions: dict[ImageId, list[str]] = {image_id: [] for image_id in images}
+    for index, annotation in enumerate(field(document, "annotations", list, str(annotations))):
+        where = f"{annotations}, annotations[{index}]"
+        image_id = identifier(annotation, "image_id", where)
+        if image_id not in captions:
+            raise InputError(
+                f"{where}: a caption of image {image_id!r}, which is not among 'images'; "
+                "list the image, or remove the caption"
+            )
+        caption = field(annotation, "caption", str, where)
+        captions[image_id].append(checked_caption(caption, f"{where} of image {image_id!r}"))
+    return join(images, captions, str(annotations))
+
+
+def _images(document: object, annotations: Path, folder: Path) -> dict[ImageId, Path]:
+    images: dict[ImageId, Path] = {}
+    for index, image in enumerate(field(document, "images", list, str(annotations))):
+        where = f"{annotations}, images[{index}]"
+        image_id = identifier(image, "id", where)
+        if image_id in images:
+            raise InputError(f"{where}: a second image has the id {image_id!r}; ids are unique")
+        images[image_id] = folder / field(image, "file_name", str, where)
+    return images
+
+
+def _shape(document: object) -> str:
+    if isinstance(document, dict):
+        return f"an object with {', '.join(sorted(document)) or 'other fields'}"
+    return f"a {type(document).__name__}"

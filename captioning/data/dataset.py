@@ -1,0 +1,88 @@
+"""What a data set is: pictures with their captions, by split."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+from captioning.errors import InputError
+
+ImageId: TypeAlias = int | str
+"""As it must appear in a results file: COCO's number, otherwise the file name as given."""
+
+SPLITS = ("train", "val", "test")
+
+
+@dataclass(frozen=True)
+class Example:
+    """One picture with all its captions."""
+
+    image_id: ImageId
+    image: Path
+    captions: tuple[str, ...]
+    """At least one, none blank, in the file's order, as written but for surrounding white space."""
+
+
+class Dataset(ABC):
+    """A data set; constructing one reads nothing, so that any configuration can be built."""
+
+    name: str
+    """Short, for the names of run folders: `flickr8k`."""
+
+    @abstractmethod
+    def examples(self, split: str) -> list[Example]:
+        """The pictures of `train`, `val` or `test` in the file's order, each once.
+
+        The captions are read anew at every call; no picture is opened. Raises InputError for a
+        split that is unknown or empty, and for any fault in the files.
+        """
+
+
+def check_split(split: str, known: Iterable[str], name: str) -> None:
+    """Raise InputError, naming the known splits, unless this is one of them."""
+    names = list(known)
+    if split not in names:
+        raise InputError(f"{name}: no split {split!r}; expected one of: {', '.join(names)}")
+
+
+def checked_caption(caption: str, where: str) -> str:
+    """The caption without surrounding white space.
+
+    InputError where that leaves nothing, since a blank caption would teach the model to say
+    nothing, and for half a surrogate pair, as a cut in the middle of an emoji leaves it.
+    """
+    stripped = caption.strip()
+    if not stripped:
+        raise InputError(f"{where}: the caption is blank; write one, or remove the entry")
+    try:
+        stripped.encode()
+    except UnicodeEncodeError as error:
+        raise InputError(f"{where}: the caption is not Unicode ({error}); mend its text") from error
+    return stripped
+
+
+def join(
+    images: Mapping[ImageId, Path], captions: Mapping[ImageId, Sequence[str]], where: str
+) -> list[Example]:
+    """The examples of one split, in the order of the images.
+
+    Raises InputError if there is no image, an image without a caption (it could be neither
+    trained on nor scored), or one picture under two ids. Captions of other images are left out.
+    """
+    if not images:
+        raise InputError(f"{where}: the split has no images; expected at least one")
+    bare = [image_id for image_id in images if not captions.get(image_id)]
+    if bare:
+        raise InputError(
+            f"{where}: {len(bare)} of {len(images)} images have no caption, the first is "
+            f"{bare[0]!r}; caption them, or take them out of the list of images"
+        )
+    owner: dict[Path, ImageId] = {}
+    for image_id, image in images.items():
+        if owner.setdefault(image, image_id) != image_id:
+            raise InputError(
+                f"{where}: images {owner[image]!r} and {image_id!r} are the same file, {image}; "
+                "list each picture once"
+            )
+    return [Example(key, image, tuple(captions[key])) for key, image in images.items()]

@@ -1,0 +1,58 @@
+"""A picture file of any kind as an upright RGB picture."""
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from captioning.errors import InputError
+
+
+class ImageError(InputError):
+    """A picture that is missing or cannot be decoded; the message names the file."""
+
+
+def open_image(path: str | Path) -> Image.Image:
+    """The picture in RGB, 8 bits a channel, turned as its EXIF orientation says.
+
+    Transparency is laid on white, 16-bit grey is scaled to 8 bits, and of an animation the
+    first frame is taken. Raises ImageError where there is no picture or only a part of one.
+    """
+    try:
+        with Image.open(path) as image:
+            ImageOps.exif_transpose(image, in_place=True)
+            return _to_rgb(image)
+    except FileNotFoundError:
+        raise ImageError(
+            f"{path}: expected a picture, found no file; add it, or leave it out"
+        ) from None
+    except UnidentifiedImageError:
+        raise ImageError(
+            f"{path}: expected a picture, got no known format; replace it, or leave it out"
+        ) from None
+    # Pillow's decoders share no exception: damaged files made them raise OSError, SyntaxError,
+    # ValueError, RuntimeError, struct.error and DecompressionBombError.
+    except Exception as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise ImageError(
+            f"{path}: expected a whole picture, but decoding failed ({reason}); "
+            "replace it, or leave it out"
+        ) from error
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode == "F":
+        raise ValueError("floating-point pictures have no agreed white, 8 or 16 bits have")
+    if image.mode.startswith("I"):
+        return _from_16_bits(image)
+    if not image.has_transparency_data:
+        return image.convert("RGB")
+    white = Image.new("RGBA", image.size, "white")
+    white.alpha_composite(image.convert("RGBA"))
+    return white.convert("RGB")
+
+
+def _from_16_bits(image: Image.Image) -> Image.Image:
+    """Grey of 0 to 65535; Pillow's own conversion cuts everything above 255 to white."""
+    grey = np.asarray(image).clip(0, 65535) / 257
+    return Image.fromarray(grey.round().astype(np.uint8)).convert("RGB")

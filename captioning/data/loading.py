@@ -1,0 +1,245 @@
+"""Examples to batches, in an order that is a function of the seed."""
+
+import random
+import sys
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import Any, Literal, NamedTuple
+
+import torch
+import torch.distributed
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from captioning.batch import Batch, Captions
+from captioning.data.dataset import Example
+from captioning.data.image import ImageError
+from captioning.data.pictures import ImageFiles, StoredFeatures
+from captioning.errors import InputError
+from captioning.text import END, Vocabulary
+
+OnBadImage = Literal["error", "skip"]
+
+
+class Item(NamedTuple):
+    """One picture on its way into a batch."""
+
+    picture: Tensor | ImageError
+    captions: list[list[int]]
+    example: Example
+
+
+class Loaded(NamedTuple):
+    """A batch as a worker hands it over, with what was wrong about the pictures left out of it."""
+
+    batch: Batch | None
+    errors: list[str]
+
+
+class CaptionedPictures(Dataset[Item]):
+    """Examples as tensors; the key of one is (epoch, index).
+
+    `captions_per_image` captions are drawn anew at each epoch; null takes all of them.
+    """
+
+    def __init__(
+        self,
+        examples: Sequence[Example],
+        tokens: Sequence[list[list[int]]],
+        pictures: ImageFiles | StoredFeatures,
+        captions_per_image: int | None = None,
+        seed: int = 0,
+    ) -> None:
+        self.examples = examples
+        self.tokens = tokens
+        self.pictures = pictures
+        self.captions_per_image = captions_per_image
+        self.seed = seed
+
+    def __len__(self) -> int:
+        return len(self.examples)
+
+    def __getitem__(self, key: tuple[int, int]) -> Item:
+        epoch, index = key
+        captions = self.tokens[index]
+        count = self.captions_per_image
+        if count is not None and count < len(captions):
+            captions = random.Random(f"{self.seed} {epoch} {index}").sample(captions, count)
+        return Item(self.pictures[index], captions, self.examples[index])
+
+
+class TrainingBatches:
+    """An endless stream of shuffled batches, of which `len` make an epoch.
+
+    Batch number i is a function of seed, rank and i alone, so training resumes exactly at any
+    batch: the state is a number. Each process of a distributed run sees its own share of each epoch
+    (`rank` and `world_size` are those of torch.distributed unless given).
+    """
+
+    def __init__(
+        self,
+        pictures: CaptionedPictures,
+        batch_size: int,
+        num_workers: int = 0,
+        on_bad_image: OnBadImage = "error",
+        rank: int | None = None,
+        world_size: int | None = None,
+    ) -> None:
+        self.pictures = pictures
+        self.batch_size = batch_size
+        self.num_workers = num_workers
+        self.on_bad_image = on_bad_image
+        self._rank = rank
+        self._world_size = world_size
+        self.served = 0
+        self.skipped: set[str] = set()
+        self.stream: Iterator[Loaded] | None = None
+
+    @property
+    def share(self) -> int:
+        """How many pictures this process sees in an epoch; a remainder is left out, anew each time."""
+        return len(self.pictures) // processes(self._rank, self._world_size)[1]
+
+    def __len__(self) -> int:
+        return -(-self.share // self.batch_size)
+
+    def __iter__(self) -> "TrainingBatches":
+        return self
+
+    def __next__(self) -> Batch:
+        if self.stream is None:
+            self.stream = iter(loader(self.pictures, self.keys(self.served), self.num_workers))
+        self.served += 1
+        batch = accept(next(self.stream), self.on_bad_image, self.skipped)
+        return batch if batch is not None else next(self)
+
+    def keys(self, start: int) -> Iterator[list[tuple[int, int]]]:
+        """Give the keys of batch number `start` and of all that follow."""
+        epoch, skip = divmod(start, len(self))
+        while True:
+            order = list(range(len(self.pictures)))
+            random.Random(f"{self.pictures.seed} {epoch}").shuffle(order)
+            rank, _ = processes(self._rank, self._world_size)
+            own = order[rank * self.share : (rank + 1) * self.share]
+            for first in range(skip * self.batch_size, len(own), self.batch_size):
+                yield [(epoch, index) for index in own[first : first + self.batch_size]]
+            epoch, skip = epoch + 1, 0
+
+    def state_dict(self) -> dict[str, Any]:
+        """Give what Lightning keeps in the checkpoint."""
+        return {"served": self.served}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on after that many batches."""
+        self.served = state["served"]
+        self.stream = None
+
+
+class EvaluationBatches:
+    """Every picture once, in order; of w processes each has every w-th picture."""
+
+    def __init__(
+        self,
+        pictures: CaptionedPictures,
+        batch_size: int,
+        num_workers: int = 0,
+        on_bad_image: OnBadImage = "error",
+        rank: int | None = None,
+        world_size: int | None = None,
+    ) -> None:
+        self.batch_size = batch_size
+        self._rank = rank
+        self._world_size = world_size
+        self.pictures = pictures
+        self.num_workers = num_workers
+        self.on_bad_image = on_bad_image
+        self.skipped: set[str] = set()
+
+    @property
+    def keys(self) -> list[list[tuple[int, int]]]:
+        """Give the keys of this process's batches."""
+        rank, world_size = processes(self._rank, self._world_size)
+        own = [(0, index) for index in range(rank, len(self.pictures), world_size)]
+        return [own[i : i + self.batch_size] for i in range(0, len(own), self.batch_size)]
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def __iter__(self) -> Iterator[Batch]:
+        for loaded in loader(self.pictures, self.keys, self.num_workers):
+            batch = accept(loaded, self.on_bad_image, self.skipped)
+            if batch is not None:
+                yield batch
+
+
+def processes(rank: int | None, world_size: int | None) -> tuple[int, int]:
+    """Give rank and number of processes, those of torch.distributed unless given."""
+    running = torch.distributed.is_available() and torch.distributed.is_initialized()
+    if rank is not None and world_size is not None:
+        return rank, world_size
+    return (
+        (torch.distributed.get_rank(), torch.distributed.get_world_size()) if running else (0, 1)
+    )
+
+
+def loader(pictures: CaptionedPictures, keys: Any, num_workers: int) -> "DataLoader[Any]":
+    """Make PyTorch's loader of the batches that `keys` name."""
+    stored = isinstance(pictures.pictures, StoredFeatures)
+    return DataLoader(
+        pictures,
+        batch_sampler=keys,
+        num_workers=0 if stored else num_workers,
+        collate_fn=partial(collate, stored=stored),
+        pin_memory=torch.cuda.is_available(),
+    )
+
+
+def collate(items: list[Item], *, stored: bool) -> Loaded:
+    """Stack the pictures and pad the captions; a bad picture takes its captions with it."""
+    errors = [str(item.picture) for item in items if isinstance(item.picture, ImageError)]
+    good = [item for item in items if isinstance(item.picture, Tensor)]
+    if not good:
+        return Loaded(None, errors)
+    stack = torch.stack([item.picture for item in good if isinstance(item.picture, Tensor)])
+    rows = [tokens for item in good for tokens in item.captions]
+    owners = [place for place, item in enumerate(good) for _ in item.captions]
+    batch = Batch(
+        images=None if stored else stack,
+        features=stack if stored else None,
+        captions=Captions.from_lists(rows, owners),
+        image_ids=tuple(item.example.image_id for item in good),
+        references=tuple(item.example.captions for item in good),
+    )
+    return Loaded(batch, errors)
+
+
+def accept(loaded: Loaded, on_bad_image: OnBadImage, skipped: set[str]) -> Batch | None:
+    """Take a batch over from a worker; tell each bad picture once, or stop at the first."""
+    for error in loaded.errors:
+        if on_bad_image == "error":
+            raise InputError(f"{error} (--on_bad_image skip leaves such pictures out)")
+        if error not in skipped:
+            skipped.add(error)
+            print(f"skipped {len(skipped)}: {error}", file=sys.stderr)
+    return loaded.batch
+
+
+def encode_captions(
+    examples: Sequence[Example], vocabulary: Vocabulary, max_words: int
+) -> tuple[list[list[list[int]]], int]:
+    """Give each example's captions as ids with END, and how many were longer than `max_words`.
+
+    A longer caption is cut off and has no END: that it went on is all that the model learns there.
+    """
+    words = vocabulary.encode([caption for example in examples for caption in example.captions])
+    longer = sum(len(row) > max_words for row in words)
+    rows = iter(row[:max_words] if len(row) > max_words else [*row, END] for row in words)
+    tokens = [[next(rows) for _ in example.captions] for example in examples]
+    for example, own in zip(examples, tokens, strict=True):
+        if [END] in own:
+            caption = example.captions[own.index([END])]
+            raise InputError(
+                f"image {example.image_id}: the caption {caption!r} has no word in it; "
+                "write one, or remove it"
+            )
+    return tokens, longer

@@ -1,0 +1,116 @@
+"""A manifest: one's own pictures and captions in a table, CSV or JSONL."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from captioning.data.dataset import (
+    SPLITS,
+    Dataset,
+    Example,
+    ImageId,
+    check_split,
+    checked_caption,
+    join,
+)
+from captioning.data.paths import locate
+from captioning.data.reading import field, identifier, parse_json, read_lines, read_table
+from captioning.errors import InputError
+
+
+@dataclass(frozen=True)
+class Manifest(Dataset):
+    """One row a caption, with the fields `image`, `caption` and `split`; no code is needed.
+
+    The field `image_id` is optional, the name under which results are written (default: `image`,
+    as given). A line of JSONL may hold a list `captions` in place of `caption`; whole numbers
+    as ids, which COCO's evaluation server asks for, need JSONL, since all of a CSV is text.
+
+    Args:
+        name: Short name of the data set, used in the names of run folders.
+        path: The table, ending in `.csv` or `.jsonl`.
+        images: Folder that the images are relative to; empty for the one the table is in.
+    """
+
+    name: str
+    path: str
+    images: str = ""
+
+    def examples(self, split: str) -> list[Example]:
+        check_split(split, SPLITS, self.name)
+        path = locate(self.path)
+        return read_manifest(path, locate(self.images) if self.images else path.parent, split)
+
+
+@dataclass(frozen=True)
+class _Row:
+    where: str
+    image: str
+    image_id: ImageId
+    split: str
+    captions: list[str]
+
+
+def read_manifest(path: Path, folder: Path, split: str) -> list[Example]:
+    """The examples of one split; the rows of an image may stand anywhere in the table."""
+    first: dict[str, _Row] = {}
+    owner: dict[ImageId, str] = {}
+    captions: dict[ImageId, list[str]] = {}
+    for row in _rows(path):
+        known = first.setdefault(row.image, row)
+        if (row.split, row.image_id) != (known.split, known.image_id):
+            raise InputError(
+                f"{row.where}: image {row.image!r} has split {row.split!r} and id "
+                f"{row.image_id!r}, but {known.split!r} and {known.image_id!r} in {known.where}; "
+                "an image has one of each"
+            )
+        if owner.setdefault(row.image_id, row.image) != row.image:
+            raise InputError(
+                f"{row.where}: images {owner[row.image_id]!r} and {row.image!r} share the id "
+                f"{row.image_id!r}; ids are unique"
+            )
+        captions.setdefault(row.image_id, []).extend(row.captions)
+    images = {row.image_id: folder / row.image for row in first.values() if row.split == split}
+    return join(images, captions, f"{path}, split {split!r}")
+
+
+def _rows(path: Path) -> Iterator[_Row]:
+    suffix = path.suffix.lower()
+    if suffix == ".csv":
+        for where, cells in read_table(path, ("image", "caption", "split")):
+            yield _row(cells, where)
+    elif suffix == ".jsonl":
+        for where, line in read_lines(path):
+            yield _row(parse_json(line, where), where)
+    else:
+        raise InputError(f"{path}: expected a manifest ending in .csv or .jsonl, got {suffix!r}")
+
+
+def _row(record: Any, where: str) -> _Row:
+    image = field(record, "image", str, where)
+    if not image.strip():
+        raise InputError(f"{where}: the image is blank; name its file, or remove the row")
+    split = field(record, "split", str, where)
+    if split not in SPLITS:
+        raise InputError(
+            f"{where}: expected 'split' to be one of {', '.join(SPLITS)}, got {split!r:.60}"
+        )
+    named = record.get("image_id", "") != ""  # an empty cell of a CSV names nothing
+    image_id = identifier(record, "image_id" if named else "image", where)
+    captions = [
+        checked_caption(caption, f"{where}, image {image!r}")
+        for caption in _captions(record, where)
+    ]
+    return _Row(where, image, image_id, split, captions)
+
+
+def _captions(record: dict[str, Any], where: str) -> list[str]:
+    if "captions" not in record:
+        return [field(record, "caption", str, where)]
+    captions = field(record, "captions", list, where)
+    if "caption" in record or not all(isinstance(caption, str) for caption in captions):
+        raise InputError(
+            f"{where}: expected either 'caption', text, or 'captions', a list of texts"
+        )
+    return captions

@@ -1,0 +1,34 @@
+"""Where the files of a data set are found."""
+
+import os
+from pathlib import Path
+
+from captioning.errors import InputError
+
+
+def data_folder() -> Path:
+    """The folder of all data sets: the environment variable CAPTIONING_DATA, or `data`."""
+    return Path(os.environ.get("CAPTIONING_DATA") or "data")
+
+
+def locate(path: str | Path) -> Path:
+    """An existing file or folder: as given, else below the data folder.
+
+    `~` is the home folder. A path that is absolute, or that exists relative to the working
+    directory, is itself; an InputError names every place that was looked at.
+    """
+    try:
+        given = Path(path).expanduser()
+        places = [given] if given.is_absolute() else [given, data_folder() / given]
+        found = next((place for place in places if place.exists()), None)
+    except (OSError, RuntimeError) as error:
+        raise InputError(
+            f"{path}: cannot be sought ({error}); check the name and access"
+        ) from error
+    if found is not None:
+        return found
+    looked = " and ".join(str(place.absolute()) for place in places)
+    raise InputError(
+        f"{path}: not found, looked at {looked}; set CAPTIONING_DATA to the folder of your data "
+        "sets, see data/README.md for what belongs in it, or ask `captioning doctor`"
+    )

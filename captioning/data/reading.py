@@ -1,0 +1,109 @@
+"""Text files read strictly: a fault is one line that names the file and the place in it."""
+
+import csv
+import io
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+from captioning.data.dataset import ImageId
+from captioning.errors import InputError
+
+T = TypeVar("T")
+
+
+def read_text(path: Path) -> str:
+    """UTF-8 with or without a byte order mark; any line ending becomes a line feed."""
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise InputError(
+            f"{path}, line {line}: expected UTF-8, got byte {error.object[error.start]:#04x}; "
+            "save the file as UTF-8"
+        ) from error
+    except OSError as error:
+        raise InputError(f"{path}: expected a text file ({error.strerror})") from error
+
+
+def read_lines(path: Path) -> Iterator[tuple[str, str]]:
+    """Each line that is not blank, after its place `path, line 7`.
+
+    Only a line feed ends a line: Unicode's other separators may stand inside a caption.
+    """
+    for number, line in enumerate(read_text(path).split("\n"), start=1):
+        if line.strip():
+            yield f"{path}, line {number}", line
+
+
+def read_table(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[str, dict[str, str]]]:
+    """Each row of a CSV file with a header, after its place; further columns are allowed.
+
+    Quotes are read strictly, because a stray one would swallow the lines up to the next.
+    """
+    reader = csv.reader(io.StringIO(read_text(path)), strict=True)
+    try:
+        header = next(reader, [])
+        if not set(columns) <= set(header) or len(set(header)) < len(header):
+            raise InputError(
+                f"{path}: expected a header with the columns {', '.join(columns)}, each once, "
+                f"got {','.join(header)!r:.80}"
+            )
+        for cells in reader:
+            where = f"{path}, line {reader.line_num}"
+            if cells and len(cells) != len(header):
+                raise InputError(
+                    f"{where}: expected {len(header)} cells, got {len(cells)}; "
+                    "a caption with a comma stands in double quotes"
+                )
+            if cells:
+                yield where, dict(zip(header, cells, strict=True))
+    except csv.Error as error:
+        raise InputError(
+            f"{path}, line {reader.line_num}: not CSV ({error}); a cell with a quote stands in "
+            "double quotes, the quote doubled"
+        ) from error
+
+
+def read_json(path: Path, fields: frozenset[str]) -> Any:
+    """A JSON file, of whose objects only these fields are kept.
+
+    Karpathy's COCO file repeats every caption word by word: without those lists it takes half of
+    the memory.
+    """
+
+    def kept(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        return {name: value for name, value in pairs if name in fields}
+
+    return parse_json(read_text(path), str(path), kept)
+
+
+def parse_json(
+    text: str, where: str, made: Callable[[list[tuple[str, Any]]], dict[str, Any]] = dict
+) -> Any:
+    """The value that a JSON text stands for; `made` makes an object of its fields."""
+    try:
+        return json.loads(text, object_pairs_hook=made)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{where}: expected JSON, but {error}") from error
+
+
+def field(record: Any, name: str, kind: type[T], where: str) -> T:
+    """A field of a JSON object, which must be there and of this kind."""
+    if not isinstance(record, dict):
+        raise InputError(f"{where}: expected an object, got {type(record).__name__}")
+    if name not in record:
+        raise InputError(f"{where}: the field {name!r} is missing; does this reader fit the file?")
+    value = record[name]
+    if not isinstance(value, kind):
+        raise InputError(f"{where}: expected {name!r} to be {kind.__name__}, got {value!r:.60}")
+    return value
+
+
+def identifier(record: Any, name: str, where: str) -> ImageId:
+    """A field that is a whole number or text."""
+    value = field(record, name, object, where)
+    if isinstance(value, int | str) and not isinstance(value, bool):
+        return value
+    raise InputError(f"{where}: expected {name!r} to be a whole number or text, got {value!r:.60}")

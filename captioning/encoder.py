@@ -1,0 +1,230 @@
+"""Pictures to features."""
+
+import difflib
+import hashlib
+import pickle
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torchvision import models
+from torchvision.models.feature_extraction import create_feature_extractor
+from torchvision.transforms import v2
+
+from captioning.data.paths import locate
+from captioning.data.pictures import Transform
+from captioning.errors import InputError
+from captioning.settings import arguments
+
+
+class Encoder(nn.Module, ABC):
+    """A network that turns pictures into `regions` features of `feature_size` numbers each.
+
+    A frozen encoder never changes: it stays in evaluation mode (batch norm included), and what it
+    makes of a picture may be kept on disk.
+    """
+
+    feature_size: int
+    regions: int
+    frozen: bool
+
+    def __init__(self, settings: dict[str, Any]) -> None:
+        super().__init__()
+        self.settings = settings
+
+    @abstractmethod
+    def forward(self, images: Float[Tensor, "n c height width"]) -> Float[Tensor, "n r d"]:
+        """Encode pictures that `transform` has prepared."""
+
+    @abstractmethod
+    def transform(self) -> Transform:
+        """Give the way from an opened picture (RGB) to this network's input, "c height width"."""
+
+    def train(self, mode: bool = True) -> "Encoder":
+        """Enter training mode, unless frozen."""
+        return super().train(mode and not self.frozen)
+
+    def fingerprint(self) -> str:
+        """Tell one encoder from another, by weights and by settings that change its features."""
+        digest = hashlib.sha256(repr(sorted(self.settings.items())).encode())
+        for name, value in self.state_dict().items():
+            digest.update(name.encode())
+            digest.update(value.cpu().numpy().tobytes())
+        return digest.hexdigest()
+
+
+class SmallCnn(Encoder):
+    """Three convolutions of stride two, for small pictures such as the shapes world's."""
+
+    def __init__(
+        self,
+        channels: int = 64,
+        image_size: int = 32,
+        features: Literal["pooled", "grid"] = "pooled",
+    ) -> None:
+        super().__init__(arguments(locals()))
+        cells = (image_size // 8) ** 2
+        self.regions = 1 if features == "pooled" else cells
+        self.feature_size = channels * cells // self.regions
+        self.frozen = False
+        widths = (3, channels // 2, channels, channels)
+        self.layers = nn.Sequential(
+            *(
+                layer
+                for narrow, wide in zip(widths, widths[1:], strict=False)
+                for layer in (
+                    nn.Conv2d(narrow, wide, kernel_size=3, stride=2, padding=1),
+                    nn.BatchNorm2d(wide),
+                    nn.ReLU(),
+                )
+            )
+        )
+
+    def forward(self, images: Float[Tensor, "n c height width"]) -> Float[Tensor, "n r d"]:
+        """Encode, keeping the place of everything: "pooled" is the whole grid, flattened."""
+        cells = self.layers(images).flatten(2).transpose(1, 2)
+        return cells.reshape(len(images), self.regions, self.feature_size)
+
+    def transform(self) -> Transform:
+        """Scale to `image_size` pixels a side and to numbers from -1 to 1."""
+        size: int = self.settings["image_size"]
+        return v2.Compose(
+            [
+                v2.PILToTensor(),
+                v2.Resize((size, size), antialias=True),
+                v2.ToDtype(torch.float32, scale=True),
+                v2.Normalize(mean=[0.5], std=[0.5]),
+            ]
+        )
+
+
+class Backbone(Encoder):
+    """Any torchvision classification network, cut before its classifier.
+
+    `weights` is a name that torchvision knows for `architecture` ("DEFAULT", "IMAGENET1K_V1", ...;
+    downloaded once), or the path of a state dict (a relative path is also looked for below the
+    data folder), or null for an untrained network. `features` are the average over the last
+    feature map ("pooled": one region) or its cells ("grid": height × width regions). Pictures are
+    resized and cropped as the weights were trained to see them (`prepare_as` names other ones of
+    torchvision's to follow; local weights follow "DEFAULT"); `crop: false` squashes the whole
+    picture to the same size instead.
+    """
+
+    def __init__(
+        self,
+        architecture: str = "resnet50",
+        weights: str | None = "DEFAULT",
+        features: Literal["pooled", "grid"] = "pooled",
+        frozen: bool = True,
+        crop: bool = True,
+        prepare_as: str | None = None,
+    ) -> None:
+        settings = arguments(locals())
+        known = weights_of(architecture)
+        prepare_as = prepare_as or (weights if weights in known else "DEFAULT")
+        # A checkpoint holds the weights themselves: what it rebuilds starts without any.
+        super().__init__({**settings, "weights": None, "prepare_as": prepare_as})
+        self.frozen = frozen
+        self.preset = known[prepare_as].transforms()
+        network = load_network(architecture, weights)
+        self.network = cut_classifier(network, self.preset.crop_size[0])
+        self.network.requires_grad_(not frozen)
+        self.eval()
+        with torch.no_grad():
+            _, self.regions, self.feature_size = self(self.blank_image()).shape
+
+    def blank_image(self) -> Float[Tensor, "1 3 height width"]:
+        """Give a black picture of the size that this network sees."""
+        return torch.zeros(1, 3, self.preset.crop_size[0], self.preset.crop_size[0])
+
+    def forward(self, images: Float[Tensor, "n c height width"]) -> Float[Tensor, "n r d"]:
+        """Encode; no gradient is kept through a frozen network."""
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
+            grid = self.network(images)["features"]
+        cells: Tensor = grid.flatten(2).transpose(1, 2)
+        return cells if self.settings["features"] == "grid" else cells.mean(1, keepdim=True)
+
+    def transform(self) -> Transform:
+        """Resize, crop and normalise as the weights were trained."""
+        size = self.preset.crop_size[0]
+        interpolation = self.preset.interpolation
+        if self.settings["crop"]:
+            shape = [
+                v2.Resize(self.preset.resize_size, interpolation, antialias=True),
+                v2.CenterCrop(size),
+            ]
+        else:
+            shape = [v2.Resize((size, size), interpolation, antialias=True)]
+        scale = [
+            v2.ToDtype(torch.float32, scale=True),
+            v2.Normalize(mean=self.preset.mean, std=self.preset.std),
+        ]
+        return v2.Compose([v2.PILToTensor(), *shape, *scale])
+
+
+def weights_of(architecture: str) -> Mapping[str, Any]:
+    """List torchvision's own weights of a classification network, by name."""
+    names = models.list_models(module=models)
+    if architecture not in names:
+        near = difflib.get_close_matches(architecture, names, n=3, cutoff=0)
+        raise InputError(
+            f"no torchvision classification network is called {architecture!r}: "
+            f"did you mean {', '.join(near)}?"
+        )
+    known: Mapping[str, Any] = models.get_model_weights(architecture).__members__
+    return known
+
+
+def load_network(architecture: str, weights: str | None) -> nn.Module:
+    """Build the whole network and fill it with the weights that were asked for."""
+    if weights is None or weights in weights_of(architecture):
+        network: nn.Module = models.get_model(architecture, weights=weights)
+        return network
+    path = locate(weights)
+    network = models.get_model(architecture, weights=None)
+    try:
+        network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
+    except (RuntimeError, pickle.UnpicklingError, EOFError, AttributeError, TypeError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(
+            f"{path} does not hold the weights of {architecture} (expected a state dict that "
+            f"torchvision's {architecture} loads): {reason}"
+        ) from error
+    return network
+
+
+def cut_classifier(network: nn.Module, size: int) -> nn.Module:
+    """Keep the network up to its last feature map, the last output with a height and a width.
+
+    The feature map comes out under the name "features"; what follows it is dropped.
+    """
+    last = ""
+
+    def watch(name: str) -> Callable[[nn.Module, Any, Any], None]:
+        def note(module: nn.Module, inputs: Any, output: Any) -> None:
+            nonlocal last
+            if isinstance(output, Tensor) and output.ndim == 4 and min(output.shape[2:]) > 1:
+                last = name
+
+        return note
+
+    hooks = [
+        module.register_forward_hook(watch(name))
+        for name, module in network.named_modules()
+        if name
+    ]
+    network.eval()
+    with torch.no_grad():
+        network(torch.zeros(1, 3, size, size))
+    for hook in hooks:
+        hook.remove()
+    if not last:
+        raise InputError(
+            f"{type(network).__name__} has no feature map with a height and a width: "
+            "choose a convolutional network"
+        )
+    return create_feature_extractor(network, {last: "features"})

@@ -1,0 +1,139 @@
+"""Captions of a split and what they are worth, beside the rows that put the numbers in place."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from captioning.baselines import embed, most_common_caption, nearest
+from captioning.captioner import Captioner
+from captioning.data.dataset import Dataset, Example, ImageId
+from captioning.data.loading import EvaluationBatches
+from captioning.data.shapes import Shapes
+from captioning.errors import InputError
+from captioning.loaders import Loading, evaluation_batches
+from captioning.metrics import Scorer, Scores, human
+from captioning.search import Search
+from captioning.shapes.grammar import sample
+from captioning.shapes.verdict import Verdict, judge
+from captioning.shapes.world import scenes
+from captioning.training import caption_texts
+
+# Share of the words of a split below which a vocabulary is taken to be of other data.
+LEAST_KNOWN = 0.5
+
+Texts = Mapping[ImageId, str]
+
+
+@dataclass
+class Evaluation:
+    """What is known of the captions of one split."""
+
+    captions: dict[ImageId, str]
+    scores: Scores
+    rows: dict[str, dict[str, float]]  # other captions of the same pictures, scored alike
+    world: dict[str, float]  # where the true law is known: shares of captions, by verdict
+
+
+@torch.inference_mode()
+def generate(
+    captioners: Sequence[Captioner], batches: Sequence[EvaluationBatches], search: Search
+) -> dict[ImageId, str]:
+    """Caption every picture; several captioners, each with its own batches, act as an ensemble."""
+    captions: dict[ImageId, str] = {}
+    total = len(batches[0])
+    for views in tqdm(zip(*batches, strict=True), "captioning", total, unit="batch", disable=None):
+        pairs = zip(captioners, views, strict=True)
+        features = [captioner.encode(view) for captioner, view in pairs]
+        captions |= caption_texts(search, captioners, features, views[0].image_ids)
+    return captions
+
+
+def evaluate(
+    captioners: Sequence[Captioner], data: Dataset, split: str, search: Search, loading: Loading
+) -> Evaluation:
+    """Caption the split and score it with the COCO metrics, beside people and simple baselines."""
+    examples = data.examples(split)
+    check_vocabulary(captioners[0], examples, data.name)
+    with Scorer() as scorer:  # first, so that METEOR reads its table while captions are made
+        batches = [evaluation_batches(examples, one, loading, data.name) for one in captioners]
+        captions = generate(captioners, batches, search)
+        references = {e.image_id: e.captions for e in examples if e.image_id in captions}
+        others = baselines(captioners[0], data, batches[0], list(captions), loading)
+        if isinstance(data, Shapes):
+            others["true distribution"] = from_true_law(data, list(captions))
+        scores = scorer.score(captions, references, progress=True)
+        rows = {name: scorer.score(other, references).corpus for name, other in others.items()}
+        held_out, remaining = human(references)
+        if held_out:
+            rows = {"human": scorer.score(held_out, remaining).corpus} | rows
+    world = verdicts(data, captions) if isinstance(data, Shapes) else {}
+    return Evaluation(captions, scores, rows, world)
+
+
+def check_vocabulary(captioner: Captioner, examples: Sequence[Example], name: str) -> None:
+    """Refuse a captioner whose vocabulary is plainly of other data."""
+    split = captioner.vocabulary.split
+    said = {word for example in examples for caption in example.captions for word in split(caption)}
+    frequent = captioner.vocabulary.tokens
+    known = len(said & set(frequent)) / min(len(said), len(frequent))
+    if known < LEAST_KNOWN:
+        raise InputError(
+            f"the checkpoint's vocabulary and {name} share only {known:.0%} of their words: it was "
+            "trained on other data; evaluate it on that, or train on this"
+        )
+
+
+def baselines(
+    captioner: Captioner,
+    data: Dataset,
+    batches: EvaluationBatches,
+    image_ids: Sequence[ImageId],
+    loading: Loading,
+) -> dict[str, dict[ImageId, str]]:
+    """Caption by the most common training caption, and by that of the nearest training picture."""
+    train = data.examples("train")
+    captions = {example.image_id: example.captions[0] for example in train}
+    pictures = evaluation_batches(train, captioner, loading, data.name)
+    trained = [image_id for batch in pictures for image_id in batch.image_ids]
+    found = nearest(embed(captioner, batches), embed(captioner, pictures))
+    return {
+        "most common caption": dict.fromkeys(image_ids, most_common_caption(train)),
+        "nearest image": {
+            image_id: captions[trained[row]]
+            for image_id, row in zip(image_ids, found.tolist(), strict=True)
+        },
+    }
+
+
+def from_true_law(data: Shapes, image_ids: Sequence[ImageId]) -> dict[ImageId, str]:
+    """Draw one caption of each picture from P, always the same."""
+    known = scenes(Path(data.folder))
+    generator = np.random.default_rng(0)
+    return {image_id: sample(known[int(image_id)], generator) for image_id in image_ids}
+
+
+def verdicts(data: Shapes, captions: Texts) -> dict[str, float]:
+    """Give the share of captions that are true, and of each way to be wrong."""
+    known = scenes(Path(data.folder))
+    found = [judge(caption, known[int(image_id)]) for image_id, caption in captions.items()]
+    return {verdict.value: found.count(verdict) / len(found) for verdict in Verdict}
+
+
+def as_json(evaluation: Evaluation, data: str, split: str, search: Search) -> dict[str, Any]:
+    """Give the content of `metrics.json`."""
+    return {
+        "data": data,
+        "split": split,
+        "search": search.description,
+        "signature": evaluation.scores.signature,
+        "images": len(evaluation.captions),
+        "metrics": evaluation.scores.corpus,
+        "rows": evaluation.rows,
+        "world": evaluation.world,
+        "left out": evaluation.scores.left_out,
+    }

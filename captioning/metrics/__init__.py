@@ -1,0 +1,20 @@
+"""Caption metrics: strings in, floats out, neither torch nor a system Java needed."""
+
+from captioning.metrics.ciderd import CiderD, DocumentFrequencies, document_frequencies
+from captioning.metrics.coco import METRICS, Scorer, Scores, score
+from captioning.metrics.human import human
+from captioning.metrics.java import runtime_version
+from captioning.metrics.tokenizer import tokenize
+
+__all__ = [
+    "METRICS",
+    "CiderD",
+    "DocumentFrequencies",
+    "Scorer",
+    "Scores",
+    "document_frequencies",
+    "human",
+    "runtime_version",
+    "score",
+    "tokenize",
+]

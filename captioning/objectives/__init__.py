@@ -1,0 +1,1 @@
+"""Training objectives: one file each, its pure functions first, then its class."""

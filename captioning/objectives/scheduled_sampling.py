@@ -1,0 +1,155 @@
+"""Scheduled sampling: now and then a word of the model's own is fed in place of the true one."""
+
+from typing import Literal
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from captioning.batch import Batch, Captions
+from captioning.captioner import Captioner
+from captioning.decoder import Decoder
+from captioning.errors import InputError
+from captioning.objectives.base import Loss, Objective
+from captioning.schedules import InverseSigmoid, Progress, Schedule
+from captioning.text import END
+
+Coin = Literal["token", "sequence"]
+Replacement = Literal["sample", "argmax"]
+
+
+def flip_coins(inputs: Int[Tensor, "b t"], truth_share: float, coin: Coin) -> Bool[Tensor, "b t"]:
+    """Say where the truth is fed: with chance `truth_share` (ε), and always at the first step."""
+    shape = inputs.shape if coin == "token" else (len(inputs), 1)
+    truth = (torch.rand(shape, device=inputs.device) < truth_share).expand_as(inputs).clone()
+    truth[:, 0] = True
+    return truth
+
+
+def draw(logits: Float[Tensor, "b v"], replacement: Replacement) -> Int[Tensor, " b"]:
+    """Choose a token for each row: a sample of the model, or its likeliest."""
+    if replacement == "argmax":
+        return logits.argmax(1)
+    # Exponential races: the index of the largest p / E is a sample of p, several times cheaper
+    # on a CPU than torch.multinomial.
+    races = torch.empty_like(logits).exponential_().log_()
+    return (logits - races).argmax(1)
+
+
+def feed_uniform(
+    captions: Captions, truth: Bool[Tensor, "b t"], vocabulary_size: int
+) -> Int[Tensor, "b t"]:
+    """Give inputs with replacements drawn uniformly from the tokens that a caption may hold.
+
+    The control of Bengio et al. 2015, table 1: is the gain only that of noise?
+    """
+    gold = captions.inputs
+    noise = torch.randint(END, vocabulary_size, gold.shape, device=gold.device)
+    return torch.where(truth, gold, noise)
+
+
+@torch.no_grad()
+def feed_while_running(
+    decoder: Decoder,
+    features: Float[Tensor, "n r d"],
+    captions: Captions,
+    truth: Bool[Tensor, "b t"],
+    replacement: Replacement,
+) -> Int[Tensor, "b t"]:
+    """Give the inputs of Bengio et al. 2015: each replacement follows what was fed before it.
+
+    The vocabulary product is paid for the replaced positions only.
+    """
+    inputs = captions.inputs
+
+    def feed(t: int, outputs: Float[Tensor, "b h"]) -> Int[Tensor, " b"]:
+        running = len(outputs)
+        own = ~truth[:running, t]
+        inputs[:running, t][own] = draw(decoder.logits(outputs[own]), replacement)
+        return inputs[:running, t]
+
+    decoder.unroll(decoder.begin(features, captions.image_index), captions.active, feed)
+    return inputs
+
+
+@torch.no_grad()
+def feed_in_parallel(
+    decoder: Decoder,
+    features: Float[Tensor, "n r d"],
+    captions: Captions,
+    truth: Bool[Tensor, "b t"],
+    replacement: Replacement,
+) -> Int[Tensor, "b t"]:
+    """Give the inputs of Duckworth et al. 2019: each replacement follows the true words.
+
+    One teacher-forced pass predicts every token; the coins mix predictions with the truth.
+    """
+    gold = captions.inputs
+    outputs = decoder(features, gold, captions)
+    # What is predicted at step t is fed at t + 1.
+    fed_next = torch.roll(~truth, -1, dims=1)
+    fed_next[:, -1] = False
+    wanted = captions.pack(fed_next)
+    drawn = torch.zeros_like(captions.targets)
+    drawn[wanted] = draw(decoder.logits(outputs[wanted]), replacement)
+    predicted = torch.roll(captions.unpack(drawn), 1, dims=1)
+    return torch.where(truth, gold, predicted)
+
+
+class ScheduledSampling(Objective):
+    """Teacher forcing on inputs of which a share 1 - ε is replaced, ε falling by `schedule`.
+
+    No gradient flows through a replacement, so the loss is the cross entropy of the true words
+    given the mixed inputs. Where the coin falls per `token` (as published) each input has its own
+    chance, per `sequence` a whole caption is fed the truth or the model. A replacement is a
+    `sample` of the model, its `argmax`, or a `uniform` token (the paper's control). `parallel`
+    draws all replacements from one teacher-forced pass instead of one after another.
+    Always sampling is `Constant(0)`; `Constant(1)` is teacher forcing.
+    """
+
+    def __init__(
+        self,
+        schedule: Schedule | None = None,
+        coin: Coin = "token",
+        replacement: Replacement | Literal["uniform"] = "sample",
+        parallel: bool = False,
+        label_smoothing: float = 0.0,
+    ) -> None:
+        super().__init__()
+        if parallel and replacement == "uniform":
+            raise InputError(
+                "parallel is a way to draw from the model, and uniform replacements are not drawn "
+                "from it: leave one of the two out"
+            )
+        self.schedule = schedule or InverseSigmoid()
+        self.coin = coin
+        self.replacement = replacement
+        self.parallel = parallel
+        self.label_smoothing = label_smoothing
+
+    def forward(self, captioner: Captioner, batch: Batch, *, turn: str, progress: Progress) -> Loss:
+        """Mix the inputs, then average the cross entropy of the true words, in nats."""
+        captions, decoder = batch.captions, captioner.decoder
+        features = captioner.encode(batch)
+        truth_share = self.schedule.at(progress)
+        truth = flip_coins(captions.inputs, truth_share, self.coin)
+        inputs = self.feed(decoder, features, captions, truth)
+        outputs = captioner(features, captions, inputs)
+        value = decoder.cross_entropy(outputs, captions.targets, self.label_smoothing)
+        logs = {"cross_entropy": value.detach(), "truth_share": torch.tensor(truth_share)}
+        return Loss(value, logs)
+
+    def feed(
+        self,
+        decoder: Decoder,
+        features: Float[Tensor, "n r d"],
+        captions: Captions,
+        truth: Bool[Tensor, "b t"],
+    ) -> Int[Tensor, "b t"]:
+        """Replace the inputs where the truth is not fed."""
+        if truth.all():
+            return captions.inputs
+        if self.replacement == "uniform":
+            return feed_uniform(captions, truth, len(decoder.embedding.weight))
+        draw_inputs = feed_in_parallel if self.parallel else feed_while_running
+        return draw_inputs(decoder, features, captions, truth, self.replacement)

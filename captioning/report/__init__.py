@@ -1,0 +1,6 @@
+"""Reports: what runs left in their folders, as tables, curves and a page of pictures with captions."""
+
+from captioning.report.command import main
+from captioning.report.table import summary_table
+
+__all__ = ["main", "summary_table"]

@@ -1,0 +1,97 @@
+"""Drawings of curves as PNG."""
+
+import io
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from captioning.report.curves import Curve, Panel, epoch_means
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+SIZE = (5.0, 3.2)
+"""Width and height of a panel, in inches."""
+
+DOTS_PER_INCH = 160
+
+DENSE = 4
+"""Points an epoch above which a curve is drawn faintly, with the mean of each epoch over it."""
+
+
+class Theme(NamedTuple):
+    """Colours of a drawing; those of the curves can be told apart by the colour-blind."""
+
+    ground: str
+    ink: str
+    line: str
+    training: str
+    validation: str
+
+
+LIGHT = Theme("#ffffff", "#31363c", "#e1e4e8", "#0b6bb0", "#cf550a")
+DARK = Theme("#1b1f24", "#c6ccd2", "#363c44", "#64b5f0", "#f2a15b")
+
+
+def draw(panels: Sequence[Panel], theme: Theme = LIGHT) -> bytes:
+    """At least one panel as one PNG, two in a line."""
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
+
+    across = min(2, len(panels))
+    down = math.ceil(len(panels) / across)
+    inks = ("text.color", "xtick.color", "ytick.color", "axes.labelcolor")
+    with rc_context(dict.fromkeys(inks, theme.ink) | {"axes.edgecolor": theme.line}):
+        size = (SIZE[0] * across, SIZE[1] * down)
+        figure = Figure(size, DOTS_PER_INCH, theme.ground, layout="constrained")
+        for place, panel in enumerate(panels, start=1):
+            _draw_panel(figure.add_subplot(down, across, place), panel, theme)
+        png = io.BytesIO()
+        figure.savefig(png, format="png")
+    return png.getvalue()
+
+
+def _draw_panel(axes: "Axes", panel: Panel, theme: Theme) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    axes.set_facecolor(theme.ground)
+    axes.set_title(panel.title, loc="left", fontsize=10.5, pad=10)
+    axes.set_xlabel("epoch", fontsize=9)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    axes.tick_params(length=0, labelsize=9)
+    axes.grid(axis="y", color=theme.line, linewidth=0.8)
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    for curve in panel.curves:
+        colour = theme.validation if curve.label == "validation" else theme.training
+        _draw_curve(axes, curve, colour)
+    axes.set_xlim(left=0)
+    if panel.quantity == "CIDEr-D":
+        _mark_highest(axes, panel.curves[0], theme)
+    elif any(curve.label for curve in panel.curves):
+        axes.legend(frameon=False, fontsize=9)
+
+
+def _draw_curve(axes: "Axes", curve: Curve, colour: str) -> None:
+    """Draw each point, or of a dense curve every point faintly and the means plainly."""
+    if len(curve.epochs) > DENSE * max(curve.epochs[-1], 1):
+        axes.plot(curve.epochs, curve.values, color=colour, linewidth=0.6, alpha=0.35)
+        curve = epoch_means(curve)
+    axes.plot(
+        curve.epochs,
+        curve.values,
+        color=colour,
+        linewidth=1.8,
+        marker="o",
+        markersize=3.5 if len(curve.epochs) <= 40 else 0,
+        label=curve.label,
+    )
+
+
+def _mark_highest(axes: "Axes", curve: Curve, theme: Theme) -> None:
+    """Name the highest point, by which the best checkpoint is chosen."""
+    points = [p for p in zip(curve.values, curve.epochs, strict=True) if not math.isnan(p[0])]
+    if points:
+        value, epoch = max(points, key=lambda point: point[0])
+        axes.plot([epoch], [value], marker="o", color=theme.validation, markersize=7)
+        text = f"best {value:.1f}, epoch {epoch:.3g}"
+        axes.set_title(text, loc="right", fontsize=9, pad=10, color=theme.validation)

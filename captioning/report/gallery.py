@@ -1,0 +1,129 @@
+"""The gallery: pictures beside what was said of them and what should have been."""
+
+import base64
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from captioning.data.dataset import ImageId
+from captioning.data.image import open_image
+from captioning.data.paths import locate
+from captioning.errors import InputError
+from captioning.runs import Evaluation
+
+THUMBNAIL = 320
+"""Longest side of an embedded picture, in pixels: about 15 kB a photograph."""
+
+TINY = 96
+"""Up to this side a picture is embedded as it is, and shown larger with its pixels sharp."""
+
+RANKED_BY = "CIDEr"
+
+Chosen = dict[str, list[ImageId]]
+"""Images under the words that tell how they were chosen."""
+
+
+class Thumbnail(NamedTuple):
+    """A picture inside the page."""
+
+    address: str
+    width: int
+    height: int
+    tiny: bool
+
+
+class Said(NamedTuple):
+    """A caption that the model gave, and its score times 100 where it is known."""
+
+    search: str
+    caption: str
+    score: float | None
+
+
+class Card(NamedTuple):
+    """One picture; without a thumbnail where its file is missing or damaged."""
+
+    image_id: ImageId
+    file: str
+    thumbnail: Thumbnail | None
+    said: tuple[Said, ...]
+    references: tuple[str, ...]
+
+
+def choose(
+    images: Sequence[ImageId],
+    scores: Mapping[ImageId, float],
+    count: int,
+    generator: np.random.Generator,
+) -> Chosen:
+    """A third drawn at random from all images, a third the best of the others, a third the worst.
+
+    The random third is what the model's captions are usually like. Images without a score are
+    never among the best and worst; with `count` images or fewer, all are shown.
+    """
+    if len(images) <= count:
+        return {"All pictures": list(images)}
+    extremes = count // 3 if scores else 0
+    places = generator.choice(len(images), count - 2 * extremes, replace=False)
+    random = [images[place] for place in sorted(places)]
+    others = [image for image in images if image in scores and image not in random]
+    ranked = sorted(others, key=lambda image: scores[image])
+    chosen = {
+        f"{len(random)} drawn at random": random,
+        "The best of the others": ranked[extremes:][::-1][:extremes],
+        "The worst of the others": ranked[:extremes],
+    }
+    return {title: members for title, members in chosen.items() if members}
+
+
+def gallery(evaluations: Sequence[Evaluation], count: int) -> dict[str, list[Card]]:
+    """Cards of at most `count` pictures, under the words that tell how they were chosen.
+
+    The first evaluation chooses and ranks; what the others say of the same pictures stands below.
+    """
+    results = {evaluation.search: evaluation.captions() for evaluation in evaluations}
+    scores = {evaluation.search: evaluation.scores() for evaluation in evaluations}
+    captioned = results[evaluations[0].search]
+    examples = {e.image_id: e for e in evaluations[0].references() if e.image_id in captioned}
+
+    def score(search: str, image: ImageId) -> float | None:
+        return scores[search].get(str(image), {}).get(RANKED_BY)
+
+    def card(image: ImageId) -> Card:
+        said = (
+            Said(search, captions[image], score(search, image))
+            for search, captions in results.items()
+            if image in captions
+        )
+        file = examples[image].image
+        return Card(image, str(file), thumbnail(file), tuple(said), examples[image].captions)
+
+    ranks = {image: score(evaluations[0].search, image) for image in examples}
+    known = {image: rank for image, rank in ranks.items() if rank is not None}
+    chosen = choose(list(examples), known, count, np.random.default_rng(0))
+    return {title: [card(image) for image in images] for title, images in chosen.items()}
+
+
+def thumbnail(file: Path) -> Thumbnail | None:
+    """The picture made small, or None where it is missing or damaged."""
+    try:
+        picture = open_image(locate(file))
+    except InputError:
+        return None
+    tiny = max(picture.size) <= TINY
+    content = io.BytesIO()
+    if tiny:
+        picture.save(content, format="PNG")
+    else:
+        picture.thumbnail((THUMBNAIL, THUMBNAIL))
+        picture.save(content, format="JPEG", quality=80)
+    kind = "png" if tiny else "jpeg"
+    return Thumbnail(data_address(kind, content.getvalue()), *picture.size, tiny)
+
+
+def data_address(kind: str, content: bytes) -> str:
+    """An address that holds the picture itself, so that the page needs no other file."""
+    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"

@@ -1,0 +1,108 @@
+"""Tables of metrics, times 100 as the field prints them, with their spread over seeds."""
+
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from statistics import mean, stdev
+from typing import TypeVar
+
+from captioning.runs import Evaluation
+
+Record = Mapping[str, float]
+"""Numbers of one row, by the names of their columns."""
+
+NAMES = {
+    "Bleu_1": "BLEU-1",
+    "Bleu_2": "BLEU-2",
+    "Bleu_3": "BLEU-3",
+    "Bleu_4": "BLEU-4",
+    "METEOR": "METEOR",
+    "ROUGE_L": "ROUGE-L",
+    "CIDEr": "CIDEr",
+    "SPICE": "SPICE",
+}
+"""The metrics in the order of their columns; what is not among them is a share of the captions."""
+
+T = TypeVar("T")
+Key = TypeVar("Key", bound=Hashable)
+
+
+def heading(column: str) -> str:
+    """What stands above a column whose numbers are shown times 100."""
+    return NAMES.get(column, f"{column}, %")
+
+
+def columns(records: Iterable[Record]) -> list[str]:
+    """Every column that some record fills: the metrics in their usual order, then the rest."""
+    found = {column: None for record in records for column in record}
+    return [name for name in NAMES if name in found] + [c for c in found if c not in NAMES]
+
+
+def model_record(evaluation: Evaluation) -> Record:
+    """The model's row: its metrics, and how it does in a known world."""
+    return {**evaluation.metrics, **evaluation.world}
+
+
+def spread(values: Sequence[float]) -> str:
+    """Mean ± sample standard deviation, times 100: `61.3 ± 0.4`; of one value, that value."""
+    if not values:
+        return "–"
+    centre = f"{100 * mean(values):.1f}"
+    return centre if len(values) == 1 else f"{centre} ± {100 * stdev(values):.1f}"
+
+
+def summary_table(evaluations: Iterable[Evaluation]) -> str:
+    """Runs side by side in Markdown: a table for each data set and split.
+
+    Runs that differ in their seed alone share a row. Rows such as "human" stand once below the
+    models, with a spread only where the runs do not agree on them. The signatures that the numbers
+    were made under follow their table.
+    """
+    splits = _grouped(evaluations, lambda evaluation: (evaluation.data, evaluation.split))
+    return "\n\n".join(_split_table(f"{data}, {split}", e) for (data, split), e in splits.items())
+
+
+def _split_table(title: str, evaluations: list[Evaluation]) -> str:
+    models = _grouped(evaluations, lambda evaluation: (evaluation.run.group, evaluation.search))
+    baselines = _baselines(evaluations)
+    shown = columns([model_record(e) for e in evaluations] + sum(baselines.values(), []))
+    lines = [
+        _line([title, "search", *map(heading, shown), "seeds"]),
+        _line(["---", "---", *("--:" for _ in shown), "--:"]),
+    ]
+    for (group, search), repetitions in models.items():
+        cells = _cells([model_record(e) for e in repetitions], shown)
+        lines.append(_line([group, search, *cells, str(len(repetitions))]))
+    for name, records in baselines.items():
+        agreed = all(record == records[0] for record in records)
+        lines.append(_line([name, "", *_cells(records[:1] if agreed else records, shown), ""]))
+    signatures = dict.fromkeys(evaluation.signature for evaluation in evaluations)
+    return "\n".join([*lines, *(f"\n`{signature}`" for signature in signatures)])
+
+
+def _baselines(evaluations: list[Evaluation]) -> dict[str, list[Record]]:
+    """The rows below the models: for each name, one record from each run that has it."""
+    found: dict[str, dict[object, Record]] = {}
+    for evaluation in evaluations:
+        for name, record in evaluation.rows.items():
+            found.setdefault(name, {}).setdefault(evaluation.run, record)
+    return {name: list(records.values()) for name, records in found.items()}
+
+
+def _cells(records: Sequence[Record], shown: Sequence[str]) -> list[str]:
+    """A cell stays empty unless every record has its number."""
+    complete = [all(column in record for record in records) for column in shown]
+    return [
+        spread([record[column] for record in records] if whole else [])
+        for column, whole in zip(shown, complete, strict=True)
+    ]
+
+
+def _line(cells: Iterable[str]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def _grouped(items: Iterable[T], key: Callable[[T], Key]) -> dict[Key, list[T]]:
+    """The items under their keys, both in the order in which they came."""
+    groups: dict[Key, list[T]] = {}
+    for item in items:
+        groups.setdefault(key(item), []).append(item)
+    return groups

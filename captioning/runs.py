@@ -1,0 +1,168 @@
+"""Run folders: where a run keeps its files, and what its evaluations found."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+from captioning.data.coco import read_coco
+from captioning.data.dataset import Example, ImageId
+from captioning.data.reading import field, identifier, parse_json, read_text
+from captioning.errors import InputError
+
+
+@dataclass(frozen=True)
+class Run:
+    """The paths of a run, which need not be there yet."""
+
+    folder: Path
+
+    @property
+    def name(self) -> str:
+        return self.folder.resolve().name
+
+    @property
+    def group(self) -> str:
+        """The name that a run shares with its repetitions under other seeds."""
+        return re.sub(r"-seed\d+$", "", self.name)
+
+    @property
+    def config_file(self) -> Path:
+        return self.folder / "config.yaml"
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The resolved configuration; InputError where it is missing or no mapping."""
+        try:
+            config = yaml.safe_load(read_text(self.config_file))
+        except yaml.YAMLError as error:
+            reason = " ".join(str(error).split())
+            raise InputError(f"{self.config_file}: expected YAML, but {reason}") from error
+        if not isinstance(config, dict):
+            raise InputError(f"{self.config_file}: expected a mapping, got {config!r:.60}")
+        return config
+
+    @property
+    def logs(self) -> Path:
+        return self.folder / "logs"
+
+    def checkpoint(self, which: Literal["best", "last"]) -> Path:
+        return self.folder / "checkpoints" / f"{which}.ckpt"
+
+    def evaluation_folder(self, split: str, search: str) -> Path:
+        return self.folder / "evaluations" / f"{split}-{search}"
+
+    def evaluations(self) -> "list[Evaluation]":
+        """Those that were finished, the newest last."""
+        files = self.folder.glob("evaluations/*/metrics.json")
+        return [
+            read_evaluation(file.parent)
+            for file in sorted(files, key=lambda file: (file.stat().st_mtime_ns, file))
+        ]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What one evaluation of a run found, by pycocoevalcap's names and in its units.
+
+    Attributes:
+        folder: `RUN/evaluations/<split>-<search>`.
+        data: Name of the data set.
+        split: Its part: train, val or test.
+        search: How captions were made, such as "beam-5".
+        signature: How the numbers were made.
+        metrics: The model's; CIDEr lies in [0, 10], the others in [0, 1].
+        rows: The same of what the model is compared with, such as "human".
+        world: Shares of the captions, in [0, 1], where the true distribution is known.
+        images: How many pictures were captioned.
+    """
+
+    folder: Path
+    data: str
+    split: str
+    search: str
+    signature: str
+    metrics: Mapping[str, float]
+    rows: Mapping[str, Mapping[str, float]]
+    world: Mapping[str, float]
+    images: int
+
+    @property
+    def run(self) -> Run:
+        return Run(self.folder.parent.parent)
+
+    def captions(self) -> dict[ImageId, str]:
+        """The caption of every image, from the results file."""
+        file = self.folder / "captions.json"
+        results = parse_json(read_text(file), str(file))
+        if not isinstance(results, list):
+            raise InputError(f"{file}: expected a list of results, got {type(results).__name__}")
+        places = ((f"{file}, entry {index}", result) for index, result in enumerate(results))
+        return {
+            identifier(result, "image_id", where): field(result, "caption", str, where)
+            for where, result in places
+        }
+
+    def references(self) -> list[Example]:
+        """The pictures with their true captions; a relative path is left so."""
+        return read_coco(self.folder / "references.json", Path())
+
+    def scores(self) -> dict[str, dict[str, float]]:
+        """The metrics of each image, by its id as text; empty where none were kept."""
+        file = self.folder / "scores.json"
+        if not file.exists():
+            return {}
+        records = parse_json(read_text(file), str(file))
+        if not isinstance(records, dict):
+            raise InputError(f"{file}: expected an object, got {type(records).__name__}")
+        return {image: _numbers(records, image, str(file)) for image in records}
+
+
+def read_evaluation(folder: Path) -> Evaluation:
+    """The evaluation whose numbers `metrics.json` in this folder holds."""
+    file = folder / "metrics.json"
+    where = str(file)
+    record = parse_json(read_text(file), where)
+    rows = field(record, "rows", dict, where)
+    return Evaluation(
+        folder=folder,
+        **{name: field(record, name, str, where) for name in ("data", "split", "search", "signature")},
+        metrics=_numbers(record, "metrics", where),
+        rows={name: _numbers(rows, name, where) for name in rows},
+        world=_numbers(record, "world", where) if "world" in record else {},
+        images=field(record, "images", int, where),
+    )
+
+
+def open_run(folder: Path) -> Run:
+    """The run in a folder; InputError where there is none."""
+    run = Run(folder)
+    if not run.config_file.is_file():
+        raise InputError(
+            f"{folder}: expected a run folder, found no config.yaml in it; "
+            "name a folder that `captioning train` has made, such as those in runs/"
+        )
+    return run
+
+
+def newest_run(folder: Path = Path("runs")) -> Path:
+    """The run in this folder whose training began last; InputError where there is no run.
+
+    Told by the time of its config.yaml: evaluating or reporting an older run leaves it older.
+    """
+    files = list(folder.glob("*/config.yaml"))
+    if not files:
+        raise InputError(f"{folder}: expected a run, found none; `make train-ss` makes one")
+    return max(files, key=lambda file: (file.stat().st_mtime_ns, file)).parent
+
+
+def _numbers(record: Any, name: str, where: str) -> dict[str, float]:
+    """An object of numbers, from a field that must be there."""
+    numbers = field(record, name, dict, where)
+    for key, value in numbers.items():
+        if not isinstance(value, int | float) or isinstance(value, bool):
+            raise InputError(f"{where}: expected {name}.{key} to be a number, got {value!r:.60}")
+    return numbers

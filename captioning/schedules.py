@@ -1,0 +1,101 @@
+"""Numbers that change while training goes on."""
+
+import math
+from abc import ABC, abstractmethod
+from typing import NamedTuple
+
+from captioning.errors import InputError
+
+
+class Progress(NamedTuple):
+    """How far training is."""
+
+    step: int  # optimiser steps made so far
+    share: float  # of the whole run, from 0 to 1
+
+
+class Schedule(ABC):
+    """A function of training's progress."""
+
+    @abstractmethod
+    def at(self, progress: Progress) -> float:
+        """Give the value now."""
+
+
+class Constant(Schedule):
+    """Always the same."""
+
+    def __init__(self, value: float) -> None:
+        self.value = value
+
+    def at(self, progress: Progress) -> float:
+        """Give the value."""
+        return self.value
+
+
+class Linear(Schedule):
+    """max(floor, start - slope · i) (Bengio et al. 2015, section 2.4: ε, k and c).
+
+    Here and in the two below, i counts mini-batches, as published, where `length` is null; with a
+    `length`, i runs from 0 to `length` over the whole run, however long that is.
+    """
+
+    def __init__(
+        self, start: float = 1.0, slope: float = 1.0, floor: float = 0.0, length: float | None = 1.0
+    ) -> None:
+        self.start, self.slope, self.floor, self.length = start, slope, floor, length
+
+    def at(self, progress: Progress) -> float:
+        """Fall by `slope` for each unit of i, down to `floor`."""
+        return max(self.floor, self.start - self.slope * elapsed(progress, self.length))
+
+
+class Exponential(Schedule):
+    """base^i, with base < 1 (Bengio et al. 2015, section 2.4: k^i)."""
+
+    def __init__(self, base: float = 0.5, length: float | None = 1.0) -> None:
+        if not 0 < base < 1:
+            raise InputError(f"an exponential schedule needs 0 < base < 1, got {base}")
+        self.base, self.length = base, length
+
+    def at(self, progress: Progress) -> float:
+        """Fall by the factor `base` for each unit of i."""
+        return float(self.base ** elapsed(progress, self.length))
+
+
+class InverseSigmoid(Schedule):
+    """k / (k + exp(i / k)), with k >= 1 (Bengio et al. 2015, section 2.4).
+
+    It starts at k / (k + 1) and falls through one half at i = k ln k.
+    """
+
+    def __init__(self, k: float = 1000.0, length: float | None = None) -> None:
+        if k < 1:
+            raise InputError(f"an inverse-sigmoid schedule needs k >= 1, got {k}")
+        self.k, self.length = k, length
+
+    def at(self, progress: Progress) -> float:
+        """Fall along the sigmoid."""
+        exponent = elapsed(progress, self.length) / self.k
+        return self.k / (self.k + math.exp(min(exponent, 700.0)))
+
+
+class Cosine(Schedule):
+    """Half a cosine from `start` to `floor` over the run, after a linear rise over `warmup` of it."""
+
+    def __init__(self, start: float = 1.0, floor: float = 0.0, warmup: float = 0.0) -> None:
+        if not 0 <= warmup < 1:
+            raise InputError(f"a cosine schedule needs 0 <= warmup < 1, got {warmup}")
+        self.start, self.floor, self.warmup = start, floor, warmup
+
+    def at(self, progress: Progress) -> float:
+        """Rise, then fall."""
+        if progress.share < self.warmup:
+            return self.start * progress.share / self.warmup
+        share = (progress.share - self.warmup) / (1 - self.warmup)
+        return self.floor + (self.start - self.floor) * (1 + math.cos(math.pi * min(share, 1))) / 2
+
+
+def elapsed(progress: Progress, length: float | None) -> float:
+    """Give the i of a schedule: mini-batches so far, or the share of the run times `length`."""
+    return progress.step if length is None else progress.share * length

@@ -1,0 +1,54 @@
+"""The contract of a search."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from captioning.captioner import Captioner
+from captioning.errors import InputError
+
+
+class Hypotheses(NamedTuple):
+    """k captions of each of n images, as ids of words and END; PAD fills up the t steps allowed.
+
+    A caption that `steps` cut off has no END. Padding, begin and unknown are never said: their
+    share of the probability is lost, not given to the others, so `log_probabilities` are the
+    model's own log Q.
+    """
+
+    tokens: Int[Tensor, "n k t"]
+    scores: Float[Tensor, "n k"]  # what the search ranks by
+    log_probabilities: Float[Tensor, "n k"]  # log Q(caption), in nats, END counted
+    finished: Bool[Tensor, "n k"]
+
+
+class Search(ABC):
+    """A way to choose captions; `steps` is the most tokens one may have, END counted."""
+
+    def __init__(self, steps: int) -> None:
+        if steps < 1:
+            raise InputError(f"a caption needs room for at least one token, got steps={steps}")
+        self.steps = steps
+
+    @property
+    @abstractmethod
+    def description(self) -> str:
+        """Name this search and its settings in a few words, for reports and files."""
+
+    @abstractmethod
+    def __call__(
+        self,
+        captioners: Sequence[Captioner],
+        features: Sequence[Float[Tensor, "n _ _"]],
+        generator: torch.Generator | None = None,
+    ) -> Hypotheses:
+        """Caption n images without gradients, the batch being all images at once.
+
+        Several captioners of one vocabulary average their probabilities at every step.
+        `features[i]` is what `captioners[i].encode` gave; put the captioners in evaluation mode
+        first. `generator`, which only sampling needs, is on the features' device.
+        """

@@ -1,0 +1,185 @@
+"""Beam search, all beams of all images at once."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from captioning.captioner import Captioner
+from captioning.errors import InputError
+from captioning.search.base import Hypotheses, Search
+from captioning.search.ensemble import Ensemble, States
+from captioning.text import BEGIN, END, PAD
+
+
+class Beams(NamedTuple):
+    """The k captions held of each image, whole or begun, the best first."""
+
+    tokens: Int[Tensor, "n k t"]  # PAD where nothing is said yet
+    log_probabilities: Float[Tensor, "n k"]  # minus infinity where no caption is held
+
+    @property
+    def finished(self) -> Bool[Tensor, "n k"]:
+        """True where END was said."""
+        return (self.tokens == END).any(2) & self.log_probabilities.isfinite()
+
+    @property
+    def lengths(self) -> Int[Tensor, "n k"]:
+        """Count the tokens said."""
+        return (self.tokens != PAD).sum(2)
+
+
+def length_penalty(lengths: Int[Tensor, "*b"], alpha: float) -> Float[Tensor, "*b"]:
+    """Give what log probabilities are divided by: ((5 + length) / 6)^alpha (Wu et al. 2016, eq. 14)."""
+    return ((5 + lengths) / 6) ** alpha
+
+
+def without_repeated_trigrams(
+    log_probabilities: Float[Tensor, "b v"], tokens: Int[Tensor, "b t"]
+) -> Float[Tensor, "b v"]:
+    """Rule out what would say the same three tokens in a row again (Paulus et al. 2018)."""
+    if tokens.shape[1] < 3:
+        return log_probabilities
+    same = (tokens[:, :-2] == tokens[:, -2:-1]) & (tokens[:, 1:-1] == tokens[:, -1:])
+    rows, places = same.nonzero(as_tuple=True)
+    never = log_probabilities.new_tensor(-torch.inf)
+    return log_probabilities.index_put((rows, tokens[rows, places + 2]), never)
+
+
+def extend(
+    beams: Beams, log_probabilities: Float[Tensor, "rows v"], t: int, alpha: float
+) -> tuple[Beams, Int[Tensor, "n k"]]:
+    """Give each image's best beams with one token more, and the place of the beam each goes on from.
+
+    There is a row of `log_probabilities` for each beam, or one for all beams of an image. A
+    finished caption keeps its place for as long as it is among the best; it goes on in one way
+    only, as it is.
+    """
+    images, size, _ = beams.tokens.shape
+    choices = min(size, log_probabilities.shape[1] - END)
+    best, places = log_probabilities[:, END:].topk(choices)
+    best, words = best.unflatten(0, (images, -1)), (places + END).unflatten(0, (images, -1))
+    finished = beams.finished[:, :, None]
+    stay = best.new_full((choices,), -torch.inf)
+    stay[0] = 0
+    totals = beams.log_probabilities[:, :, None] + torch.where(finished, stay, best)
+    lengths = beams.lengths[:, :, None] + ~finished
+    order = (totals / length_penalty(lengths, alpha)).flatten(1).topk(size).indices
+    parents = order // choices
+    tokens = beams.tokens.take_along_dim(parents[:, :, None], dim=1)
+    tokens[:, :, t] = torch.where(finished, PAD, words).flatten(1).gather(1, order)
+    return Beams(tokens, totals.flatten(1).gather(1, order)), parents
+
+
+def settled(beams: Beams, keep: int, alpha: float) -> Bool[Tensor, " n"]:
+    """Say of which images no running beam can still come among the `keep` best finished captions.
+
+    A log probability only falls, and is divided by no more than the penalty of the longest caption.
+    """
+    longest = beams.lengths.new_tensor(beams.tokens.shape[2])
+    scores = beams.log_probabilities / length_penalty(beams.lengths, alpha)
+    ceilings = beams.log_probabilities / length_penalty(longest, alpha)
+    never = -torch.inf
+    worst_kept = scores.masked_fill(~beams.finished, never).topk(keep).values[:, -1]
+    return ceilings.masked_fill(beams.finished, never).amax(1) <= worst_kept
+
+
+class Beam(Search):
+    """Keep the `size` best captions of each image at every step, and give the best `keep`.
+
+    Scores are log probabilities over `((5 + length) / 6) ** length_penalty`: 0 ranks by probability,
+    more favours long captions. Finished captions compete with running ones for the `size` places;
+    without a penalty that loses nothing, as what ranks below a finished caption never overtakes
+    it. An image is done as soon as no running caption can come among its best. Captions that `steps`
+    cut off come after all finished ones. Where fewer captions exist than `keep`, the rest are
+    padding that scores minus infinity. On a CPU some 500 rows (images × size) run fastest.
+    """
+
+    def __init__(
+        self,
+        size: int = 5,
+        length_penalty: float = 0.0,
+        block_trigrams: bool = False,
+        keep: int = 1,
+        steps: int = 20,
+    ) -> None:
+        super().__init__(steps)
+        if size < 1:
+            raise InputError(f"a beam search needs a size of 1 or more, got {size}")
+        if not 1 <= keep <= size:
+            raise InputError(f"a beam of size {size} can keep 1 to {size} captions, got keep={keep}")
+        if not length_penalty >= 0:
+            raise InputError(f"a beam search needs length_penalty >= 0, got {length_penalty}")
+        self.size, self.keep = size, keep
+        self.length_penalty, self.block_trigrams = length_penalty, block_trigrams
+
+    @property
+    def description(self) -> str:
+        """Give "beam 5", say, and what else was asked for."""
+        words = [f"beam {self.size}"]
+        if self.length_penalty:
+            words.append(f"length-penalty={self.length_penalty:g}")
+        if self.block_trigrams:
+            words.append("no-repeated-trigrams")
+        return " ".join(words)
+
+    @torch.no_grad()
+    def __call__(
+        self,
+        captioners: Sequence[Captioner],
+        features: Sequence[Float[Tensor, "n _ _"]],
+        generator: torch.Generator | None = None,
+    ) -> Hypotheses:
+        """Give the `keep` best captions of each image."""
+        ensemble = Ensemble(captioners, features)
+        running = ensemble.images
+        held = no_beams(running, self.size, self.steps)
+        states = ensemble.begin(running)
+        words = torch.full_like(running, BEGIN)
+        for t in range(self.steps):
+            if not len(running):
+                break
+            beams = Beams(*(part[running] for part in held))
+            following, states = ensemble.step(words, states)
+            if t == 0:  # until now all beams of an image were one row
+                states = select(states, running.repeat_interleave(self.size))
+            elif self.block_trigrams:
+                said = beams.tokens[:, :, :t].flatten(0, 1)
+                following = without_repeated_trigrams(following, said)
+            beams, parents = extend(beams, following, t, self.length_penalty)
+            held.tokens[running], held.log_probabilities[running] = beams
+            rows = torch.arange(len(running), device=running.device)[:, None] * self.size + parents
+            going_on = ~settled(beams, self.keep, self.length_penalty)
+            if going_on.all():
+                states = tuple(state.reorder(rows.flatten()) for state in states)
+            else:
+                running = running[going_on]
+                states = select(states, rows[going_on].flatten())
+            words = beams.tokens[going_on, :, t].flatten()
+        return best(held, self.keep, self.length_penalty)
+
+
+def no_beams(images: Int[Tensor, " n"], size: int, steps: int) -> Beams:
+    """Give each image a single beam on which nothing is said yet."""
+    shape = (len(images), size)
+    log_probabilities = torch.full(shape, -torch.inf, device=images.device)
+    log_probabilities[:, 0] = 0
+    return Beams(images.new_full((*shape, steps), PAD), log_probabilities)
+
+
+def select(states: States, rows: Int[Tensor, " b"]) -> States:
+    """Keep these rows of every captioner's state."""
+    return tuple(state.select(rows) for state in states)
+
+
+def best(beams: Beams, keep: int, alpha: float) -> Hypotheses:
+    """Give the `keep` best, the finished before those cut off."""
+    order = beams.finished.int().argsort(dim=1, descending=True, stable=True)[:, :keep]
+    tokens = beams.tokens.take_along_dim(order[:, :, None], dim=1)
+    log_probabilities = beams.log_probabilities.gather(1, order)
+    tokens = tokens.masked_fill(log_probabilities.isinf()[:, :, None], PAD)
+    kept = Beams(tokens, log_probabilities)
+    scores = log_probabilities / length_penalty(kept.lengths, alpha)
+    return Hypotheses(tokens, scores, log_probabilities, kept.finished)

@@ -1,0 +1,59 @@
+"""Captioners that speak as one."""
+
+import functools
+import math
+from collections.abc import Sequence
+from typing import TypeAlias
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from captioning.captioner import Captioner
+from captioning.decoder import State
+from captioning.errors import InputError
+
+States: TypeAlias = tuple[State, ...]  # one for each captioner
+
+
+class Ensemble:
+    """One or more captioners of one vocabulary, each with its own features of the same n images."""
+
+    def __init__(
+        self, captioners: Sequence[Captioner], features: Sequence[Float[Tensor, "n _ _"]]
+    ) -> None:
+        if not 0 < len(captioners) == len(features):
+            raise ValueError(
+                "a search needs one or more captioners, each with its own features, got "
+                f"{len(captioners)} captioners and features for {len(features)}"
+            )
+        first, *others = (captioner.vocabulary for captioner in captioners)
+        for place, other in enumerate(others, start=2):
+            if other != first:
+                raise InputError(
+                    "an ensemble needs captioners of one vocabulary, but captioner 1 has "
+                    f"{len(first)} tokens and captioner {place} another {len(other)}: "
+                    "train them on the same data with the same --minimum_count"
+                )
+        self.decoders = [captioner.decoder for captioner in captioners]
+        self.features = features
+        self.images = torch.arange(len(features[0]), device=features[0].device)
+
+    def begin(self, image_index: Int[Tensor, " b"]) -> States:
+        """Give the states of b captions before BEGIN is fed; each picture is looked at once."""
+        return tuple(
+            decoder.begin(features, image_index)
+            for decoder, features in zip(self.decoders, self.features, strict=True)
+        )
+
+    def step(
+        self, tokens: Int[Tensor, " b"], states: States
+    ) -> tuple[Float[Tensor, "b v"], States]:
+        """Feed one token to each caption; give the log probability of every token to follow."""
+        each, after = [], []
+        for decoder, state in zip(self.decoders, states, strict=True):
+            outputs, state = decoder.step(tokens, state)
+            # The fused log_softmax costs half as much as logsumexp on a CPU.
+            each.append(decoder.logits(outputs).log_softmax(1, dtype=torch.float32))
+            after.append(state)
+        return functools.reduce(torch.logaddexp, each).sub_(math.log(len(each))), tuple(after)

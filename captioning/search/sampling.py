@@ -1,0 +1,157 @@
+"""Captions said word after word: the likeliest each time, or one that is drawn."""
+
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from captioning.captioner import Captioner
+from captioning.errors import InputError
+from captioning.search.base import Hypotheses, Search
+from captioning.search.ensemble import Ensemble
+from captioning.text import BEGIN, END, PAD
+
+# Given the log probabilities of w tokens, pick a place in each row.
+Choice: TypeAlias = Callable[[Float[Tensor, "b w"]], Int[Tensor, " b"]]
+
+
+def draw(
+    logits: Float[Tensor, "b w"], generator: torch.Generator | None = None
+) -> Int[Tensor, " b"]:
+    """Pick a place in each row with probability softmax(logits); never one at minus infinity.
+
+    One random number a row falls somewhere in the cumulative sum: on a CPU ten times cheaper than
+    a random number for each token, which torch.multinomial and Gumbel's trick need.
+    """
+    cumulative = logits.softmax(1).cumsum(1)
+    numbers = torch.rand(len(logits), 1, generator=generator, device=logits.device)
+    points = numbers * cumulative[:, -1:]
+    return torch.searchsorted(cumulative, points, right=True).squeeze(1)
+
+
+def likeliest(
+    logits: Float[Tensor, "b w"], top_k: int | None, top_p: float | None
+) -> tuple[Float[Tensor, "b k"], Int[Tensor, "b k"]]:
+    """Give the places that may be drawn, the likeliest first, with their logits.
+
+    These are the `top_k` largest, or all (Fan et al. 2018). Of these, `top_p` in (0, 1] keeps the
+    fewest that have this probability among them (Holtzman et al. 2020): those after come with minus
+    infinity.
+    """
+    width = logits.shape[1]
+    largest, places = logits.topk(width if top_k is None else min(top_k, width))
+    if top_p is not None:
+        probabilities = largest.softmax(1)
+        before = probabilities.cumsum(1) - probabilities
+        largest = largest.masked_fill(before >= top_p, -torch.inf)
+    return largest, places
+
+
+@torch.no_grad()
+def roll_out(ensemble: Ensemble, samples: int, steps: int, choose: Choice) -> Hypotheses:
+    """Say `samples` captions of each image; `choose` picks among END and the words.
+
+    All run as one batch, which a caption leaves when it ends.
+    """
+    image_index = ensemble.images.repeat_interleave(samples)
+    states = ensemble.begin(image_index)
+    tokens = image_index.new_full((len(image_index), steps), PAD)
+    totals = torch.zeros(len(image_index), device=image_index.device)
+    running = torch.arange(len(image_index), device=image_index.device)
+    chosen = torch.full_like(running, BEGIN)
+    for t in range(steps):
+        if not len(running):
+            break
+        log_probabilities, states = ensemble.step(chosen, states)
+        chosen = choose(log_probabilities[:, END:]) + END
+        tokens[running, t] = chosen
+        totals[running] += log_probabilities.gather(1, chosen[:, None]).squeeze(1)
+        going_on = (chosen != END).nonzero().squeeze(1)
+        if len(going_on) < len(running):
+            running, chosen = running[going_on], chosen[going_on]
+            states = tuple(state.select(going_on) for state in states)
+    shape = (len(ensemble.images), samples)
+    tokens, totals = tokens.unflatten(0, shape), totals.unflatten(0, shape)
+    return Hypotheses(tokens, totals, totals, (tokens == END).any(2))
+
+
+class Greedy(Search):
+    """The likeliest token at every step; scores are log probabilities."""
+
+    def __init__(self, steps: int = 20) -> None:
+        super().__init__(steps)
+
+    @property
+    def description(self) -> str:
+        """Give "greedy"."""
+        return "greedy"
+
+    def __call__(
+        self,
+        captioners: Sequence[Captioner],
+        features: Sequence[Float[Tensor, "n _ _"]],
+        generator: torch.Generator | None = None,
+    ) -> Hypotheses:
+        """Give one caption of each image."""
+        ensemble = Ensemble(captioners, features)
+        return roll_out(ensemble, 1, self.steps, lambda scores: scores.argmax(1))
+
+
+class Sampling(Search):
+    """Independent samples of each image, in the order in which they were drawn.
+
+    A `temperature` below one sharpens the probabilities, then `top_k` and `top_p` cut their tail;
+    by default the samples are the model's own. Scores are log probabilities, at temperature one
+    and with the tail.
+    """
+
+    def __init__(
+        self,
+        samples: int = 1,
+        temperature: float = 1.0,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        steps: int = 20,
+    ) -> None:
+        super().__init__(steps)
+        if samples < 1:
+            raise InputError(f"sampling needs samples of 1 or more, got {samples}")
+        if not temperature >= 1e-6:
+            raise InputError(
+                f"sampling needs a temperature above 0, got {temperature}: 0 would be Greedy"
+            )
+        if top_k is not None and top_k < 1:
+            raise InputError(f"sampling needs top_k of 1 or more, or null, got {top_k}")
+        if top_p is not None and not 0 < top_p <= 1:
+            raise InputError(f"sampling needs 0 < top_p <= 1, or null, got {top_p}")
+        self.samples, self.temperature = samples, temperature
+        self.top_k, self.top_p = top_k, top_p
+
+    @property
+    def description(self) -> str:
+        """Give "sampling t=1", say, and what else was asked for."""
+        words = ["sampling", f"t={self.temperature:g}"]
+        if self.top_k is not None:
+            words.append(f"top-k={self.top_k}")
+        if self.top_p is not None:
+            words.append(f"top-p={self.top_p:g}")
+        return " ".join(words)
+
+    def __call__(
+        self,
+        captioners: Sequence[Captioner],
+        features: Sequence[Float[Tensor, "n _ _"]],
+        generator: torch.Generator | None = None,
+    ) -> Hypotheses:
+        """Draw `samples` captions of each image."""
+
+        def choose(log_probabilities: Float[Tensor, "b w"]) -> Int[Tensor, " b"]:
+            logits = log_probabilities / self.temperature
+            if self.top_k is None and self.top_p is None:
+                return draw(logits, generator)
+            logits, places = likeliest(logits, self.top_k, self.top_p)
+            return places.gather(1, draw(logits, generator)[:, None]).squeeze(1)
+
+        return roll_out(Ensemble(captioners, features), self.samples, self.steps, choose)

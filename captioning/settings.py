@@ -1,0 +1,45 @@
+"""What rebuilds a module from a checkpoint: its class and its constructor's arguments."""
+
+import importlib
+from typing import Any, Protocol, TypeVar
+
+from captioning.errors import InputError
+
+Interface = TypeVar("Interface")
+
+
+class Described(Protocol):
+    """A module that remembers the arguments it was made with, all plain values."""
+
+    settings: dict[str, Any]
+
+
+def arguments(scope: dict[str, Any]) -> dict[str, Any]:
+    """Take the arguments out of `locals()`, called first thing in a constructor."""
+    return {name: value for name, value in scope.items() if name not in ("self", "__class__")}
+
+
+def describe(module: Described) -> dict[str, Any]:
+    """Give the plain form, as configuration files write it."""
+    kind = type(module)
+    return {"class_path": f"{kind.__module__}.{kind.__qualname__}", "init_args": module.settings}
+
+
+def rebuild(description: dict[str, Any], interface: type[Interface]) -> Interface:
+    """Make the module that was described.
+
+    Only a subclass of `interface` is ever called: a checkpoint is data, and cannot name just any
+    function to be run.
+    """
+    path = description["class_path"]
+    module_name, _, class_name = path.rpartition(".")
+    try:
+        kind = vars(importlib.import_module(module_name))[class_name]
+    except (ImportError, KeyError, ValueError):
+        raise InputError(f"the checkpoint needs {path}, which this installation does not have")
+    if not (isinstance(kind, type) and issubclass(kind, interface)):
+        raise InputError(f"the checkpoint names {path}, which is no {interface.__name__}")
+    try:
+        return kind(**description["init_args"])
+    except TypeError as error:
+        raise InputError(f"the checkpoint's {path} is of another version: {error}") from error

@@ -1,0 +1,1 @@
+"""The shapes world: small pictures of coloured shapes whose captions follow an exact law."""

@@ -1,0 +1,97 @@
+"""Words to ids and back, for any language written in UTF-8."""
+
+from collections.abc import Iterable, Sequence
+
+from tokenizers import Regex, Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.normalizers import NFC, Lowercase
+from tokenizers.normalizers import Sequence as Normalizers
+from tokenizers.pre_tokenizers import Split
+from tokenizers.trainers import WordLevelTrainer
+
+from captioning.errors import InputError
+
+PAD, BEGIN, UNKNOWN, END = range(4)
+SPECIAL = ("<pad>", "<begin>", "<unknown>", "<end>")
+
+# One word: a letter of a script written without spaces; an English clitic, as the PTB tokenizer
+# splits it ('s, 't); or a run of letters and digits, hyphens and dots inside it included.
+UNSPACED = r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]\p{M}*"
+CLITIC = r"(?<=\p{L})['’](?:s|m|d|ll|re|ve)\b"
+RUN = r"[\p{L}\p{M}\p{N}]+(?:[-.'’](?!(?:s|m|d|ll|re|ve)\b)[\p{L}\p{M}\p{N}]+)*"
+
+
+class Vocabulary:
+    """The words a captioner knows, in the order of their ids.
+
+    Ids 0 to 3 are padding, begin, unknown and end: so the tokens that a caption may contain are
+    `range(END, len(vocabulary))`. Text is lower-cased and brought to Unicode's NFC; punctuation
+    is dropped, as the COCO metrics drop it.
+    """
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self._tokenizer = tokenizer
+
+    @classmethod
+    def build(cls, captions: Iterable[str], minimum_count: int = 5) -> "Vocabulary":
+        """Collect the words said at least `minimum_count` times, the most frequent first.
+
+        Ties are broken by the alphabet, so that the same captions always give the same ids.
+        """
+        tokenizer = Tokenizer(WordLevel(unk_token=SPECIAL[UNKNOWN]))
+        tokenizer.normalizer = Normalizers([NFC(), Lowercase()])
+        words = Regex(f"{UNSPACED}|{CLITIC}|{RUN}")
+        tokenizer.pre_tokenizer = Split(words, behavior="removed", invert=True)
+        trainer = WordLevelTrainer(
+            min_frequency=minimum_count, special_tokens=list(SPECIAL), show_progress=False
+        )
+        tokenizer.train_from_iterator(captions, trainer)
+        if tokenizer.get_vocab_size() == len(SPECIAL):
+            raise InputError(
+                f"no word is said {minimum_count} times in the training captions, so the "
+                "vocabulary would be empty: lower --minimum_count"
+            )
+        return cls(tokenizer)
+
+    def __len__(self) -> int:
+        return self._tokenizer.get_vocab_size()
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Vocabulary) and self.tokens == other.tokens
+
+    def __hash__(self) -> int:
+        return hash(tuple(self.tokens))
+
+    @property
+    def tokens(self) -> list[str]:
+        """Every token's text, by id."""
+        ids = self._tokenizer.get_vocab()
+        return sorted(ids, key=ids.__getitem__)
+
+    def split(self, caption: str) -> list[str]:
+        """Give the words of a caption as text, known or not."""
+        normal = self._tokenizer.normalizer.normalize_str(caption)
+        return [word for word, _ in self._tokenizer.pre_tokenizer.pre_tokenize_str(normal)]
+
+    def encode(self, captions: Sequence[str]) -> list[list[int]]:
+        """Give each caption's words as ids, without begin or end; unknown words as UNKNOWN."""
+        return [encoding.ids for encoding in self._tokenizer.encode_batch(list(captions))]
+
+    def decode(self, tokens: Iterable[int]) -> str:
+        """Spell out the words before the first END, special tokens left out."""
+        words = []
+        for token in tokens:
+            if token == END:
+                break
+            if token > END:
+                words.append(self._tokenizer.id_to_token(token))
+        return " ".join(words).replace(" '", "'").replace(" ’", "’")
+
+    def to_json(self) -> str:
+        """Write the vocabulary as one JSON text, in the `tokenizers` library's own form."""
+        return str(self._tokenizer.to_str())
+
+    @classmethod
+    def from_json(cls, text: str) -> "Vocabulary":
+        """Read back what `to_json` wrote."""
+        return cls(Tokenizer.from_str(text))

