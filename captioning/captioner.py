@@ -59,7 +59,7 @@ class Captioner(nn.Module):
         """Set mean and deviation to those of these features."""
         flat = features.float().flatten(0, 1)
         self.feature_mean.copy_(flat.mean(0))
-        self.feature_deviation.copy_(flat.std(0).clamp(min=1e-3))
+        self.feature_deviation.copy_(flat.std(0, correction=0).clamp(min=1e-3))
 
     def description(self) -> dict[str, Any]:
         """Give, in plain values, all but the weights."""
@@ -71,7 +71,7 @@ class Captioner(nn.Module):
 
 
 def load_captioner(checkpoint: Path) -> Captioner:
-    """Rebuild a captioner, in evaluation mode, from a checkpoint of training; nothing else needed."""
+    """Rebuild a captioner, in evaluation mode, from nothing but a checkpoint of training."""
     content = read_checkpoint(checkpoint)
     description = content["captioner"]
     captioner = Captioner(

@@ -223,6 +223,8 @@ def linear_cross_entropy(
 
     PyTorch before 2.15 has no such operation, and none smooths labels; there the logits are held.
     """
+    if not 0 <= label_smoothing < 1:
+        raise InputError(f"label_smoothing is a share, expected 0 <= it < 1, got {label_smoothing}")
     if LinearCrossEntropyOptions is None or label_smoothing > 0:
         logits = functional.linear(outputs, weight, bias)
         return functional.cross_entropy(logits, targets, label_smoothing=label_smoothing)

@@ -2,17 +2,17 @@
 
 import difflib
 import hashlib
-import pickle
+import itertools
+import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torchvision import models
-from torchvision.models.feature_extraction import create_feature_extractor
+from torchvision.models.feature_extraction import create_feature_extractor, get_graph_node_names
 from torchvision.transforms import v2
 
 from captioning.data.paths import locate
@@ -67,7 +67,7 @@ class SmallCnn(Encoder):
         features: Literal["pooled", "grid"] = "pooled",
     ) -> None:
         super().__init__(arguments(locals()))
-        cells = (image_size // 8) ** 2
+        cells = math.ceil(image_size / 8) ** 2
         self.regions = 1 if features == "pooled" else cells
         self.feature_size = channels * cells // self.regions
         self.frozen = False
@@ -75,7 +75,7 @@ class SmallCnn(Encoder):
         self.layers = nn.Sequential(
             *(
                 layer
-                for narrow, wide in zip(widths, widths[1:], strict=False)
+                for narrow, wide in itertools.pairwise(widths)
                 for layer in (
                     nn.Conv2d(narrow, wide, kernel_size=3, stride=2, padding=1),
                     nn.BatchNorm2d(wide),
@@ -126,20 +126,22 @@ class Backbone(Encoder):
         settings = arguments(locals())
         known = weights_of(architecture)
         prepare_as = prepare_as or (weights if weights in known else "DEFAULT")
+        if prepare_as not in known:
+            raise InputError(
+                f"prepare_as {prepare_as!r} names no weights of torchvision's {architecture}: "
+                f"expected one of {', '.join(known)}"
+            )
         # A checkpoint holds the weights themselves: what it rebuilds starts without any.
         super().__init__({**settings, "weights": None, "prepare_as": prepare_as})
         self.frozen = frozen
         self.preset = known[prepare_as].transforms()
         network = load_network(architecture, weights)
-        self.network = cut_classifier(network, self.preset.crop_size[0])
+        self.network = cut_classifier(network, black_picture(self.preset))
         self.network.requires_grad_(not frozen)
         self.eval()
         with torch.no_grad():
-            _, self.regions, self.feature_size = self(self.blank_image()).shape
-
-    def blank_image(self) -> Float[Tensor, "1 3 height width"]:
-        """Give a black picture of the size that this network sees."""
-        return torch.zeros(1, 3, self.preset.crop_size[0], self.preset.crop_size[0])
+            _, self.regions, self.feature_size = self(black_picture(self.preset)).shape
+        self.train()
 
     def forward(self, images: Float[Tensor, "n c height width"]) -> Float[Tensor, "n r d"]:
         """Encode; no gradient is kept through a frozen network."""
@@ -181,50 +183,70 @@ def weights_of(architecture: str) -> Mapping[str, Any]:
 
 def load_network(architecture: str, weights: str | None) -> nn.Module:
     """Build the whole network and fill it with the weights that were asked for."""
-    if weights is None or weights in weights_of(architecture):
-        network: nn.Module = models.get_model(architecture, weights=weights)
-        return network
-    path = locate(weights)
-    network = models.get_model(architecture, weights=None)
+    # Trained elsewhere, on another scale of colour, these two convert ImageNet's if told to.
+    converting = architecture in ("googlenet", "inception_v3")
+    options = {"transform_input": True, "init_weights": False} if converting else {}
+    known = weights_of(architecture)
+    try:
+        network: nn.Module = models.get_model(
+            architecture, weights=weights if weights in known else None, **options
+        )
+    except (OSError, RuntimeError) as error:
+        raise InputError(
+            f"torchvision's weights {weights} of {architecture} cannot be downloaded ({error}): "
+            "give the path of a file that holds them as weights"
+        ) from error
+    if weights is not None and weights not in known:
+        load_local(network, architecture, weights)
+    return network
+
+
+def load_local(network: nn.Module, architecture: str, weights: str) -> None:
+    """Fill a network with the state dict in a file."""
+    try:
+        path = locate(weights)
+    except InputError as error:
+        names = ", ".join(weights_of(architecture))
+        raise InputError(f"weights {error}; torchvision's own are {names}") from error
     try:
         network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
-    except (RuntimeError, pickle.UnpicklingError, EOFError, AttributeError, TypeError) as error:
+    except Exception as error:  # torch raises a dozen kinds for a damaged file
         reason = " ".join(str(error).split())[:200]
         raise InputError(
             f"{path} does not hold the weights of {architecture} (expected a state dict that "
             f"torchvision's {architecture} loads): {reason}"
         ) from error
-    return network
 
 
-def cut_classifier(network: nn.Module, size: int) -> nn.Module:
-    """Keep the network up to its last feature map, the last output with a height and a width.
+def cut_classifier(network: nn.Module, picture: Float[Tensor, "1 3 height width"]) -> nn.Module:
+    """Keep the network up to its last feature map, which comes out under the name "features".
 
-    The feature map comes out under the name "features"; what follows it is dropped.
+    That is the last value with a height and a width before the classifier (the last part of each
+    of torchvision's networks). What lies between, such as pooling, has no weights; a network that
+    has learned layers there, as vision transformers do, is refused.
     """
-    last = ""
-
-    def watch(name: str) -> Callable[[nn.Module, Any, Any], None]:
-        def note(module: nn.Module, inputs: Any, output: Any) -> None:
-            nonlocal last
-            if isinstance(output, Tensor) and output.ndim == 4 and min(output.shape[2:]) > 1:
-                last = name
-
-        return note
-
-    hooks = [
-        module.register_forward_hook(watch(name))
-        for name, module in network.named_modules()
-        if name
-    ]
     network.eval()
+    *_, (classifier, _) = network.named_children()
+    names = get_graph_node_names(network, suppress_diff_warning=True)[1]
+    body = list(itertools.takewhile(lambda name: name.split(".")[0] != classifier, names))
+    weights = [name for name, _ in network.named_parameters()]
+    learned = [any(weight.startswith(f"{name}.") for weight in weights) for name in body]
+    tail = body[max(place for place, has_weights in enumerate(learned) if has_weights) :]
     with torch.no_grad():
-        network(torch.zeros(1, 3, size, size))
-    for hook in hooks:
-        hook.remove()
-    if not last:
+        values = create_feature_extractor(network, tail, suppress_diff_warning=True)(picture)
+    maps = [
+        name
+        for name, value in values.items()
+        if isinstance(value, Tensor) and value.ndim == 4 and min(value.shape[2:]) > 1
+    ]
+    if not maps:
         raise InputError(
-            f"{type(network).__name__} has no feature map with a height and a width: "
+            f"{type(network).__name__} does not end in a feature map with a height and a width: "
             "choose a convolutional network"
         )
-    return create_feature_extractor(network, {last: "features"})
+    return create_feature_extractor(network, {maps[-1]: "features"}, suppress_diff_warning=True)
+
+
+def black_picture(preset: Any) -> Float[Tensor, "1 3 height width"]:
+    """Give a picture of the size that torchvision's preset crops to."""
+    return torch.zeros(1, 3, preset.crop_size[0], preset.crop_size[0])

@@ -129,7 +129,10 @@ def read_evaluation(folder: Path) -> Evaluation:
     rows = field(record, "rows", dict, where)
     return Evaluation(
         folder=folder,
-        **{name: field(record, name, str, where) for name in ("data", "split", "search", "signature")},
+        **{
+            name: field(record, name, str, where)
+            for name in ("data", "split", "search", "signature")
+        },
         metrics=_numbers(record, "metrics", where),
         rows={name: _numbers(rows, name, where) for name in rows},
         world=_numbers(record, "world", where) if "world" in record else {},
@@ -165,4 +168,4 @@ def _numbers(record: Any, name: str, where: str) -> dict[str, float]:
     for key, value in numbers.items():
         if not isinstance(value, int | float) or isinstance(value, bool):
             raise InputError(f"{where}: expected {name}.{key} to be a number, got {value!r:.60}")
-    return numbers
+    return {key: float(value) for key, value in numbers.items()}

@@ -70,7 +70,7 @@ class InverseSigmoid(Schedule):
     """
 
     def __init__(self, k: float = 1000.0, length: float | None = None) -> None:
-        if k < 1:
+        if not k >= 1:
             raise InputError(f"an inverse-sigmoid schedule needs k >= 1, got {k}")
         self.k, self.length = k, length
 
@@ -81,7 +81,7 @@ class InverseSigmoid(Schedule):
 
 
 class Cosine(Schedule):
-    """Half a cosine from `start` to `floor` over the run, after a linear rise over `warmup` of it."""
+    """Half a cosine from `start` to `floor`, after a linear rise over the share `warmup` of the run."""
 
     def __init__(self, start: float = 1.0, floor: float = 0.0, warmup: float = 0.0) -> None:
         if not 0 <= warmup < 1:
@@ -98,4 +98,4 @@ class Cosine(Schedule):
 
 def elapsed(progress: Progress, length: float | None) -> float:
     """Give the i of a schedule: mini-batches so far, or the share of the run times `length`."""
-    return progress.step if length is None else progress.share * length
+    return float(progress.step) if length is None else progress.share * length

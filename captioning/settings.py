@@ -1,13 +1,14 @@
 """What rebuilds a module from a checkpoint: its class and its constructor's arguments."""
 
 import importlib
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from captioning.errors import InputError
 
 Interface = TypeVar("Interface")
 
 
+@runtime_checkable
 class Described(Protocol):
     """A module that remembers the arguments it was made with, all plain values."""
 
@@ -35,8 +36,10 @@ def rebuild(description: dict[str, Any], interface: type[Interface]) -> Interfac
     module_name, _, class_name = path.rpartition(".")
     try:
         kind = vars(importlib.import_module(module_name))[class_name]
-    except (ImportError, KeyError, ValueError):
-        raise InputError(f"the checkpoint needs {path}, which this installation does not have")
+    except (ImportError, KeyError, TypeError, ValueError) as error:
+        raise InputError(
+            f"the checkpoint needs {path}, which this installation does not have"
+        ) from error
     if not (isinstance(kind, type) and issubclass(kind, interface)):
         raise InputError(f"the checkpoint names {path}, which is no {interface.__name__}")
     try:

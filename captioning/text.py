@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from tokenizers import Regex, Tokenizer
 from tokenizers.models import WordLevel
-from tokenizers.normalizers import NFC, Lowercase
+from tokenizers.normalizers import NFC, Lowercase, Replace
 from tokenizers.normalizers import Sequence as Normalizers
 from tokenizers.pre_tokenizers import Split
 from tokenizers.trainers import WordLevelTrainer
@@ -15,10 +15,13 @@ PAD, BEGIN, UNKNOWN, END = range(4)
 SPECIAL = ("<pad>", "<begin>", "<unknown>", "<end>")
 
 # One word: a letter of a script written without spaces; an English clitic, as the PTB tokenizer
-# splits it ('s, 't); or a run of letters and digits, hyphens and dots inside it included.
-UNSPACED = r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]\p{M}*"
-CLITIC = r"(?<=\p{L})['’](?:s|m|d|ll|re|ve)\b"
-RUN = r"[\p{L}\p{M}\p{N}]+(?:[-.'’](?!(?:s|m|d|ll|re|ve)\b)[\p{L}\p{M}\p{N}]+)*"
+# splits it ('s, 'll); or a run of letters and digits, hyphens, dots and apostrophes inside it
+# included. A mark (an accent, an emoji's invisible selector) is no word by itself.
+SCRIPTS = r"\p{Han}\p{Hiragana}\p{Katakana}ー\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
+UNSPACED = rf"[{SCRIPTS}]\p{{M}}*"
+CLITIC = r"(?:s|m|d|ll|re|ve)\b"
+SPACED = rf"[\p{{L}}\p{{N}}&&[^{SCRIPTS}]]\p{{M}}*"
+WORD = rf"{UNSPACED}|(?<=\p{{L}})'{CLITIC}|(?:{SPACED})+(?:(?:[-.]|'(?!{CLITIC}))(?:{SPACED})+)*"
 
 
 class Vocabulary:
@@ -39,9 +42,8 @@ class Vocabulary:
         Ties are broken by the alphabet, so that the same captions always give the same ids.
         """
         tokenizer = Tokenizer(WordLevel(unk_token=SPECIAL[UNKNOWN]))
-        tokenizer.normalizer = Normalizers([NFC(), Lowercase()])
-        words = Regex(f"{UNSPACED}|{CLITIC}|{RUN}")
-        tokenizer.pre_tokenizer = Split(words, behavior="removed", invert=True)
+        tokenizer.normalizer = Normalizers([NFC(), Lowercase(), Replace("’", "'")])
+        tokenizer.pre_tokenizer = Split(Regex(WORD), behavior="removed", invert=True)
         trainer = WordLevelTrainer(
             min_frequency=minimum_count, special_tokens=list(SPECIAL), show_progress=False
         )
@@ -75,6 +77,8 @@ class Vocabulary:
 
     def encode(self, captions: Sequence[str]) -> list[list[int]]:
         """Give each caption's words as ids, without begin or end; unknown words as UNKNOWN."""
+        # A caption with "<end>" in it says the word "end"; JSON and pickle forget this setting.
+        self._tokenizer.encode_special_tokens = True
         return [encoding.ids for encoding in self._tokenizer.encode_batch(list(captions))]
 
     def decode(self, tokens: Iterable[int]) -> str:
@@ -85,7 +89,7 @@ class Vocabulary:
                 break
             if token > END:
                 words.append(self._tokenizer.id_to_token(token))
-        return " ".join(words).replace(" '", "'").replace(" ’", "’")
+        return " ".join(words).replace(" '", "'")
 
     def to_json(self) -> str:
         """Write the vocabulary as one JSON text, in the `tokenizers` library's own form."""
@@ -94,4 +98,9 @@ class Vocabulary:
     @classmethod
     def from_json(cls, text: str) -> "Vocabulary":
         """Read back what `to_json` wrote."""
-        return cls(Tokenizer.from_str(text))
+        try:
+            return cls(Tokenizer.from_str(text))
+        except Exception as error:  # the library raises no narrower kind
+            raise InputError(
+                f"the vocabulary cannot be read ({error}): is it of another version of tokenizers?"
+            ) from error

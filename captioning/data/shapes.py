@@ -1,11 +1,11 @@
 """The shapes world as a data set: made when it is first asked for, then read like any other."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from captioning.data.coco import Coco
-from captioning.data.dataset import Dataset, Example
-from captioning.shapes.world import write
+from captioning.data.dataset import SPLITS, Dataset, Example
+from captioning.shapes.world import SIZES, write
 
 
 @dataclass(frozen=True)
@@ -16,21 +16,27 @@ class Shapes(Dataset):
         name: Short name of the data set, used in the names of run folders.
         folder: Where it lies, or is made.
         seed: Of the scenes, captions and pictures.
+        sizes: Pictures in each of train, val and test.
     """
 
     name: str = "shapes"
     folder: str = "data/shapes"
     seed: int = 0
+    sizes: dict[str, int] = field(default_factory=lambda: dict(SIZES))
 
     def examples(self, split: str) -> list[Example]:
-        write(Path(self.folder), self.seed)
+        # The order in which a file names the splits must not change the world.
+        sizes = {each: self.sizes[each] for each in SPLITS if each in self.sizes}
+        write(Path(self.folder), self.seed, sizes)
         return self.in_coco_form().examples(split)
 
     def in_coco_form(self) -> Coco:
         """The same data set as its files are."""
-        splits = ("train", "val", "test")
+        folder = self.folder
         return Coco(
             self.name,
-            images={split: f"{self.folder}/images/{split}" for split in splits},
-            annotations={split: f"{self.folder}/annotations/captions_{split}.json" for split in splits},
+            images={split: f"{folder}/images/{split}" for split in self.sizes},
+            annotations={
+                split: f"{folder}/annotations/captions_{split}.json" for split in self.sizes
+            },
         )

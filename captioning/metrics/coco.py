@@ -7,7 +7,6 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib.metadata import version
 from itertools import chain, islice
 from typing import TypeAlias, TypeVar
 
@@ -16,7 +15,6 @@ from numpy.typing import NDArray
 from pycocoevalcap.bleu.bleu import Bleu
 from pycocoevalcap.cider.cider import Cider
 from pycocoevalcap.rouge.rouge import Rouge
-from tqdm import tqdm
 
 from captioning.errors import InputError
 from captioning.metrics.meteor import Meteor
@@ -136,6 +134,8 @@ class Scorer(AbstractContextManager["Scorer"]):
         self, references: Tokens[ImageId], candidates: Tokens[ImageId], progress: bool
     ) -> dict[str, Result]:
         """All metrics side by side: while Python computes some, Java computes the others."""
+        from tqdm import tqdm
+
         functions: dict[str, Callable[..., dict[str, Result]]] = {
             "Bleu": _bleu,
             "METEOR": self._meteor_result,
@@ -159,6 +159,8 @@ class Scorer(AbstractContextManager["Scorer"]):
         return {"METEOR": (corpus, np.array(per_image))}
 
     def _signature(self, references: Tokens[ImageId]) -> str:
+        from importlib.metadata import version
+
         parts = {
             "images": str(len(references)),
             "references": str(sum(map(len, references.values()))),

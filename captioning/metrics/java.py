@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import tempfile
 from collections.abc import Sequence
@@ -11,10 +12,13 @@ from typing import IO
 from captioning.errors import InputError
 
 # The serial collector halves METEOR's memory at the same speed. Performance data would be written
-# to a shared folder. Encoding and number format must not depend on the user's locale.
+# to a shared folder, and the report of a crash to the current one. Messages of the virtual machine
+# must not pass for answers. Encoding and number format must not depend on the user's locale.
 _OPTIONS = (
     "-XX:+UseSerialGC",
     "-XX:-UsePerfData",
+    "-XX:+ErrorFileToStderr",
+    "-XX:+DisplayVMOutputToStderr",
     "-Dfile.encoding=UTF-8",
     "-Dstdout.encoding=UTF-8",
     "-Duser.language=en",
@@ -92,13 +96,24 @@ class JavaProcess(AbstractContextManager["JavaProcess"]):
     def _death(self) -> InputError:
         status = self._process.wait()
         self._errors.seek(0)
-        words = self._errors.read().decode("utf-8", "replace").splitlines()
-        message = next((line for line in words if "Error" in line or "Exception" in line), "")
-        if status < 0:
-            reason = f"was stopped by signal {-status}; was there enough memory?"
+        words = _reason(self._errors.read().decode("utf-8", "replace"))
+        if words:
+            end = f"ended with status {status}: {words}"
+        elif status < 0:
+            end = f"was stopped by signal {-status}; was there enough memory?"
         else:
-            reason = f"ended with status {status}: {message.strip() or 'it gave no reason'}"
-        return InputError(f"{self._name} (a Java program) {reason}")
+            end = f"ended early with status {status} and gave no reason"
+        return InputError(f"{self._name} (a Java program) {end}")
+
+
+def _reason(report: str) -> str:
+    """The line of a Java program's last words that tells what happened, with the line after it."""
+    lines = [line.strip("# ") for line in report.splitlines() if not line.startswith("\t")]
+    lines = list(filter(None, lines))
+    for i, line in enumerate(lines):
+        if re.search("error|exception|insufficient", line, re.IGNORECASE):
+            return "; ".join(lines[i : i + 2])
+    return ""
 
 
 def _start(name: str, arguments: Sequence[str], errors: IO[bytes]) -> subprocess.Popen[str]:

@@ -7,11 +7,11 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from pycocoevalcap.spice import spice as pycocoevalcap_spice
+from pycocoevalcap import spice as pycocoevalcap_spice
 
 from captioning.metrics.java import JavaProcess
 
-_JAR = Path(pycocoevalcap_spice.__file__).with_name(pycocoevalcap_spice.SPICE_JAR)
+_JAR = Path(pycocoevalcap_spice.__file__).with_name("spice-1.0.jar")
 _PARSER = ("stanford-corenlp-3.6.0.jar", "stanford-corenlp-3.6.0-models.jar")
 
 # Its serialisation library (fst 2.47) looks into classes that Java 17 and later keep closed.

@@ -1,4 +1,4 @@
-"""Reports: what runs left in their folders, as tables, curves and a page of pictures with captions."""
+"""Reports of runs: tables, curves and a page of pictures with captions."""
 
 from captioning.report.command import main
 from captioning.report.table import summary_table

@@ -23,7 +23,8 @@ TITLES = {
 }
 """Quantities with their units, the most telling first; others are shown by their own names."""
 
-PLAYERS = {"train": "training", "val": "validation"}
+STAGES = {"train": "training", "val": "validation"}
+
 
 class Curve(NamedTuple):
     """Points from left to right; a value that was not finite is NaN."""
@@ -42,7 +43,8 @@ class Panel(NamedTuple):
     @property
     def title(self) -> str:
         """The quantity with its unit."""
-        return TITLES.get(self.quantity) or self.quantity.replace("_", " ").capitalize()
+        name = self.quantity.replace("_", " ")
+        return TITLES.get(self.quantity, name[:1].upper() + name[1:])
 
     @property
     def summary(self) -> str:
@@ -99,11 +101,11 @@ def _quantity(column: str) -> str:
 
 
 def _curve(rows: Sequence[Row], column: str, steps_per_epoch: float) -> Curve:
-    player = column.rpartition("/")[0]
+    stage = column.rpartition("/")[0]
     scale = 100.0 if _quantity(column) == "CIDEr-D" else 1.0
     points = sorted({row["step"]: row[column] for row in rows if column in row}.items())
     return Curve(
-        PLAYERS.get(player, player),
+        STAGES.get(stage, stage),
         tuple((step + 1) / steps_per_epoch for step, _ in points),
         tuple(scale * value if math.isfinite(value) else math.nan for _, value in points),
     )

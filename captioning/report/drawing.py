@@ -3,12 +3,14 @@
 import io
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.ticker import MaxNLocator
 
 from captioning.report.curves import Curve, Panel, epoch_means
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 SIZE = (5.0, 3.2)
 """Width and height of a panel, in inches."""
@@ -16,7 +18,7 @@ SIZE = (5.0, 3.2)
 DOTS_PER_INCH = 160
 
 DENSE = 4
-"""Points an epoch above which a curve is drawn faintly, with the mean of each epoch over it."""
+"""Points an epoch above which a curve is drawn faintly, and the means of the epochs over it."""
 
 
 class Theme(NamedTuple):
@@ -35,43 +37,56 @@ DARK = Theme("#1b1f24", "#c6ccd2", "#363c44", "#64b5f0", "#f2a15b")
 
 def draw(panels: Sequence[Panel], theme: Theme = LIGHT) -> bytes:
     """At least one panel as one PNG, two in a line."""
-    from matplotlib import rc_context
-    from matplotlib.figure import Figure
-
     across = min(2, len(panels))
     down = math.ceil(len(panels) / across)
-    inks = ("text.color", "xtick.color", "ytick.color", "axes.labelcolor")
-    with rc_context(dict.fromkeys(inks, theme.ink) | {"axes.edgecolor": theme.line}):
-        size = (SIZE[0] * across, SIZE[1] * down)
-        figure = Figure(size, DOTS_PER_INCH, theme.ground, layout="constrained")
-        for place, panel in enumerate(panels, start=1):
-            _draw_panel(figure.add_subplot(down, across, place), panel, theme)
-        png = io.BytesIO()
-        figure.savefig(png, format="png")
+    figure = Figure(
+        (SIZE[0] * across, SIZE[1] * down),
+        dpi=DOTS_PER_INCH,
+        facecolor=theme.ground,
+        layout=ConstrainedLayoutEngine(w_pad=0.14, h_pad=0.14),
+    )
+    for place, panel in enumerate(panels, start=1):
+        _draw_panel(figure.add_subplot(down, across, place), panel, theme)
+    png = io.BytesIO()
+    figure.savefig(png, format="png")
     return png.getvalue()
 
 
-def _draw_panel(axes: "Axes", panel: Panel, theme: Theme) -> None:
-    from matplotlib.ticker import MaxNLocator
-
-    axes.set_facecolor(theme.ground)
-    axes.set_title(panel.title, loc="left", fontsize=10.5, pad=10)
-    axes.set_xlabel("epoch", fontsize=9)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-    axes.tick_params(length=0, labelsize=9)
-    axes.grid(axis="y", color=theme.line, linewidth=0.8)
-    axes.spines[["top", "right", "left"]].set_visible(False)
+def _draw_panel(axes: Axes, panel: Panel, theme: Theme) -> None:
+    _set_up(axes, panel, theme)
     for curve in panel.curves:
-        colour = theme.validation if curve.label == "validation" else theme.training
-        _draw_curve(axes, curve, colour)
-    axes.set_xlim(left=0)
+        _draw_curve(axes, curve, _colour(curve, theme))
     if panel.quantity == "CIDEr-D":
         _mark_highest(axes, panel.curves[0], theme)
-    elif any(curve.label for curve in panel.curves):
-        axes.legend(frameon=False, fontsize=9)
+    elif len(panel.curves) > 1:
+        axes.legend(frameon=False, fontsize=9, labelcolor=theme.ink)
+    else:
+        _annotate(axes, panel.curves[0].label, _colour(panel.curves[0], theme))
 
 
-def _draw_curve(axes: "Axes", curve: Curve, colour: str) -> None:
+def _set_up(axes: Axes, panel: Panel, theme: Theme) -> None:
+    """Axes with as little ink as they can be read with."""
+    axes.set_facecolor(theme.ground)
+    axes.set_title(panel.title, loc="left", fontsize=10.5, pad=10, color=theme.ink)
+    axes.set_xlabel("epoch", fontsize=9, color=theme.ink)
+    axes.set_xlim(0, max(curve.epochs[-1] for curve in panel.curves) * 1.04)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    axes.tick_params(length=0, labelsize=9, labelcolor=theme.ink)
+    axes.grid(axis="y", color=theme.line, linewidth=0.8)
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    axes.spines["bottom"].set_color(theme.line)
+
+
+def _colour(curve: Curve, theme: Theme) -> str:
+    return theme.validation if curve.label == "validation" else theme.training
+
+
+def _annotate(axes: Axes, text: str, colour: str) -> None:
+    """Write above the right end of a panel, where nothing is drawn."""
+    axes.set_title(text, loc="right", fontsize=9, pad=10, color=colour)
+
+
+def _draw_curve(axes: Axes, curve: Curve, colour: str) -> None:
     """Draw each point, or of a dense curve every point faintly and the means plainly."""
     if len(curve.epochs) > DENSE * max(curve.epochs[-1], 1):
         axes.plot(curve.epochs, curve.values, color=colour, linewidth=0.6, alpha=0.35)
@@ -87,11 +102,10 @@ def _draw_curve(axes: "Axes", curve: Curve, colour: str) -> None:
     )
 
 
-def _mark_highest(axes: "Axes", curve: Curve, theme: Theme) -> None:
+def _mark_highest(axes: Axes, curve: Curve, theme: Theme) -> None:
     """Name the highest point, by which the best checkpoint is chosen."""
     points = [p for p in zip(curve.values, curve.epochs, strict=True) if not math.isnan(p[0])]
     if points:
         value, epoch = max(points, key=lambda point: point[0])
-        axes.plot([epoch], [value], marker="o", color=theme.validation, markersize=7)
-        text = f"best {value:.1f}, epoch {epoch:.3g}"
-        axes.set_title(text, loc="right", fontsize=9, pad=10, color=theme.validation)
+        axes.plot([epoch], [value], marker="o", color=_colour(curve, theme), markersize=7)
+        _annotate(axes, f"best {value:.1f}, epoch {epoch:.3g}", _colour(curve, theme))

@@ -2,63 +2,131 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from captioning.data.reading import read_text
 from captioning.report.curves import Panel
 from captioning.report.drawing import DARK, LIGHT, draw
-from captioning.report.gallery import RANKED_BY, Card, data_address
-from captioning.report.table import columns, heading, model_record, spread
+from captioning.report.gallery import Card, data_address
+from captioning.report.table import cells, columns, headings, model_record
 from captioning.runs import Evaluation, Run
 
 NOTES = {
     "human": "one true caption of each picture, held out and scored against the others",
     "true distribution": "captions drawn from the known law of the world",
     "most common caption": "the same caption for every picture, the training split's commonest",
-    "nearest image": "a caption of the training picture that is nearest by the encoder's features",
+    "nearest image": "the first caption of the training picture nearest by the encoder's features",
 }
-"""What the rows below the model's are; a row that is not among them stands without a word."""
-
-
-class Line(NamedTuple):
-    """A row of a table, its numbers as they are shown."""
-
-    name: str
-    note: str
-    cells: tuple[str, ...]
-    model: bool
+"""What the rows below the model's are; another row stands without a note."""
 
 
 class Table(NamedTuple):
-    """The metrics on one split."""
+    """Numbers as they are shown: the rows of the model, then others, by their names."""
 
-    split: str
-    images: int
-    headings: tuple[str, ...]
-    lines: tuple[Line, ...]
-    signatures: tuple[str, ...]
+    caption: str
+    headings: list[str]
+    models: dict[str, list[str]]
+    others: dict[str, list[str]]
+    signatures: list[str]
 
 
 def render(
-    run: Run, evaluations: Sequence[Evaluation], panels: Sequence[Panel], cards: Mapping[str, list[Card]]
+    run: Run,
+    evaluations: Sequence[Evaluation],
+    panels: Sequence[Panel],
+    gallery: Mapping[str, Sequence[Card]],
 ) -> str:
-    """The page as HTML; what is empty is left out. Every text is escaped."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("captioning.report", ""),
+    """The page as HTML, of at least one evaluation. Every text is escaped."""
+    templates = Environment(
+        loader=PackageLoader("captioning.report"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment.get_template("page.html").render(
-        title=title(run),
-        facts=facts(run),
-        run=run,
-        tables=[table(split, evaluations) for split in dict.fromkeys(e.split for e in evaluations)],
-        curves=[_drawings(panel) for panel in panels],
-        gallery=cards,
-        ranked_by=RANKED_BY,
-        config=run.config_file.read_text(encoding="utf-8"),
+    cards = [card for section in gallery.values() for card in section]
+    return templates.get_template("page.html").render(
+        title=title(run.config, evaluations[-1].data),
+        facts=facts(run.config) | {"Run": run.name},
+        tables=tables(evaluations),
+        notes={name: note for name, note in NOTES.items() if name in evaluations[-1].rows},
+        curves=[_drawing(panel) for panel in panels],
+        gallery=gallery,
+        shown=len(cards),
+        split=evaluations[-1].split,
+        images=evaluations[-1].images,
+        missing=sum(card.thumbnail is None for card in cards),
+        config=read_text(run.config_file),
     )
+
+
+def title(config: Mapping[str, Any], data: str) -> str:
+    """Such as "Scheduled sampling on flickr8k"."""
+    return f"{facts(config).get('Objective', 'Captions')} on {data}"
+
+
+def facts(config: Mapping[str, Any]) -> dict[str, str]:
+    """What a configuration says of its run in a few words."""
+    found = {
+        part.capitalize(): _words(_look_up(config, part, "class_path"))
+        for part in ("objective", "encoder", "decoder")
+    }
+    found["Network"] = _look_up(config, "encoder", "init_args", "architecture")
+    found["Seed"] = _look_up(config, "seed")
+    return {name: text for name, text in found.items() if text}
+
+
+def tables(evaluations: Sequence[Evaluation]) -> list[Table]:
+    """For each split its metrics and, in a known world, what is wrong with the captions."""
+    found = []
+    for split in dict.fromkeys(evaluation.split for evaluation in evaluations):
+        those = [evaluation for evaluation in evaluations if evaluation.split == split]
+        found.append(_metrics(split, those))
+        if any(evaluation.world for evaluation in those):
+            found.append(_verdicts(split, those))
+    return found
+
+
+def _metrics(split: str, evaluations: Sequence[Evaluation]) -> Table:
+    models = {f"Model, {e.search}": model_record(e) for e in evaluations}
+    others = {name: record for e in evaluations for name, record in e.rows.items()}
+    shown = columns([*models.values(), *others.values()])
+    return Table(
+        f"{split.capitalize()} split, {evaluations[-1].images:,} pictures",
+        headings(shown),
+        {name: cells([record], shown) for name, record in models.items()},
+        {name: cells([record], shown) for name, record in others.items()},
+        list(dict.fromkeys(evaluation.signature for evaluation in evaluations)),
+    )
+
+
+def _verdicts(split: str, evaluations: Sequence[Evaluation]) -> Table:
+    shown = columns(evaluation.world for evaluation in evaluations)
+    models = {f"Model, {e.search}": cells([e.world], shown) for e in evaluations}
+    caption = f"{split.capitalize()} split, captions by the verdict of the true law, %"
+    return Table(caption, [name.replace("_", " ") for name in shown], models, {}, [])
+
+
+def _drawing(panel: Panel) -> dict[str, str]:
+    """A panel for a light page and a dark one, and in words."""
+    return {
+        "light": data_address("png", draw([panel], LIGHT)),
+        "dark": data_address("png", draw([panel], DARK)),
+        "words": panel.summary,
+    }
+
+
+def _look_up(config: Any, *keys: str) -> str:
+    """What stands at this place of a configuration, empty where nothing does."""
+    for key in keys:
+        config = config.get(key) if isinstance(config, dict) else None
+    return "" if config is None else str(config)
+
+
+def _words(class_path: str) -> str:
+    """A class by its plain name: `captioning.decoder.ShowAndTell` is "Show and tell"."""
+    name = class_path.rpartition(".")[2]
+    first, *rest = re.split(r"(?<=[a-z])(?=[A-Z])", name)
+    return " ".join([first, *(word if word.isupper() else word.lower() for word in rest)])

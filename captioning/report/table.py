@@ -1,6 +1,7 @@
 """Tables of metrics, times 100 as the field prints them, with their spread over seeds."""
 
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from itertools import chain
 from statistics import mean, stdev
 from typing import TypeVar
 
@@ -18,27 +19,29 @@ NAMES = {
     "ROUGE_L": "ROUGE-L",
     "CIDEr": "CIDEr",
     "SPICE": "SPICE",
+    "true": "true captions, %",
 }
-"""The metrics in the order of their columns; what is not among them is a share of the captions."""
+"""What stands above each column, in their order; other columns follow under their own names."""
 
 T = TypeVar("T")
 Key = TypeVar("Key", bound=Hashable)
 
 
-def heading(column: str) -> str:
-    """What stands above a column whose numbers are shown times 100."""
-    return NAMES.get(column, f"{column}, %")
-
-
 def columns(records: Iterable[Record]) -> list[str]:
-    """Every column that some record fills: the metrics in their usual order, then the rest."""
-    found = {column: None for record in records for column in record}
+    """Every column that some record fills, in the order of their names."""
+    found = dict.fromkeys(column for record in records for column in record)
     return [name for name in NAMES if name in found] + [c for c in found if c not in NAMES]
 
 
+def headings(shown: Iterable[str]) -> list[str]:
+    """What stands above the columns."""
+    return [NAMES.get(column, column.replace("_", " ")) for column in shown]
+
+
 def model_record(evaluation: Evaluation) -> Record:
-    """The model's row: its metrics, and how it does in a known world."""
-    return {**evaluation.metrics, **evaluation.world}
+    """The model's row: its metrics and, in a known world, the share of true captions."""
+    true = {name: share for name, share in evaluation.world.items() if name == "true"}
+    return {**evaluation.metrics, **true}
 
 
 def spread(values: Sequence[float]) -> str:
@@ -47,6 +50,15 @@ def spread(values: Sequence[float]) -> str:
         return "–"
     centre = f"{100 * mean(values):.1f}"
     return centre if len(values) == 1 else f"{centre} ± {100 * stdev(values):.1f}"
+
+
+def cells(records: Sequence[Record], shown: Sequence[str]) -> list[str]:
+    """The spread of each column; a dash unless every record has its number."""
+    complete = [all(column in record for record in records) for column in shown]
+    return [
+        spread([record[column] for record in records] if whole else [])
+        for column, whole in zip(shown, complete, strict=True)
+    ]
 
 
 def summary_table(evaluations: Iterable[Evaluation]) -> str:
@@ -63,17 +75,17 @@ def summary_table(evaluations: Iterable[Evaluation]) -> str:
 def _split_table(title: str, evaluations: list[Evaluation]) -> str:
     models = _grouped(evaluations, lambda evaluation: (evaluation.run.group, evaluation.search))
     baselines = _baselines(evaluations)
-    shown = columns([model_record(e) for e in evaluations] + sum(baselines.values(), []))
+    shown = columns(chain(map(model_record, evaluations), *baselines.values()))
     lines = [
-        _line([title, "search", *map(heading, shown), "seeds"]),
+        _line([title, "search", *headings(shown), "seeds"]),
         _line(["---", "---", *("--:" for _ in shown), "--:"]),
     ]
     for (group, search), repetitions in models.items():
-        cells = _cells([model_record(e) for e in repetitions], shown)
-        lines.append(_line([group, search, *cells, str(len(repetitions))]))
+        numbers = cells([model_record(e) for e in repetitions], shown)
+        lines.append(_line([group, search, *numbers, str(len(repetitions))]))
     for name, records in baselines.items():
         agreed = all(record == records[0] for record in records)
-        lines.append(_line([name, "", *_cells(records[:1] if agreed else records, shown), ""]))
+        lines.append(_line([name, "", *cells(records[:1] if agreed else records, shown), ""]))
     signatures = dict.fromkeys(evaluation.signature for evaluation in evaluations)
     return "\n".join([*lines, *(f"\n`{signature}`" for signature in signatures)])
 
@@ -85,15 +97,6 @@ def _baselines(evaluations: list[Evaluation]) -> dict[str, list[Record]]:
         for name, record in evaluation.rows.items():
             found.setdefault(name, {}).setdefault(evaluation.run, record)
     return {name: list(records.values()) for name, records in found.items()}
-
-
-def _cells(records: Sequence[Record], shown: Sequence[str]) -> list[str]:
-    """A cell stays empty unless every record has its number."""
-    complete = [all(column in record for record in records) for column in shown]
-    return [
-        spread([record[column] for record in records] if whole else [])
-        for column, whole in zip(shown, complete, strict=True)
-    ]
 
 
 def _line(cells: Iterable[str]) -> str:

@@ -13,11 +13,11 @@ from captioning.errors import InputError
 
 
 class Hypotheses(NamedTuple):
-    """k captions of each of n images, as ids of words and END; PAD fills up the t steps allowed.
+    """k captions of each of n images, the best first (samples as drawn).
 
-    A caption that `steps` cut off has no END. Padding, begin and unknown are never said: their
-    share of the probability is lost, not given to the others, so `log_probabilities` are the
-    model's own log Q.
+    Each is words, END, then PAD up to the t steps allowed; one that was cut off there has no END.
+    PAD, BEGIN and UNKNOWN are never said: the search chooses among the others, but their share of
+    the probability is not handed on, so that `log_probabilities` are exactly the model's own.
     """
 
     tokens: Int[Tensor, "n k t"]
@@ -27,7 +27,7 @@ class Hypotheses(NamedTuple):
 
 
 class Search(ABC):
-    """A way to choose captions; `steps` is the most tokens one may have, END counted."""
+    """A way to choose captions of at most `steps` tokens, END counted."""
 
     def __init__(self, steps: int) -> None:
         if steps < 1:

@@ -31,8 +31,16 @@ class Beams(NamedTuple):
         return (self.tokens != PAD).sum(2)
 
 
+def no_beams(images: Int[Tensor, " n"], size: int, steps: int) -> Beams:
+    """Give each image a single beam on which nothing is said yet."""
+    shape = (len(images), size)
+    log_probabilities = torch.full(shape, -torch.inf, device=images.device)
+    log_probabilities[:, 0] = 0
+    return Beams(images.new_full((*shape, steps), PAD), log_probabilities)
+
+
 def length_penalty(lengths: Int[Tensor, "*b"], alpha: float) -> Float[Tensor, "*b"]:
-    """Give what log probabilities are divided by: ((5 + length) / 6)^alpha (Wu et al. 2016, eq. 14)."""
+    """Give the divisor of log probabilities, ((5 + length) / 6)^alpha (Wu et al. 2016, eq. 14)."""
     return ((5 + lengths) / 6) ** alpha
 
 
@@ -40,8 +48,6 @@ def without_repeated_trigrams(
     log_probabilities: Float[Tensor, "b v"], tokens: Int[Tensor, "b t"]
 ) -> Float[Tensor, "b v"]:
     """Rule out what would say the same three tokens in a row again (Paulus et al. 2018)."""
-    if tokens.shape[1] < 3:
-        return log_probabilities
     same = (tokens[:, :-2] == tokens[:, -2:-1]) & (tokens[:, 1:-1] == tokens[:, -1:])
     rows, places = same.nonzero(as_tuple=True)
     never = log_probabilities.new_tensor(-torch.inf)
@@ -51,20 +57,19 @@ def without_repeated_trigrams(
 def extend(
     beams: Beams, log_probabilities: Float[Tensor, "rows v"], t: int, alpha: float
 ) -> tuple[Beams, Int[Tensor, "n k"]]:
-    """Give each image's best beams with one token more, and the place of the beam each goes on from.
+    """Give each image's best beams with one token more, at t, and the beam each of them extends.
 
     There is a row of `log_probabilities` for each beam, or one for all beams of an image. A
-    finished caption keeps its place for as long as it is among the best; it goes on in one way
-    only, as it is.
+    finished caption goes on in one way only, as it is, for as long as it is among the best.
     """
-    images, size, _ = beams.tokens.shape
+    n, size, _ = beams.tokens.shape
     choices = min(size, log_probabilities.shape[1] - END)
-    best, places = log_probabilities[:, END:].topk(choices)
-    best, words = best.unflatten(0, (images, -1)), (places + END).unflatten(0, (images, -1))
+    likeliest, places = log_probabilities[:, END:].topk(choices)
+    likeliest, words = likeliest.unflatten(0, (n, -1)), (places + END).unflatten(0, (n, -1))
     finished = beams.finished[:, :, None]
-    stay = best.new_full((choices,), -torch.inf)
+    stay = likeliest.new_full((choices,), -torch.inf)
     stay[0] = 0
-    totals = beams.log_probabilities[:, :, None] + torch.where(finished, stay, best)
+    totals = beams.log_probabilities[:, :, None] + torch.where(finished, stay, likeliest)
     lengths = beams.lengths[:, :, None] + ~finished
     order = (totals / length_penalty(lengths, alpha)).flatten(1).topk(size).indices
     parents = order // choices
@@ -78,7 +83,7 @@ def settled(beams: Beams, keep: int, alpha: float) -> Bool[Tensor, " n"]:
 
     A log probability only falls, and is divided by no more than the penalty of the longest caption.
     """
-    longest = beams.lengths.new_tensor(beams.tokens.shape[2])
+    longest = torch.full_like(beams.lengths, beams.tokens.shape[2])
     scores = beams.log_probabilities / length_penalty(beams.lengths, alpha)
     ceilings = beams.log_probabilities / length_penalty(longest, alpha)
     never = -torch.inf
@@ -86,15 +91,32 @@ def settled(beams: Beams, keep: int, alpha: float) -> Bool[Tensor, " n"]:
     return ceilings.masked_fill(beams.finished, never).amax(1) <= worst_kept
 
 
+def best(beams: Beams, keep: int, alpha: float) -> Hypotheses:
+    """Give the `keep` best, the finished before those cut off."""
+    order = beams.finished.int().argsort(dim=1, descending=True, stable=True)[:, :keep]
+    tokens = beams.tokens.take_along_dim(order[:, :, None], dim=1)
+    log_probabilities = beams.log_probabilities.gather(1, order)
+    tokens = tokens.masked_fill(log_probabilities.isinf()[:, :, None], PAD)
+    kept = Beams(tokens, log_probabilities)
+    scores = log_probabilities / length_penalty(kept.lengths, alpha)
+    return Hypotheses(tokens, scores, log_probabilities, kept.finished)
+
+
+def select(states: States, rows: Int[Tensor, " b"]) -> States:
+    """Keep these rows of every captioner's state."""
+    return tuple(state.select(rows) for state in states)
+
+
 class Beam(Search):
     """Keep the `size` best captions of each image at every step, and give the best `keep`.
 
-    Scores are log probabilities over `((5 + length) / 6) ** length_penalty`: 0 ranks by probability,
-    more favours long captions. Finished captions compete with running ones for the `size` places;
-    without a penalty that loses nothing, as what ranks below a finished caption never overtakes
-    it. An image is done as soon as no running caption can come among its best. Captions that `steps`
-    cut off come after all finished ones. Where fewer captions exist than `keep`, the rest are
-    padding that scores minus infinity. On a CPU some 500 rows (images × size) run fastest.
+    Scores are log probabilities over `((5 + length) / 6) ** length_penalty`: 0 ranks by
+    probability, more favours long captions. Finished captions compete with running ones for the
+    `size` places; without a penalty that loses nothing, as what ranks below a finished caption
+    never overtakes it. An image is done as soon as no running caption can come among its best.
+    Captions that `steps` cut off come after all finished ones. Where fewer captions exist than
+    `keep`, the rest are padding that scores minus infinity. About 500 rows (images × size) at once
+    run fastest on a CPU.
     """
 
     def __init__(
@@ -109,9 +131,13 @@ class Beam(Search):
         if size < 1:
             raise InputError(f"a beam search needs a size of 1 or more, got {size}")
         if not 1 <= keep <= size:
-            raise InputError(f"a beam of size {size} can keep 1 to {size} captions, got keep={keep}")
-        if not length_penalty >= 0:
-            raise InputError(f"a beam search needs length_penalty >= 0, got {length_penalty}")
+            raise InputError(
+                f"a beam of size {size} can keep 1 to {size} captions, got keep={keep}"
+            )
+        if not 0 <= length_penalty <= 10:
+            raise InputError(
+                f"a beam search needs a length_penalty of 0 to 10, got {length_penalty}"
+            )
         self.size, self.keep = size, keep
         self.length_penalty, self.block_trigrams = length_penalty, block_trigrams
 
@@ -145,7 +171,7 @@ class Beam(Search):
             following, states = ensemble.step(words, states)
             if t == 0:  # until now all beams of an image were one row
                 states = select(states, running.repeat_interleave(self.size))
-            elif self.block_trigrams:
+            if self.block_trigrams and t > 2:
                 said = beams.tokens[:, :, :t].flatten(0, 1)
                 following = without_repeated_trigrams(following, said)
             beams, parents = extend(beams, following, t, self.length_penalty)
@@ -159,27 +185,3 @@ class Beam(Search):
                 states = select(states, rows[going_on].flatten())
             words = beams.tokens[going_on, :, t].flatten()
         return best(held, self.keep, self.length_penalty)
-
-
-def no_beams(images: Int[Tensor, " n"], size: int, steps: int) -> Beams:
-    """Give each image a single beam on which nothing is said yet."""
-    shape = (len(images), size)
-    log_probabilities = torch.full(shape, -torch.inf, device=images.device)
-    log_probabilities[:, 0] = 0
-    return Beams(images.new_full((*shape, steps), PAD), log_probabilities)
-
-
-def select(states: States, rows: Int[Tensor, " b"]) -> States:
-    """Keep these rows of every captioner's state."""
-    return tuple(state.select(rows) for state in states)
-
-
-def best(beams: Beams, keep: int, alpha: float) -> Hypotheses:
-    """Give the `keep` best, the finished before those cut off."""
-    order = beams.finished.int().argsort(dim=1, descending=True, stable=True)[:, :keep]
-    tokens = beams.tokens.take_along_dim(order[:, :, None], dim=1)
-    log_probabilities = beams.log_probabilities.gather(1, order)
-    tokens = tokens.masked_fill(log_probabilities.isinf()[:, :, None], PAD)
-    kept = Beams(tokens, log_probabilities)
-    scores = log_probabilities / length_penalty(kept.lengths, alpha)
-    return Hypotheses(tokens, scores, log_probabilities, kept.finished)

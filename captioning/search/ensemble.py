@@ -50,10 +50,18 @@ class Ensemble:
         self, tokens: Int[Tensor, " b"], states: States
     ) -> tuple[Float[Tensor, "b v"], States]:
         """Feed one token to each caption; give the log probability of every token to follow."""
-        each, after = [], []
+        each, new_states = [], []
         for decoder, state in zip(self.decoders, states, strict=True):
-            outputs, state = decoder.step(tokens, state)
-            # The fused log_softmax costs half as much as logsumexp on a CPU.
+            outputs, new_state = decoder.step(tokens, state)
+            # The fused log_softmax costs half as much as logsumexp alone on a CPU.
             each.append(decoder.logits(outputs).log_softmax(1, dtype=torch.float32))
-            after.append(state)
-        return functools.reduce(torch.logaddexp, each).sub_(math.log(len(each))), tuple(after)
+            new_states.append(new_state)
+        return average(each), tuple(new_states)
+
+
+def average(log_probabilities: Sequence[Float[Tensor, "b v"]]) -> Float[Tensor, "b v"]:
+    """Give the logarithms of the averaged probabilities."""
+    if len(log_probabilities) == 1:  # saves a pass over the vocabulary
+        return log_probabilities[0]
+    total = functools.reduce(torch.logaddexp, log_probabilities)
+    return total - math.log(len(log_probabilities))

@@ -1,0 +1,96 @@
+"""`captioning report`: one run's curves and page, or several runs' table."""
+
+import sys
+from argparse import ArgumentParser, Namespace
+from collections.abc import Sequence
+from pathlib import Path
+
+from captioning.errors import InputError
+from captioning.report.curves import panels, read_log
+from captioning.report.table import summary_table
+from captioning.runs import Evaluation, Run, newest_run, open_run
+
+
+def main(argv: Sequence[str]) -> int:
+    """Report the runs that the arguments name; the exit status.
+
+    Raises InputError for what is no run, for a run that was never evaluated (its curves are drawn
+    before), and for files that are damaged or cannot be written.
+    """
+    options = parse(argv)
+    runs = [open_run(folder) for folder in dict.fromkeys(options.runs)] or [open_run(newest_run())]
+    if len(runs) == 1:
+        report_run(runs[0], options.output or runs[0].folder, options.split, options.pictures)
+    else:
+        report_runs(runs, options.output, options.split)
+    return 0
+
+
+def parse(argv: Sequence[str]) -> Namespace:
+    """The command line; argparse itself ends the process on a wrong one, with status 2."""
+    parser = ArgumentParser(
+        "captioning report",
+        description="One run: curves.png and report.html in its folder. Several: a Markdown table, "
+        "runs that differ in their seed alone in one row.",
+    )
+    parser.add_argument(
+        "runs", nargs="*", type=Path, metavar="RUN", help="default: the newest in runs/"
+    )
+    parser.add_argument("--output", type=Path, metavar="FOLDER", help="write there instead")
+    parser.add_argument(
+        "--pictures", type=int, default=60, metavar="N", help="in the gallery; default: %(default)s"
+    )
+    parser.add_argument("--split", help="only evaluations on this split")
+    options = parser.parse_args(argv)
+    if options.pictures < 0:
+        parser.error(f"--pictures: expected 0 or more, got {options.pictures}")
+    return options
+
+
+def report_run(run: Run, folder: Path, split: str | None, pictures: int) -> None:
+    """Write the curves, then the page with the gallery of the newest evaluation."""
+    from captioning.report.drawing import draw
+    from captioning.report.gallery import gallery
+    from captioning.report.page import render
+
+    drawn = panels(read_log(run.logs / "metrics.csv"))
+    if drawn:
+        write(folder / "curves.png", draw(drawn))
+    evaluations = evaluated(run, split)
+    alike = [e for e in reversed(evaluations) if e.split == evaluations[-1].split]
+    cards = gallery(alike, pictures) if pictures else {}
+    write(folder / "report.html", render(run, evaluations, drawn, cards).encode())
+
+
+def report_runs(runs: Sequence[Run], folder: Path | None, split: str | None) -> None:
+    """Print the table of all runs, and keep it if a folder is named."""
+    table = summary_table(e for run in runs for e in evaluated(run, split))
+    print(table)
+    if folder:
+        write(folder / "table.md", f"{table}\n".encode())
+
+
+def evaluated(run: Run, split: str | None) -> list[Evaluation]:
+    """The run's evaluations, at least one."""
+    found = run.evaluations()
+    those = [evaluation for evaluation in found if split in (None, evaluation.split)]
+    if not those:
+        asked = f"on {split!r}" if split else "of it"
+        there = ", ".join(evaluation.folder.name for evaluation in found) or "none"
+        raise InputError(
+            f"{run.folder}: expected an evaluation {asked}, found {there}; "
+            f"make one with `make eval RUN={run.folder}` and report again"
+        )
+    return those
+
+
+def write(file: Path, content: bytes) -> None:
+    """Write a file and say so, with its size."""
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(content)
+    except OSError as error:
+        raise InputError(
+            f"{file}: cannot be written ({error.strerror}); name another folder by --output"
+        ) from error
+    print(f"{file}  {len(content) / 1e6:.1f} MB", file=sys.stderr)

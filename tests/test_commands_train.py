@@ -1,0 +1,228 @@
+"""`captioning train`, from its command line to its run folder."""
+
+import json
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from pytorch_lightning import Callback, LightningModule, Trainer
+
+from captioning.__main__ import main
+from captioning.captioner import load_captioner
+
+ROOT = Path(__file__).parents[1]
+
+
+def config(folder: Path) -> Path:
+    """A tiny captioner of a tiny world, trained for two epochs of five batches."""
+    content = {
+        "data": {
+            "class_path": "captioning.data.Shapes",
+            "init_args": {
+                "folder": str(folder / "shapes"),
+                "sizes": {"train": 40, "val": 8, "test": 8},
+            },
+        },
+        "encoder": {"class_path": "captioning.encoder.SmallCnn", "init_args": {"channels": 8}},
+        "decoder": {
+            "class_path": "captioning.decoder.Lrcn",
+            "init_args": {"hidden_size": 16, "embedding_size": 8},
+        },
+        "objective": {
+            "class_path": "captioning.objectives.scheduled_sampling.ScheduledSampling",
+            "init_args": {"schedule": {"class_path": "captioning.schedules.Linear"}},
+        },
+        "optimisation": {"schedule": {"class_path": "captioning.schedules.Cosine"}},
+        "loading": {"batch_size": 8, "captions_per_image": 2, "minimum_count": 1, "num_workers": 0},
+        "runs": str(folder / "runs"),
+        "trainer": {"max_epochs": 2, "accelerator": "cpu", "enable_progress_bar": False},
+    }
+    path = folder / "config.yaml"
+    path.write_text(yaml.safe_dump(content))
+    return path
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of an uninterrupted run, and its configuration beside `runs`."""
+    folder = tmp_path_factory.mktemp("trained")
+    assert main(["train", "--config", str(config(folder))]) == 0
+    return folder / "runs" / "shapes-scheduled-sampling-seed0"
+
+
+def weights(run: Path) -> dict[str, torch.Tensor]:
+    checkpoint = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)
+    state: dict[str, torch.Tensor] = checkpoint["state_dict"]
+    return state
+
+
+def equal(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+def validation_losses(run: Path) -> list[str]:
+    header, *rows = (run / "logs" / "metrics.csv").read_text().splitlines()
+    column = header.split(",").index("val/cross_entropy")
+    return [row.split(",")[column] for row in rows if row.split(",")[column]]
+
+
+def test_a_run_folder_holds_what_is_promised(trained: Path) -> None:
+    files = {str(path.relative_to(trained)) for path in trained.rglob("*") if path.is_file()}
+    assert {
+        "config.yaml",
+        "checkpoints/best.ckpt",
+        "checkpoints/last.ckpt",
+        "logs/metrics.csv",
+    } <= files
+    assert any("tfevents" in name for name in files)
+
+
+def test_a_checkpoint_works_alone(trained: Path, tmp_path: Path) -> None:
+    alone = tmp_path / "alone.ckpt"
+    alone.write_bytes((trained / "checkpoints" / "best.ckpt").read_bytes())
+    captioner = load_captioner(alone)
+    assert "circle" in captioner.vocabulary.tokens
+    assert not captioner.training
+
+
+def test_a_rerun_from_the_resolved_configuration_gives_the_same_weights(
+    trained: Path, tmp_path: Path
+) -> None:
+    again = ["train", "--config", str(trained / "config.yaml"), "--runs", str(tmp_path)]
+    assert main(again) == 0
+    assert equal(weights(tmp_path / trained.name), weights(trained))
+
+
+class InterruptAfter(Callback):
+    """Sends this process the signal that a terminal sends for Ctrl-C."""
+
+    def __init__(self, batch: int) -> None:
+        self.batch = batch
+
+    def on_train_batch_start(self, trainer: Trainer, module: LightningModule, *_: Any) -> None:
+        if trainer.fit_loop.epoch_loop.total_batch_idx == self.batch:
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+@pytest.mark.parametrize("batch", [0, 2, 4, 5, 8])
+def test_an_interrupted_run_resumes_to_the_same_bits(
+    trained: Path, tmp_path: Path, batch: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["train", "--config", str(trained / "config.yaml"), "--runs", str(tmp_path)]
+    stop = {"class_path": f"{__name__}.InterruptAfter", "init_args": {"batch": batch}}
+    with_signal = tmp_path / "interrupt.yaml"
+    with_signal.write_text(yaml.safe_dump({"trainer": {"callbacks": [stop]}}))
+    assert main([*command, "--config", str(with_signal)]) == 130
+    assert "--resume goes on" in capsys.readouterr().err
+    assert main([*command, "--resume"]) == 0
+    run = tmp_path / trained.name
+    assert equal(weights(run), weights(trained))
+    assert validation_losses(run) == validation_losses(trained)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_an_existing_run_is_never_overwritten_without_being_asked(
+    trained: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = (trained / "checkpoints" / "last.ckpt").read_bytes()
+    assert main(["train", "--config", str(trained / "config.yaml")]) == 2
+    assert "--resume goes on with it, --overwrite deletes it" in capsys.readouterr().err
+    assert (trained / "checkpoints" / "last.ckpt").read_bytes() == before
+
+
+def complaint(capsys: pytest.CaptureFixture[str]) -> str:
+    """The one line on standard error."""
+    line, *rest = capsys.readouterr().err.splitlines()
+    assert rest == []
+    return line
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--loading.batchsize", "3"], "nearest valid key is 'loading.batch_size'"),
+        (["--decoder.hiden_size", "3"], "nearest valid key is 'hidden_size'"),
+        (["--objective", "ScheduleSampling"], "ScheduleSampling"),
+        (["--trainer.max_epochs", "many"], "trainer.max_epochs"),
+        (["--config", "nowhere.yaml"], "nowhere.yaml"),
+        (["--resume"], "nothing to resume"),
+        (["--trainer.gradient_clip_val", "1"], "unrecognized arguments"),
+        (["--decoder.tied", "true"], "tied embeddings need"),
+        (["--decoder", "captioning.attention.ShowAttendTell"], "set the encoder's features to 'grid'"),
+        (["--loading.minimum_count", "100000"], "lower --minimum_count"),
+    ],
+)
+def test_a_mistake_is_one_line_and_status_2(
+    options: list[str], words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["train", "--config", str(config(tmp_path)), *options]) == 2
+    assert words in complaint(capsys)
+
+
+def test_an_unknown_key_in_a_file_is_named_with_the_nearest(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = config(tmp_path)
+    content = yaml.safe_load(path.read_text())
+    content["objectiv"] = content.pop("objective")
+    path.write_text(yaml.safe_dump(content))
+    assert main(["train", "--config", str(path)]) == 2
+    assert "nearest valid key is 'objective'" in complaint(capsys)
+
+
+def test_an_unwritable_folder_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    path = config(tmp_path)
+    assert main(["train", "--config", str(path), "--runs", str(tmp_path / "file")]) == 2
+    assert "cannot be written" in complaint(capsys)
+
+
+def damage(change: Callable[[Path], None], tmp_path: Path) -> list[str]:
+    """A training command on a world whose first training picture was changed."""
+    path = config(tmp_path)
+    assert main(["train", "--config", str(path)]) == 0
+    change(tmp_path / "shapes" / "images" / "train" / "000001.png")
+    return ["train", "--config", str(path), "--overwrite"]
+
+
+def cut(picture: Path) -> None:
+    picture.write_bytes(picture.read_bytes()[:100])
+
+
+@pytest.mark.parametrize("change", [cut, Path.unlink])
+def test_a_bad_picture_is_named_or_skipped_and_counted(
+    change: Callable[[Path], None], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = damage(change, tmp_path)
+    capsys.readouterr()
+    assert main(command) == 2
+    assert "000001.png" in complaint(capsys)
+    assert main([*command, "--loading.on-bad-image", "skip"]) == 0
+    assert complaint(capsys).startswith("skipped 1: ")
+
+
+def test_resuming_with_another_architecture_is_refused(
+    trained: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["train", "--config", str(trained / "config.yaml"), "--resume"]
+    assert main([*command, "--decoder.hidden_size", "24"]) == 2
+    assert "decoder is not this run's" in complaint(capsys)
+
+
+def test_every_configuration_parses() -> None:
+    from captioning.commands.train import make_parser
+
+    for data in sorted((ROOT / "configs" / "data").glob("*.yaml")):
+        for objective in sorted((ROOT / "configs").glob("*.yaml")):
+            files = ["--config", str(data), "--config", str(objective)]
+            complete = "objective:" in objective.read_text()
+            more = [] if complete else ["--objective", "captioning.objectives.teacher_forcing.TeacherForcing"]
+            parsed = make_parser().parse_args([*files, *more])
+            json.dumps(parsed.trainer.max_epochs)
