@@ -11,7 +11,7 @@ PYTHON =
 
 python := .venv/bin/python
 captioning := $(python) -m captioning
-train = $(captioning) train --config configs/data/$(DATA).yaml --config configs/$(1).yaml $(ARGS)
+train = $(captioning) train --config configs/data/$(DATA).yaml --config configs/$(1).yaml --evaluate test $(ARGS)
 
 help: ## this list
 	@echo "make TARGET [DATA=$(DATA)] [RUN=the newest] [ARGS='anything the command takes']"

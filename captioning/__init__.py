@@ -1,1 +1,1 @@
-"""Image captioning with swappable training objectives, measured against the COCO metrics and worlds whose law is known."""
+"""Image captioning with swappable objectives, measured by COCO's metrics and by exactly known laws."""

@@ -17,7 +17,7 @@ class ShowAttendTell(Decoder):
 
     least_regions = 2
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - hyper-parameters
         self,
         vocabulary_size: int,
         feature_size: int,

@@ -25,8 +25,6 @@ def embed(captioner: Captioner, batches: Iterable[Batch]) -> Float[Tensor, "m d"
     return torch.nn.functional.normalize(torch.cat(pooled), dim=1)
 
 
-def nearest(
-    queries: Float[Tensor, "n d"], pictures: Float[Tensor, "m d"]
-) -> Int[Tensor, " n"]:
+def nearest(queries: Float[Tensor, "n d"], pictures: Float[Tensor, "m d"]) -> Int[Tensor, " n"]:
     """Find the picture of the greatest cosine for each query."""
     return (queries @ pictures.T).argmax(1)

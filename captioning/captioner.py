@@ -75,8 +75,8 @@ def load_captioner(checkpoint: Path) -> Captioner:
     content = read_checkpoint(checkpoint)
     description = content["captioner"]
     captioner = Captioner(
-        rebuild(description["encoder"], Encoder),
-        rebuild(description["decoder"], Decoder),
+        rebuild(description["encoder"], Encoder),  # type: ignore[type-abstract]
+        rebuild(description["decoder"], Decoder),  # type: ignore[type-abstract]
         Vocabulary.from_json(description["vocabulary"]),
     )
     load_weights(captioner, content["state_dict"], checkpoint)

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.utils.rnn import PackedSequence
 
 from captioning.batch import Captions
 from captioning.errors import InputError
@@ -16,8 +17,8 @@ from captioning.text import BEGIN
 
 try:
     from torch.nn import LinearCrossEntropyOptions
-except ImportError:
-    LinearCrossEntropyOptions = None
+except ImportError:  # before PyTorch 2.15
+    LinearCrossEntropyOptions = None  # type: ignore[assignment, misc]
 
 # Given the step t >= 1 and the outputs of step t - 1, choose the tokens to be fed at step t.
 # Outputs, not logits: a feed that samples a few rows pays the vocabulary product for those only.
@@ -50,7 +51,7 @@ class Decoder(nn.Module, ABC):
     """A recurrent language model of captions given features.
 
     A leaf says how it begins and how it steps; it may run a whole sequence faster than step by
-    step. The output at each step, of size `output_size`, becomes logits only where they are asked for.
+    step. The output at each step becomes logits only where they are asked for.
     """
 
     least_regions: int = 1  # of a picture, for this decoder to make sense
@@ -84,7 +85,7 @@ class Decoder(nn.Module, ABC):
     def forward(
         self, features: Float[Tensor, "n r d"], inputs: Int[Tensor, "b t"], captions: Captions
     ) -> Float[Tensor, "p h"]:
-        """Feed `inputs` (BEGIN first) along `captions`; give the outputs at real positions, packed."""
+        """Feed `inputs` (BEGIN first) along `captions`; give outputs at real positions, packed."""
 
         def feed(t: int, outputs: Float[Tensor, "b h"]) -> Int[Tensor, " b"]:
             return inputs[: len(outputs), t]
@@ -157,9 +158,8 @@ class ShowAndTell(Decoder):
     ) -> Float[Tensor, "p h"]:
         """Run all steps in one fused call."""
         state = self.begin(features, captions.image_index)
-        words = self.dropout(self.embedding(inputs.t()))
-        hidden, _ = self.lstm(words, (state.hidden[None], state.cell[None]))
-        return self.dropout(hidden[captions.mask])
+        words = self.dropout(self.embedding(captions.pack(inputs)))
+        return self.dropout(run_lstm(self.lstm, words, state, captions.active))
 
 
 class Lrcn(Decoder):
@@ -194,10 +194,11 @@ class Lrcn(Decoder):
         self, features: Float[Tensor, "n r d"], inputs: Int[Tensor, "b t"], captions: Captions
     ) -> Float[Tensor, "p h"]:
         """Run all steps in one fused call."""
-        picture = self.begin(features, captions.image_index).memory[0]
-        words = self.dropout(self.embedding(inputs.t()))
-        hidden, _ = self.lstm(torch.cat([words, picture.expand_as(words)], dim=2))
-        return self.dropout(hidden[captions.mask])
+        state = self.begin(features, captions.image_index)
+        words = self.dropout(self.embedding(captions.pack(inputs)))
+        pictures = torch.cat([state.memory[0][:running] for running in captions.active])
+        both = torch.cat([words, pictures], dim=1)
+        return self.dropout(run_lstm(self.lstm, both, state, captions.active))
 
 
 def blank(like: Float[Tensor, "b d"], hidden_size: int) -> State:
@@ -210,6 +211,16 @@ def lstm_step(lstm: nn.LSTM | nn.LSTMCell, inputs: Float[Tensor, "b d"], state: 
     """Advance a one-layer LSTM by one step with its own weights."""
     hidden, cell = torch.lstm_cell(inputs, (state.hidden, state.cell), *lstm.parameters())
     return state._replace(hidden=hidden, cell=cell)
+
+
+def run_lstm(
+    lstm: nn.LSTM, inputs: Float[Tensor, "p d"], state: State, active: Sequence[int]
+) -> Float[Tensor, "p h"]:
+    """Advance a one-layer LSTM along whole captions, packed: padding costs nothing."""
+    packed = PackedSequence(inputs, torch.tensor(active))
+    outputs, _ = lstm(packed, (state.hidden[None], state.cell[None]))
+    hidden: Tensor = outputs.data
+    return hidden
 
 
 def linear_cross_entropy(

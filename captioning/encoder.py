@@ -62,7 +62,7 @@ class SmallCnn(Encoder):
 
     def __init__(
         self,
-        channels: int = 64,
+        channels: int = 128,
         image_size: int = 32,
         features: Literal["pooled", "grid"] = "pooled",
     ) -> None:
@@ -71,7 +71,7 @@ class SmallCnn(Encoder):
         self.regions = 1 if features == "pooled" else cells
         self.feature_size = channels * cells // self.regions
         self.frozen = False
-        widths = (3, channels // 2, channels, channels)
+        widths = (3, channels // 4, channels // 2, channels)
         self.layers = nn.Sequential(
             *(
                 layer

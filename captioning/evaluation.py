@@ -1,5 +1,6 @@
 """Captions of a split and what they are worth, beside the rows that put the numbers in place."""
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,7 +67,7 @@ def evaluate(
         others = baselines(captioners[0], data, batches[0], list(captions), loading)
         if isinstance(data, Shapes):
             others["true distribution"] = from_true_law(data, list(captions))
-        scores = scorer.score(captions, references, progress=True)
+        scores = scorer.score(captions, references, progress=sys.stderr.isatty())
         rows = {name: scorer.score(other, references).corpus for name, other in others.items()}
         held_out, remaining = human(references)
         if held_out:
@@ -124,12 +125,12 @@ def verdicts(data: Shapes, captions: Texts) -> dict[str, float]:
     return {verdict.value: found.count(verdict) / len(found) for verdict in Verdict}
 
 
-def as_json(evaluation: Evaluation, data: str, split: str, search: Search) -> dict[str, Any]:
+def as_json(evaluation: Evaluation, data: str, split: str, search: str) -> dict[str, Any]:
     """Give the content of `metrics.json`."""
     return {
         "data": data,
         "split": split,
-        "search": search.description,
+        "search": search,
         "signature": evaluation.scores.signature,
         "images": len(evaluation.captions),
         "metrics": evaluation.scores.corpus,

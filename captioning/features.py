@@ -34,7 +34,7 @@ def cached_features(
     if not file.exists():
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            with open(file.with_suffix(".lock"), "w") as lock:
+            with file.with_suffix(".lock").open("w") as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX)
                 if not file.exists():
                     write_features(encoder, paths, file, num_workers)
@@ -81,7 +81,7 @@ def write_features(encoder: Encoder, paths: Sequence[Path], file: Path, num_work
             array[start : start + len(pictures)] = rows
             start += len(pictures)
         array.flush()
-        os.replace(partial, file)
+        partial.replace(file)
     finally:
         partial.unlink(missing_ok=True)
 

@@ -81,7 +81,7 @@ class InverseSigmoid(Schedule):
 
 
 class Cosine(Schedule):
-    """Half a cosine from `start` to `floor`, after a linear rise over the share `warmup` of the run."""
+    """Half a cosine from `start` to `floor`, after a linear rise over the first `warmup` share."""
 
     def __init__(self, start: float = 1.0, floor: float = 0.0, warmup: float = 0.0) -> None:
         if not 0 <= warmup < 1:

@@ -1,4 +1,4 @@
-"""The only LightningModule: it plays an objective's turns, and judges by captions decoded freely."""
+"""The only LightningModule: it plays an objective's turns and judges by free captions."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass

@@ -1,6 +1,6 @@
 """The small things that tests of the core are made of."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
@@ -47,9 +47,10 @@ def make_decoder(
 
 
 def make_captioner(kind: type[Decoder], *, dropout: float = 0.0, tied: bool = False) -> Captioner:
-    """A captioner of 16×16 pictures: four regions, features of four numbers."""
+    """A captioner of 16×16 pictures, in doubles: four regions, features of four numbers."""
     encoder = SmallCnn(channels=4, image_size=16, features="grid")
-    return Captioner(encoder, make_decoder(kind, dropout=dropout, tied=tied), VOCABULARY).eval()
+    decoder = make_decoder(kind, dropout=dropout, tied=tied)
+    return Captioner(encoder, decoder, VOCABULARY).double().eval()
 
 
 def make_features(images: int = 3, seed: int = 0) -> Tensor:
@@ -71,6 +72,24 @@ def make_batch(captions: Captions | None = None, features: Tensor | None = None)
     features = make_features() if features is None else features
     ids = tuple(range(len(features)))
     return Batch(None, features, captions, ids, tuple(("a cat",) for _ in ids))
+
+
+def numeric_gradient(function: Callable[[], Tensor], values: Tensor) -> Tensor:
+    """Central differences of 1e-6 either way; in doubles, rounding leaves some 1e-10."""
+    gradient = torch.zeros_like(values)
+    with torch.no_grad():
+        for place in range(values.numel()):
+            entry = values.view(-1)[place]
+            before = entry.item()
+            above, below = (function_at(function, entry, before + d) for d in (1e-6, -1e-6))
+            entry.fill_(before)
+            gradient.view(-1)[place] = (above - below) / 2e-6
+    return gradient
+
+
+def function_at(function: Callable[[], Tensor], entry: Tensor, value: float) -> float:
+    entry.fill_(value)
+    return function().item()
 
 
 class Halves(Encoder):

@@ -153,7 +153,10 @@ def complaint(capsys: pytest.CaptureFixture[str]) -> str:
         (["--resume"], "nothing to resume"),
         (["--trainer.gradient_clip_val", "1"], "unrecognized arguments"),
         (["--decoder.tied", "true"], "tied embeddings need"),
-        (["--decoder", "captioning.attention.ShowAttendTell"], "set the encoder's features to 'grid'"),
+        (
+            ["--decoder", "captioning.attention.ShowAttendTell"],
+            "set the encoder's features to 'grid'",
+        ),
         (["--loading.minimum_count", "100000"], "lower --minimum_count"),
     ],
 )
@@ -223,6 +226,10 @@ def test_every_configuration_parses() -> None:
         for objective in sorted((ROOT / "configs").glob("*.yaml")):
             files = ["--config", str(data), "--config", str(objective)]
             complete = "objective:" in objective.read_text()
-            more = [] if complete else ["--objective", "captioning.objectives.teacher_forcing.TeacherForcing"]
+            more = (
+                []
+                if complete
+                else ["--objective", "captioning.objectives.teacher_forcing.TeacherForcing"]
+            )
             parsed = make_parser().parse_args([*files, *more])
             json.dumps(parsed.trainer.max_epochs)

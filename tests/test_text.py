@@ -1,4 +1,4 @@
-"""Words and ids: any language, the same ids for the same words, and nothing that cannot be undone."""
+"""Words and ids: any language, the same ids for the same words, nothing lost on the way back."""
 
 import pickle
 import random

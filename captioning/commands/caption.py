@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 import torch
+from torch import Tensor
 
 from captioning.batch import Batch, Captions
 from captioning.captioner import Captioner, load_captioner
@@ -17,6 +18,7 @@ from captioning.data.pictures import ImageFiles
 from captioning.errors import InputError
 from captioning.runs import Run
 from captioning.search import Search
+from captioning.text import END
 
 BATCH = 50
 
@@ -48,34 +50,39 @@ def caption(
     generator = torch.Generator(device).manual_seed(seed)
     files = ImageFiles([Path(picture) for picture in pictures], captioner.encoder.transform())
     for start in range(0, len(pictures), BATCH):
-        names = pictures[start : start + BATCH]
-        opened = dict(zip(names, map(files.__getitem__, range(start, start + len(names))), strict=True))
-        for name, picture in opened.items():
-            if isinstance(picture, ImageError):
-                if on_bad_image == "error":
-                    raise InputError(f"{picture} (--on_bad_image skip leaves such pictures out)")
-                print(f"skipped: {picture}", file=sys.stderr)
-        good = {name: picture for name, picture in opened.items() if isinstance(picture, torch.Tensor)}
+        rows = range(start, min(start + BATCH, len(pictures)))
+        opened = [(pictures[row], files[row]) for row in rows]
+        good = [(name, tensor) for name, tensor in opened if isinstance(tensor, Tensor)]
+        for _, error in opened:
+            if isinstance(error, ImageError):
+                pass_over(error, on_bad_image)
         if good:
             describe(captioner, good, search, generator, format)
+
+
+def pass_over(error: ImageError, on_bad_image: OnBadImage) -> None:
+    """Tell of a bad picture, or stop at it."""
+    if on_bad_image == "error":
+        raise InputError(f"{error} (--on_bad_image skip leaves such pictures out)")
+    print(f"skipped: {error}", file=sys.stderr)
 
 
 @torch.inference_mode()
 def describe(
     captioner: Captioner,
-    pictures: dict[str, torch.Tensor],
+    pictures: list[tuple[str, Tensor]],
     search: Search,
     generator: torch.Generator,
     format: Literal["text", "json"],
 ) -> None:
-    """Caption one batch and print it."""
-    images = torch.stack(list(pictures.values())).to(generator.device)
-    none = Captions.from_lists([[0]], [0])
-    batch = Batch(images, None, none, tuple(pictures), ())
+    """Caption one batch of named pictures and print it."""
+    names, images = zip(*pictures, strict=True)
+    none = Captions.from_lists([[END]], [0])
+    batch = Batch(torch.stack(images).to(generator.device), None, none, names, ())
     found = search([captioner], [captioner.encode(batch)], generator)
-    for row, name in enumerate(pictures):
-        captions = [captioner.vocabulary.decode(tokens) for tokens in found.tokens[row].tolist()]
-        chances = found.log_probabilities[row].tolist()
+    rows = zip(names, found.tokens.tolist(), found.log_probabilities.tolist(), strict=True)
+    for name, tokens, chances in rows:
+        captions = [captioner.vocabulary.decode(each) for each in tokens]
         if format == "json":
             record = [
                 {"caption": text, "log_probability": chance}
@@ -93,5 +100,5 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("pictures", nargs="+", help="picture files")
     parser.add_function_arguments(caption, skip={"run", "pictures"})
     parser.set_defaults({"search": {"class_path": "captioning.search.Greedy"}})
-    caption(**vars(parser.instantiate(parser.parse_args(arguments))))
+    caption(**vars(parser.instantiate(parser.read(arguments))))
     return 0

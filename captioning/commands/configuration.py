@@ -4,15 +4,16 @@ import difflib
 import importlib
 import inspect
 import re
-import sys
 from collections.abc import Iterator, Sequence
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from jsonargparse import ArgumentParser, Namespace
 
 from captioning.errors import InputError
 
-UNKNOWN = re.compile(r"Option '(?P<option>[^']+)' is not accepted|unrecognized arguments: --(?P<flag>\S+)")
+UNKNOWN = re.compile(
+    r"Option '(?P<option>[^']+)' is not accepted|unrecognized arguments: --(?P<flag>\S+)"
+)
 OWNER = re.compile(r"class_path='(?P<path>[\w.]+)'")
 
 
@@ -22,15 +23,16 @@ class Parser(ArgumentParser):
     Options may be written with dashes or underscores.
     """
 
-    def parse_args(self, args: Sequence[str] | None = None, *rest: Any, **more: Any) -> Namespace:
-        """Parse, `--like-this` taken for `--like_this`."""
-        given = sys.argv[1:] if args is None else args
-        return super().parse_args([with_underscores(word) for word in given], *rest, **more)
+    def read(self, arguments: Sequence[str]) -> Namespace:
+        """Parse a command line, `--like-this` taken for `--like_this`."""
+        return self.parse_args([with_underscores(word) for word in arguments])
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Say what is wrong, and what was probably meant."""
         text = " ".join(message.split()).split(" Got value:")[0]
-        raise InputError(f"{self.prog}: {text}{self.hint(message)} (see {self.prog} --help)") from ex
+        raise InputError(
+            f"{self.prog}: {text}{self.hint(message)} (see {self.prog} --help)"
+        ) from ex
 
     def hint(self, message: str) -> str:
         """Name the valid keys nearest to the unknown one that `message` complains of."""

@@ -79,9 +79,11 @@ def write(
         for image_id in evaluation.captions
         for caption in examples[image_id].captions
     ]
-    annotations = [{"id": number} | reference for number, reference in enumerate(references, 1)]
+    annotations = [{"id": number, **reference} for number, reference in enumerate(references, 1)]
     scores = {
-        str(image_id): {name: float(values[row]) for name, values in evaluation.scores.per_image.items()}
+        str(image_id): {
+            name: float(values[row]) for name, values in evaluation.scores.per_image.items()
+        }
         for row, image_id in enumerate(evaluation.scores.images)
     }
     folder.mkdir(parents=True, exist_ok=True)
@@ -104,12 +106,17 @@ def table(summary: dict[str, Any]) -> str:
     rows = {"captioner": summary["metrics"]} | summary["rows"]
     columns = [name for name in COLUMNS if name in summary["metrics"]]
     width = max(map(len, rows))
-    head = f"{summary['data']} {summary['split']}, {summary['search']}, {summary['images']} pictures, × 100"
-    lines = [head, " " * width + "".join(f"{name:>9}" for name in columns)]
+    what = f"{summary['data']} {summary['split']}, {summary['search']}"
+    lines = [
+        f"{what}, {summary['images']} pictures, × 100",
+        " " * width + "".join(f"{name:>9}" for name in columns),
+    ]
     for row, values in rows.items():
         lines.append(f"{row:<{width}}" + "".join(f"{100 * values[name]:9.1f}" for name in columns))
     if summary["world"]:
-        shares = (f"{name.replace('_', ' ')} {share:.1%}" for name, share in summary["world"].items())
+        shares = (
+            f"{name.replace('_', ' ')} {share:.1%}" for name, share in summary["world"].items()
+        )
         lines.append("captions: " + ", ".join(shares))
     lines += [f"{metric} left out: {reason}" for metric, reason in summary["left out"].items()]
     return "\n".join([*lines, summary["signature"]])
@@ -121,6 +128,6 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("runs", nargs="?", help="run folder; by default the newest")
     parser.add_function_arguments(evaluate_run, skip={"run"})
     parser.set_defaults({"search": {"class_path": "captioning.search.Greedy"}})
-    inputs = vars(parser.instantiate(parser.parse_args(arguments)))
+    inputs = vars(parser.instantiate(parser.read(arguments)))
     evaluate_run(run=inputs.pop("runs"), **inputs)
     return 0

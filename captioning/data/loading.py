@@ -1,5 +1,6 @@
 """Examples to batches, in an order that is a function of the seed."""
 
+import math
 import random
 import sys
 from collections.abc import Iterator, Sequence
@@ -97,7 +98,7 @@ class TrainingBatches:
 
     @property
     def share(self) -> int:
-        """How many pictures this process sees in an epoch; a remainder is left out, anew each time."""
+        """How many pictures this process sees in an epoch; the remainder left out varies."""
         _, world_size = processes(self._rank, self._world_size)
         if len(self.pictures) < world_size:
             raise InputError(
@@ -107,33 +108,26 @@ class TrainingBatches:
         return len(self.pictures) // world_size
 
     def __len__(self) -> int:
-        return -(-self.share // self.batch_size)
+        return math.ceil(self.share / self.batch_size)
 
     def __iter__(self) -> "TrainingBatches":
         return self
 
     def __next__(self) -> Batch:
-        if self.stream is None:
-            self.stream = iter(loader(self.pictures, self.keys(self.served), self.num_workers))
         # Between two good batches lie, at worst, all others of their two epochs.
-        for _ in range(2 * len(self)):
+        patience = 2 * len(self)
+        if self.stream is None:
+            process = processes(self._rank, self._world_size)
+            size, seed = len(self.pictures), self.pictures.seed
+            # No bound method: in a cycle of references the workers would end five seconds late.
+            keys = shuffled_keys(size, seed, self.batch_size, process, self.served)
+            self.stream = iter(loader(self.pictures, keys, self.num_workers))
+        for _ in range(patience):
             self.served += 1
             batch = accept(next(self.stream), self.on_bad_image, self.skipped)
             if batch is not None:
                 return batch
         raise InputError(f"none of the {len(self.pictures)} training pictures can be opened")
-
-    def keys(self, start: int) -> Iterator[list[tuple[int, int]]]:
-        """Give the keys of batch number `start` and of all that follow."""
-        epoch, skip = divmod(start, len(self))
-        while True:
-            order = list(range(len(self.pictures)))
-            random.Random(f"{self.pictures.seed} {epoch}").shuffle(order)
-            rank, _ = processes(self._rank, self._world_size)
-            own = order[rank * self.share : (rank + 1) * self.share]
-            for first in range(skip * self.batch_size, len(own), self.batch_size):
-                yield [(epoch, index) for index in own[first : first + self.batch_size]]
-            epoch, skip = epoch + 1, 0
 
     def state_dict(self) -> dict[str, Any]:
         """Give what Lightning keeps in the checkpoint."""
@@ -143,6 +137,22 @@ class TrainingBatches:
         """Go on after that many batches."""
         self.served = state["served"]
         self.stream = None
+
+
+def shuffled_keys(
+    size: int, seed: int, batch_size: int, process: tuple[int, int], start: int
+) -> Iterator[list[tuple[int, int]]]:
+    """Give the keys of a process's batch number `start` and of all that follow, without end."""
+    rank, world_size = process
+    share = size // world_size
+    epoch, skip = divmod(start, math.ceil(share / batch_size))
+    while True:
+        order = list(range(size))
+        random.Random(f"{seed} {epoch}").shuffle(order)
+        own = order[rank * share : (rank + 1) * share]
+        for first in range(skip * batch_size, share, batch_size):
+            yield [(epoch, index) for index in own[first : first + batch_size]]
+        epoch, skip = epoch + 1, 0
 
 
 class EvaluationBatches:
@@ -187,9 +197,7 @@ def processes(rank: int | None, world_size: int | None) -> tuple[int, int]:
     running = torch.distributed.is_available() and torch.distributed.is_initialized()
     if rank is not None and world_size is not None:
         return rank, world_size
-    return (
-        (torch.distributed.get_rank(), torch.distributed.get_world_size()) if running else (0, 1)
-    )
+    return (torch.distributed.get_rank(), torch.distributed.get_world_size()) if running else (0, 1)
 
 
 def loader(pictures: CaptionedPictures, keys: Any, num_workers: int) -> "DataLoader[Any]":

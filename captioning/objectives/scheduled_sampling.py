@@ -12,6 +12,7 @@ from captioning.decoder import Decoder
 from captioning.errors import InputError
 from captioning.objectives.base import Loss, Objective
 from captioning.schedules import InverseSigmoid, Progress, Schedule
+from captioning.search.sampling import draw
 from captioning.text import END
 
 Coin = Literal["token", "sequence"]
@@ -26,14 +27,9 @@ def flip_coins(inputs: Int[Tensor, "b t"], truth_share: float, coin: Coin) -> Bo
     return truth
 
 
-def draw(logits: Float[Tensor, "b v"], replacement: Replacement) -> Int[Tensor, " b"]:
+def replace(logits: Float[Tensor, "b v"], replacement: Replacement) -> Int[Tensor, " b"]:
     """Choose a token for each row: a sample of the model, or its likeliest."""
-    if replacement == "argmax":
-        return logits.argmax(1)
-    # Exponential races: the index of the largest p / E is a sample of p, several times cheaper
-    # on a CPU than torch.multinomial.
-    races = torch.empty_like(logits).exponential_().log_()
-    return (logits - races).argmax(1)
+    return draw(logits) if replacement == "sample" else logits.argmax(1)
 
 
 def feed_uniform(
@@ -65,7 +61,7 @@ def feed_while_running(
     def feed(t: int, outputs: Float[Tensor, "b h"]) -> Int[Tensor, " b"]:
         running = len(outputs)
         own = ~truth[:running, t]
-        inputs[:running, t][own] = draw(decoder.logits(outputs[own]), replacement)
+        inputs[:running, t][own] = replace(decoder.logits(outputs[own]), replacement)
         return inputs[:running, t]
 
     decoder.unroll(decoder.begin(features, captions.image_index), captions.active, feed)
@@ -91,7 +87,7 @@ def feed_in_parallel(
     fed_next[:, -1] = False
     wanted = captions.pack(fed_next)
     drawn = torch.zeros_like(captions.targets)
-    drawn[wanted] = draw(decoder.logits(outputs[wanted]), replacement)
+    drawn[wanted] = replace(decoder.logits(outputs[wanted]), replacement)
     predicted = torch.roll(captions.unpack(drawn), 1, dims=1)
     return torch.where(truth, gold, predicted)
 

@@ -115,8 +115,7 @@ class Beam(Search):
     `size` places; without a penalty that loses nothing, as what ranks below a finished caption
     never overtakes it. An image is done as soon as no running caption can come among its best.
     Captions that `steps` cut off come after all finished ones. Where fewer captions exist than
-    `keep`, the rest are padding that scores minus infinity. About 500 rows (images × size) at once
-    run fastest on a CPU.
+    `keep`, the rest are padding that scores minus infinity.
     """
 
     def __init__(

@@ -22,8 +22,8 @@ def draw(
 ) -> Int[Tensor, " b"]:
     """Pick a place in each row with probability softmax(logits); never one at minus infinity.
 
-    One random number a row falls somewhere in the cumulative sum: on a CPU ten times cheaper than
-    a random number for each token, which torch.multinomial and Gumbel's trick need.
+    One random number a row falls somewhere in the cumulative sum: on a CPU several times cheaper
+    than a random number for each token, as torch.multinomial and Gumbel's trick need.
     """
     cumulative = logits.softmax(1).cumsum(1)
     numbers = torch.rand(len(logits), 1, generator=generator, device=logits.device)

@@ -22,6 +22,7 @@ from captioning.captioner import Captioner
 from captioning.decoder import Decoder, ShowAndTell, State
 from captioning.encoder import SmallCnn
 from captioning.search import Beam, Greedy, Search
+from captioning.search.sampling import draw
 from captioning.text import BEGIN, END, PAD, SPECIAL, Vocabulary
 
 VOCABULARY, HIDDEN, FEATURES, STEPS = 9487, 512, 2048, 16
@@ -172,6 +173,23 @@ def measure(
         )
 
 
+def measure_choices(rows: int = 500) -> None:
+    """Print what it costs to normalise the scores of one step and to choose among them."""
+    scores = torch.randn(rows, VOCABULARY)
+    probabilities, noise = scores.softmax(1), torch.empty_like(scores)
+    ways: dict[str, Callable[[], object]] = {
+        "log_softmax": lambda: scores.log_softmax(1),
+        "logsumexp": lambda: scores.logsumexp(1),
+        "the 5 best": lambda: scores.topk(5),
+        "a draw": lambda: draw(scores),
+        "a draw by exponential races": lambda: (scores - noise.exponential_().log_()).argmax(1),
+        "a draw by torch.multinomial": lambda: torch.multinomial(probabilities, 1),
+    }
+    print(f"one step of {rows} rows")
+    for name, way in ways.items():
+        print(f"  {name:28} {1000 * seconds(way, 20):6.1f} ms")
+
+
 def main() -> None:
     """Decode 500 pictures greedily, and 100 with a beam of 5."""
     torch.set_num_threads(1)
@@ -185,6 +203,7 @@ def main() -> None:
     }
     beam: Plain = {"image by image": partial(plain_beam, decoder, few, 5)}
     bias = decoder.output.bias[END].item()
+    measure_choices()
     with torch.no_grad():
         for end_bias in (-1e9, bias):
             decoder.output.bias[END] = end_bias

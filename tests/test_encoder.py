@@ -1,0 +1,300 @@
+"""Encoders: features are what the network itself pools, and a frozen one never changes."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor, nn
+from torchvision import models
+
+from captioning.encoder import Backbone, SmallCnn
+from captioning.errors import InputError
+from captioning.settings import describe, rebuild
+
+SMALLEST = "shufflenet_v2_x0_5"  # of torchvision's networks with batch norms
+FASTEST = "squeezenet1_1"
+
+
+def make_network(architecture: str, **options: bool) -> nn.Module:
+    """A whole network of torchvision, its batch norms measured so that features differ widely."""
+    torch.manual_seed(0)
+    network: nn.Module = models.get_model(architecture, weights=None, **options)
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.momentum = 1
+    with torch.no_grad():
+        network.train()(torch.randn(2, 3, 224, 224))
+    return network.eval()
+
+
+def saved(network: nn.Module, folder: Path) -> str:
+    torch.save(network.state_dict(), folder / "weights.pth")
+    return str(folder / "weights.pth")
+
+
+def make_pictures(count: int = 2, size: int = 224) -> Tensor:
+    return torch.randn(count, 3, size, size, generator=torch.Generator().manual_seed(1))
+
+
+def message(error: pytest.ExceptionInfo[InputError]) -> str:
+    text = str(error.value)
+    assert "\n" not in text
+    return text
+
+
+@pytest.mark.parametrize(
+    ("architecture", "head"),
+    [
+        ("resnet18", "fc"),
+        ("mobilenet_v2", "classifier"),
+        ("densenet121", "classifier"),  # its last ReLU is a function, no module
+        (SMALLEST, "fc"),  # averages by a function
+        ("efficientnet_b0", "classifier"),
+    ],
+)
+def test_pooled_features_are_what_the_network_gives_its_classifier(
+    architecture: str, head: str, tmp_path: Path
+) -> None:
+    network = make_network(architecture)
+    encoder = Backbone(architecture, saved(network, tmp_path))
+    setattr(network, head, nn.Identity())
+    pictures = make_pictures()
+    with torch.no_grad():
+        expected = network(pictures)
+    assert (expected[0] - expected[1]).abs().median() > 0.01
+    torch.testing.assert_close(encoder(pictures), expected[:, None])
+    assert (encoder.regions, encoder.feature_size) == (1, expected.shape[1])
+
+
+def test_a_classifier_made_of_convolutions_is_cut_off_too(tmp_path: Path) -> None:
+    network = make_network(FASTEST)
+    encoder = Backbone(FASTEST, saved(network, tmp_path))
+    network.classifier = nn.Sequential(nn.AdaptiveAvgPool2d(1))
+    with torch.no_grad():
+        expected = network(make_pictures())
+    torch.testing.assert_close(encoder(make_pictures()), expected[:, None])
+    assert encoder.feature_size == 512
+
+
+def test_grid_features_are_the_cells_row_by_row_and_their_average_is_pooled(
+    tmp_path: Path,
+) -> None:
+    network = make_network("resnet18")
+    weights = saved(network, tmp_path)
+    grid, pooled = Backbone("resnet18", weights, "grid"), Backbone("resnet18", weights)
+    network.avgpool, network.fc = nn.Identity(), nn.Identity()
+    pictures = make_pictures()
+    with torch.no_grad():
+        maps = network(pictures).view(2, 512, 7, 7)
+    features = grid(pictures)
+    assert features.shape == (2, 49, 512)
+    assert (grid.regions, grid.feature_size) == (49, 512)
+    torch.testing.assert_close(features[1, 7 * 2 + 5], maps[1, :, 2, 5])
+    torch.testing.assert_close(features.mean(1, keepdim=True), pooled(pictures))
+
+
+def test_googlenet_converts_the_scale_of_its_colours_whatever_its_weights_come_from(
+    tmp_path: Path,
+) -> None:
+    network = make_network("googlenet", transform_input=True, init_weights=False)
+    encoder = Backbone("googlenet", saved(network, tmp_path))
+    network.fc = nn.Identity()
+    with torch.no_grad():
+        expected = network(make_pictures())
+    torch.testing.assert_close(encoder(make_pictures()), expected[:, None])
+
+
+def test_a_network_that_does_not_end_in_a_feature_map_is_refused() -> None:
+    with pytest.raises(InputError) as error:
+        Backbone("vit_b_16", None)
+    assert "VisionTransformer does not end in a feature map" in message(error)
+    assert "choose a convolutional network" in message(error)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "near"), [("resnet52", "resnet50"), ("mobilenetv2", "mobilenet_v2"), ("", "")]
+)
+def test_an_unknown_architecture_is_named_with_the_nearest(wrong: str, near: str) -> None:
+    with pytest.raises(InputError) as error:
+        Backbone(wrong, None)
+    assert f"called {wrong!r}: did you mean" in message(error)
+    assert near in message(error)
+
+
+def test_a_frozen_backbone_stays_in_evaluation_mode_and_takes_no_gradient() -> None:
+    encoder = Backbone(SMALLEST, None)
+    parent = nn.ModuleList([encoder]).train()
+    assert parent.training
+    assert not any(module.training for module in encoder.modules())
+    before = encoder.fingerprint()
+    features = encoder(make_pictures().requires_grad_())
+    assert not features.requires_grad
+    assert not any(weights.requires_grad for weights in encoder.parameters())
+    assert encoder.fingerprint() == before
+
+
+def test_an_unfrozen_backbone_begins_in_training_mode_and_learns() -> None:
+    encoder = Backbone(SMALLEST, None, frozen=False)
+    assert all(module.training for module in encoder.modules())
+    before = encoder.fingerprint()
+    encoder(make_pictures()).square().sum().backward()
+    assert all(weights.grad is not None for weights in encoder.parameters())
+    assert encoder.fingerprint() != before  # the statistics of its batch norms
+    encoder.eval()
+    assert not any(module.training for module in encoder.modules())
+
+
+def test_what_is_rebuilt_for_a_checkpoint_needs_no_weights_file(tmp_path: Path) -> None:
+    weights = saved(make_network(SMALLEST), tmp_path)
+    encoder = Backbone(SMALLEST, weights, "grid", crop=False)
+    Path(weights).unlink()
+    again = rebuild(describe(encoder), Backbone)
+    assert again.settings == encoder.settings
+    again.load_state_dict(encoder.state_dict())
+    assert again.fingerprint() == encoder.fingerprint()
+    assert torch.equal(again(make_pictures()), encoder(make_pictures()))
+
+
+def test_weights_by_name_are_torchvisions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    downloads = tmp_path / "hub" / "checkpoints"
+    downloads.mkdir(parents=True)
+    network, url = make_network(SMALLEST), models.get_model_weights(SMALLEST)["DEFAULT"].url
+    torch.save(network.state_dict(), downloads / Path(url).name)
+    encoder = Backbone(SMALLEST, "IMAGENET1K_V1")
+    network.fc = nn.Identity()
+    with torch.no_grad():
+        torch.testing.assert_close(encoder(make_pictures())[:, 0], network(make_pictures()))
+
+
+def test_without_a_network_connection_weights_by_name_are_an_error_that_tells_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")  # where nobody listens
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    with pytest.raises(InputError) as error:
+        Backbone(SMALLEST, "DEFAULT")
+    assert f"weights DEFAULT of {SMALLEST} cannot be downloaded" in message(error)
+    assert "give the path of a file" in message(error)
+
+
+def test_weights_that_are_neither_known_nor_a_file_are_named_with_the_known() -> None:
+    with pytest.raises(InputError) as error:
+        Backbone("resnet50", "IMAGENET1K_V3")
+    assert "IMAGENET1K_V3: not found" in message(error)
+    assert "IMAGENET1K_V1, IMAGENET1K_V2" in message(error)
+
+
+def test_weights_of_the_wrong_shape_are_refused(tmp_path: Path) -> None:
+    weights = saved(make_network(FASTEST, num_classes=10), tmp_path)
+    with pytest.raises(InputError) as error:
+        Backbone(FASTEST, weights)
+    assert f"{weights} does not hold the weights of {FASTEST}" in message(error)
+    assert "classifier.1.weight" in message(error)
+    with pytest.raises(InputError, match="does not hold the weights of squeezenet1_1"):
+        Backbone(FASTEST, saved(make_network(SMALLEST), tmp_path))
+
+
+@pytest.mark.parametrize("content", [b"", b"no weights", b"\x80\x02", b"PK\x03\x04cut", b"(lp0\n."])
+def test_a_file_that_holds_no_weights_is_refused(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "weights.pth").write_bytes(content)
+    with pytest.raises(InputError) as error:
+        Backbone(FASTEST, str(tmp_path / "weights.pth"))
+    assert f"weights.pth does not hold the weights of {FASTEST}" in message(error)
+
+
+def test_truncated_weights_and_folders_are_refused(tmp_path: Path) -> None:
+    weights = Path(saved(make_network(FASTEST), tmp_path))
+    weights.write_bytes(weights.read_bytes()[: weights.stat().st_size // 2])
+    for path in (weights, tmp_path):
+        with pytest.raises(InputError, match="does not hold the weights"):
+            Backbone(FASTEST, str(path))
+
+
+def test_weights_are_not_allowed_to_run_code(tmp_path: Path) -> None:
+    torch.save(SmallCnn(channels=4), tmp_path / "weights.pth")
+    with pytest.raises(InputError, match="does not hold the weights"):
+        Backbone(FASTEST, str(tmp_path / "weights.pth"))
+
+
+def striped(width: int, height: int) -> Image.Image:
+    """Green of many shades, and red in the tenth at its left edge."""
+    picture = Image.linear_gradient("L").resize((width, height))
+    picture = Image.merge("RGB", (Image.new("L", picture.size), picture, picture))
+    picture.paste((255, 0, 0), (0, 0, width // 10, height))
+    return picture
+
+
+def test_pictures_are_prepared_as_torchvision_does_for_the_weights() -> None:
+    picture, prepared = striped(300, 200), []
+    for name in ("IMAGENET1K_V1", "IMAGENET1K_V2"):
+        preset = models.get_model_weights("mobilenet_v2")[name].transforms()
+        prepared.append(Backbone("mobilenet_v2", None, prepare_as=name).transform()(picture))
+        assert prepared[-1].shape == (3, 224, 224)
+        # Pillow and PyTorch round to another of 256 greys here and there.
+        grey = 1.001 / 255 / min(preset.std)
+        torch.testing.assert_close(prepared[-1], preset(picture), rtol=0, atol=grey)
+    assert (prepared[0] - prepared[1]).abs().max() > 0.1
+
+
+def test_squashing_keeps_the_edges_that_cropping_loses() -> None:
+    cropped, squashed = (
+        Backbone(FASTEST, None, crop=crop).transform()(striped(600, 200)) for crop in (True, False)
+    )
+    assert cropped.shape == squashed.shape == (3, 224, 224)
+    red = squashed[0, 200] > 1
+    assert red.tolist() == [True] * 22 + [False] * 202
+    assert not (cropped[0] > -1).any()
+
+
+def test_an_unknown_preparation_is_named_with_the_known() -> None:
+    with pytest.raises(InputError) as error:
+        Backbone("mobilenet_v2", None, prepare_as="IMAGENET1K_V7")
+    assert "prepare_as 'IMAGENET1K_V7'" in message(error)
+    assert "IMAGENET1K_V1, IMAGENET1K_V2" in message(error)
+
+
+def test_a_fingerprint_tells_weights_and_preparation_apart(tmp_path: Path) -> None:
+    weights = saved(make_network(FASTEST), tmp_path)
+    fingerprint = Backbone(FASTEST, weights).fingerprint()
+    assert Backbone(FASTEST, weights).fingerprint() == fingerprint
+    others = [Backbone(FASTEST, weights, crop=False), Backbone(FASTEST, weights, "grid")]
+    changed = Backbone(FASTEST, weights)
+    with torch.no_grad():
+        next(changed.parameters()).view(-1)[0] += 1e-6
+    others.append(changed)
+    assert fingerprint not in {other.fingerprint() for other in others}
+
+
+@pytest.mark.parametrize("size", [16, 30, 32, 36, 64])
+def test_the_small_network_halves_its_pictures_three_times(size: int) -> None:
+    pooled, grid = (SmallCnn(6, size, features).eval() for features in ("pooled", "grid"))
+    grid.load_state_dict(pooled.state_dict())
+    side = -(-size // 8)
+    pictures = make_pictures(size=size)
+    cells, flat = grid(pictures), pooled(pictures)
+    assert cells.shape == (2, grid.regions, grid.feature_size) == (2, side**2, 6)
+    assert flat.shape == (2, pooled.regions, pooled.feature_size) == (2, 1, 6 * side**2)
+    assert torch.equal(flat.flatten(), cells.flatten())
+
+
+def test_a_region_of_the_small_network_sees_its_own_part_of_the_picture() -> None:
+    encoder = SmallCnn(6, 64, "grid").eval()
+    picture = make_pictures(1, 64)
+    changed = picture.clone()
+    changed[..., :8, 56:] = 5
+    differ = (encoder(picture) != encoder(changed)).any(2)[0].view(8, 8)
+    assert differ[0, 7]
+    assert not differ[2:].any()
+    assert not differ[:, :6].any()
+
+
+def test_pictures_for_the_small_network_go_from_minus_one_to_one() -> None:
+    picture = Image.new("RGB", (50, 40), (0, 255, 51))
+    prepared = SmallCnn(image_size=16).transform()(picture)
+    assert prepared.shape == (3, 16, 16)
+    expected = torch.tensor([-1.0, 1.0, -0.6])[:, None, None].expand(3, 16, 16)
+    torch.testing.assert_close(prepared, expected)
