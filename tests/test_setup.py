@@ -42,11 +42,11 @@ def project(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     ("words", "command"),
     [
-        ("train-tf", TRAIN + "shapes.yaml --config configs/teacher_forcing.yaml"),
-        ("train-ss", TRAIN + "shapes.yaml --config configs/scheduled_sampling.yaml"),
+        ("train-tf", TRAIN + "shapes.yaml --config configs/teacher_forcing.yaml --evaluate test"),
+        ("train-ss", TRAIN + "shapes.yaml --config configs/scheduled_sampling.yaml --evaluate test"),
         (
             "train-ss DATA=flickr8k ARGS=--seed=3",
-            TRAIN + "flickr8k.yaml --config configs/scheduled_sampling.yaml --seed=3",
+            TRAIN + "flickr8k.yaml --config configs/scheduled_sampling.yaml --evaluate test --seed=3",
         ),
         ("eval", ".venv/bin/python -m captioning evaluate"),
         ("eval RUN=runs/a ARGS=--split=val", "captioning evaluate runs/a --split=val"),

@@ -18,6 +18,7 @@ from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
 
 from captioning.captioner import Captioner, read_checkpoint
+from captioning.checkpoints import WholeFiles
 from captioning.commands.configuration import Parser
 from captioning.data.dataset import Dataset
 from captioning.decoder import Decoder
@@ -116,6 +117,7 @@ def trainer_options(trainer: dict[str, Any], run: Run, several_players: bool) ->
     options = {name: value for name, value in trainer.items() if name not in REPLACED}
     options["use_distributed_sampler"] = False  # batches divide themselves among processes
     options["default_root_dir"] = str(run.folder)
+    options["plugins"] = [WholeFiles(), *(options["plugins"] or [])]
     if several_players and options["strategy"] in ("auto", "ddp"):
         options["strategy"] = "auto" if one_process(options) else "ddp_find_unused_parameters_true"
     return options
