@@ -1,1 +1,1 @@
-"""Image captioning with swappable objectives, measured by COCO's metrics and by exactly known laws."""
+"""Image captioning with swappable objectives, measured by COCO's metrics and exactly known laws."""

@@ -159,7 +159,8 @@ class ShowAndTell(Decoder):
         """Run all steps in one fused call."""
         state = self.begin(features, captions.image_index)
         words = self.dropout(self.embedding(captions.pack(inputs)))
-        return self.dropout(run_lstm(self.lstm, words, state, captions.active))
+        outputs: Tensor = self.dropout(run_lstm(self.lstm, words, state, captions.active))
+        return outputs
 
 
 class Lrcn(Decoder):
@@ -198,7 +199,8 @@ class Lrcn(Decoder):
         words = self.dropout(self.embedding(captions.pack(inputs)))
         pictures = torch.cat([state.memory[0][:running] for running in captions.active])
         both = torch.cat([words, pictures], dim=1)
-        return self.dropout(run_lstm(self.lstm, both, state, captions.active))
+        outputs: Tensor = self.dropout(run_lstm(self.lstm, both, state, captions.active))
+        return outputs
 
 
 def blank(like: Float[Tensor, "b d"], hidden_size: int) -> State:

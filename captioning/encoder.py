@@ -5,7 +5,7 @@ import hashlib
 import itertools
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import torch
@@ -86,20 +86,19 @@ class SmallCnn(Encoder):
 
     def forward(self, images: Float[Tensor, "n c height width"]) -> Float[Tensor, "n r d"]:
         """Encode, keeping the place of everything: "pooled" is the whole grid, flattened."""
-        cells = self.layers(images).flatten(2).transpose(1, 2)
+        cells: Tensor = self.layers(images).flatten(2).transpose(1, 2)
         return cells.reshape(len(images), self.regions, self.feature_size)
 
     def transform(self) -> Transform:
         """Scale to `image_size` pixels a side and to numbers from -1 to 1."""
         size: int = self.settings["image_size"]
-        return v2.Compose(
-            [
-                v2.PILToTensor(),
-                v2.Resize((size, size), antialias=True),
-                v2.ToDtype(torch.float32, scale=True),
-                v2.Normalize(mean=[0.5], std=[0.5]),
-            ]
-        )
+        steps = [
+            v2.PILToTensor(),
+            v2.Resize((size, size), antialias=True),
+            v2.ToDtype(torch.float32, scale=True),
+            v2.Normalize(mean=[0.5], std=[0.5]),
+        ]
+        return compose(steps)
 
 
 class Backbone(Encoder):
@@ -125,7 +124,7 @@ class Backbone(Encoder):
     ) -> None:
         settings = arguments(locals())
         known = weights_of(architecture)
-        prepare_as = prepare_as or (weights if weights in known else "DEFAULT")
+        prepare_as = prepare_as or (weights if weights and weights in known else "DEFAULT")
         if prepare_as not in known:
             raise InputError(
                 f"prepare_as {prepare_as!r} names no weights of torchvision's {architecture}: "
@@ -165,7 +164,13 @@ class Backbone(Encoder):
             v2.ToDtype(torch.float32, scale=True),
             v2.Normalize(mean=self.preset.mean, std=self.preset.std),
         ]
-        return v2.Compose([v2.PILToTensor(), *shape, *scale])
+        return compose([v2.PILToTensor(), *shape, *scale])
+
+
+def compose(steps: Sequence[nn.Module]) -> Transform:
+    """Take one step after another."""
+    transform: Transform = v2.Compose(steps)
+    return transform
 
 
 def weights_of(architecture: str) -> Mapping[str, Any]:
@@ -244,7 +249,10 @@ def cut_classifier(network: nn.Module, picture: Float[Tensor, "1 3 height width"
             f"{type(network).__name__} does not end in a feature map with a height and a width: "
             "choose a convolutional network"
         )
-    return create_feature_extractor(network, {maps[-1]: "features"}, suppress_diff_warning=True)
+    cut: nn.Module = create_feature_extractor(
+        network, {maps[-1]: "features"}, suppress_diff_warning=True
+    )
+    return cut
 
 
 def black_picture(preset: Any) -> Float[Tensor, "1 3 height width"]:

@@ -1,5 +1,6 @@
 """Words to ids and back, for any language written in UTF-8."""
 
+import itertools
 from collections.abc import Iterable, Sequence
 
 from tokenizers import Regex, Tokenizer
@@ -51,7 +52,7 @@ class Vocabulary:
         if tokenizer.get_vocab_size() == len(SPECIAL):
             raise InputError(
                 f"no word is said {minimum_count} times in the training captions, so the "
-                "vocabulary would be empty: lower --minimum_count"
+                "vocabulary would be empty: lower --loading.minimum_count"
             )
         return cls(tokenizer)
 
@@ -83,12 +84,8 @@ class Vocabulary:
 
     def decode(self, tokens: Iterable[int]) -> str:
         """Spell out the words before the first END, special tokens left out."""
-        words = []
-        for token in tokens:
-            if token == END:
-                break
-            if token > END:
-                words.append(self._tokenizer.id_to_token(token))
+        said = itertools.takewhile(lambda token: token != END, tokens)
+        words = [str(self._tokenizer.id_to_token(token)) for token in said if token > END]
         return " ".join(words).replace(" '", "'")
 
     def to_json(self) -> str:

@@ -157,7 +157,7 @@ def complaint(capsys: pytest.CaptureFixture[str]) -> str:
             ["--decoder", "captioning.attention.ShowAttendTell"],
             "set the encoder's features to 'grid'",
         ),
-        (["--loading.minimum_count", "100000"], "lower --minimum_count"),
+        (["--loading.minimum_count", "100000"], "lower --loading.minimum_count"),
     ],
 )
 def test_a_mistake_is_one_line_and_status_2(

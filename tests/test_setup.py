@@ -18,6 +18,7 @@ else:
 
 ROOT = Path(__file__).parents[1]
 TRAIN = ".venv/bin/python -m captioning train --config configs/data/"
+SS = "configs/scheduled_sampling.yaml --evaluate test"
 
 
 def make(*words: str, folder: Path = ROOT) -> subprocess.CompletedProcess[str]:
@@ -43,10 +44,10 @@ def project(tmp_path: Path) -> Path:
     ("words", "command"),
     [
         ("train-tf", TRAIN + "shapes.yaml --config configs/teacher_forcing.yaml --evaluate test"),
-        ("train-ss", TRAIN + "shapes.yaml --config configs/scheduled_sampling.yaml --evaluate test"),
+        ("train-ss", TRAIN + f"shapes.yaml --config {SS}"),
         (
             "train-ss DATA=flickr8k ARGS=--seed=3",
-            TRAIN + "flickr8k.yaml --config configs/scheduled_sampling.yaml --evaluate test --seed=3",
+            TRAIN + f"flickr8k.yaml --config {SS} --seed=3",
         ),
         ("eval", ".venv/bin/python -m captioning evaluate"),
         ("eval RUN=runs/a ARGS=--split=val", "captioning evaluate runs/a --split=val"),

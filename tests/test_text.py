@@ -102,7 +102,7 @@ def test_a_word_is_known_from_the_minimum_count_on() -> None:
 
 
 def test_a_vocabulary_without_words_is_refused() -> None:
-    with pytest.raises(InputError, match=r"said 3 times .* lower --minimum_count"):
+    with pytest.raises(InputError, match=r"said 3 times .* lower --loading.minimum_count"):
         Vocabulary.build(["a b", "a b"], 3)
 
 
