@@ -158,9 +158,9 @@ class CaptioningModule(lightning.LightningModule):
         self.captions, self.references = {}, {}
         score = cider_d(self.captioner.vocabulary.split, captions, references)
         lengths = [len(caption.split()) for caption in captions.values()]
-        self.log(SELECTED_BY, score, prog_bar=True)
-        self.log("val/words", sum(lengths) / len(lengths))
-        self.log("val/distinct", len(set(captions.values())) / len(captions))
+        self.log(SELECTED_BY, score, prog_bar=True, sync_dist=True)
+        self.log("val/words", sum(lengths) / len(lengths), sync_dist=True)
+        self.log("val/distinct", len(set(captions.values())) / len(captions), sync_dist=True)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add what makes the checkpoint work alone."""

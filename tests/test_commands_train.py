@@ -3,6 +3,8 @@
 import json
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -217,6 +219,19 @@ def test_resuming_with_another_architecture_is_refused(
     command = ["train", "--config", str(trained / "config.yaml"), "--resume"]
     assert main([*command, "--decoder.hidden_size", "24"]) == 2
     assert "decoder is not this run's" in complaint(capsys)
+
+
+@pytest.mark.slow  # starts Python twice more
+def test_two_processes_train_together(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "captioning", "train", "--config", str(config(tmp_path))]
+    two = ["--trainer.devices", "2", "--trainer.strategy", "ddp"]
+    done = subprocess.run([*command, *two], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    run = tmp_path / "runs" / "shapes-scheduled-sampling-seed0"
+    assert done.stdout.splitlines() == [str(run)]
+    assert len(validation_losses(run)) == 2
+    # 40 pictures, two processes, 8 at a time: three steps an epoch.
+    assert torch.load(run / "checkpoints" / "last.ckpt")["global_step"] == 6
 
 
 def test_every_configuration_parses() -> None:

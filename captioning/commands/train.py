@@ -216,8 +216,10 @@ def main(arguments: Sequence[str]) -> int:
     except Interrupted:
         print(f"\nstopped; {run.checkpoint('last')} is saved, --resume goes on", file=sys.stderr)
         return 130
+    if not first_process:
+        return 0
     print(run.folder)
-    if config.evaluate and first_process:
+    if config.evaluate:
         from captioning.commands import evaluate  # only now: it loads the metrics and the reports
 
         return evaluate.main([str(run.folder), "--split", config.evaluate])
