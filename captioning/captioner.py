@@ -35,12 +35,17 @@ class Captioner(nn.Module):
         self.register_buffer("feature_deviation", torch.ones(encoder.feature_size))
 
     def encode(self, batch: Batch) -> Float[Tensor, "n r d"]:
-        """Give the pictures' features, standardised; computed here unless the batch brings them."""
-        features = batch.features
-        if features is None:
-            if batch.images is None:
-                raise ValueError("a batch must hold images or features, got neither")
-            features = self.encoder(batch.images)
+        """Give the pictures' features, standardised, on this captioner's device.
+
+        They are computed here unless the batch brings them.
+        """
+        device = self.feature_mean.device
+        if batch.features is not None:
+            features = batch.features.to(device)
+        elif batch.images is not None:
+            features = self.encoder(batch.images.to(device))
+        else:
+            raise ValueError("a batch must hold images or features, got neither")
         return (features.float() - self.feature_mean) / self.feature_deviation
 
     def forward(

@@ -78,7 +78,7 @@ def describe(
     """Caption one batch of named pictures and print it."""
     names, images = zip(*pictures, strict=True)
     none = Captions.from_lists([[END]], [0])
-    batch = Batch(torch.stack(images).to(generator.device), None, none, names, ())
+    batch = Batch(torch.stack(images), None, none, names, ())
     found = search([captioner], [captioner.encode(batch)], generator)
     rows = zip(names, found.tokens.tolist(), found.log_probabilities.tolist(), strict=True)
     for name, tokens, chances in rows:

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+import torch
+
 from captioning.captioner import load_captioner
 from captioning.commands.configuration import Parser
 from captioning.data.dataset import Dataset
@@ -41,7 +43,8 @@ def evaluate_run(
     first = open_run(newest_run() if run is None else Path(run))
     members = [first, *(open_run(Path(other)) for other in ensemble_with or [])]
     data, loading = read_data(first)
-    captioners = [load_captioner(member.checkpoint(checkpoint)) for member in members]
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    captioners = [load_captioner(each.checkpoint(checkpoint)).to(device) for each in members]
     evaluation = evaluate(captioners, data, split, search, loading)
     name = search.description + (f" ensemble of {len(members)}" if len(members) > 1 else "")
     summary = as_json(evaluation, data.name, split, name)

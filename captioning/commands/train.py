@@ -38,12 +38,8 @@ from captioning.runs import Run
 from captioning.search import Search
 from captioning.training import SELECTED_BY, CaptioningModule, Optimisation
 
-# Options of the Trainer that manual optimisation takes over, and what does their work here.
-REPLACED = {
-    "gradient_clip_val": "optimisation.gradient_norm",
-    "gradient_clip_algorithm": "optimisation.gradient_norm",
-    "accumulate_grad_batches": "optimisation.accumulate",
-}
+# Options of the Trainer that it refuses under manual optimisation; `Optimisation` has its own.
+REPLACED = {"gradient_clip_val", "gradient_clip_algorithm", "accumulate_grad_batches"}
 
 
 def train(
@@ -95,7 +91,7 @@ def train(
     ]
     if patience is not None:
         callbacks.append(EarlyStopping(SELECTED_BY, patience=patience, mode="max"))
-    options = trainer_options(trainer, run, several_players=len(module.players) > 1)
+    options = trainer_options(trainer, run)
     options["callbacks"] = [*callbacks, *(trainer["callbacks"] or [])]
     if options["logger"] is None:
         csv = CSVLogger(run.folder, name=run.logs.name, version="")
@@ -112,27 +108,13 @@ def train(
     )
 
 
-def trainer_options(trainer: dict[str, Any], run: Run, several_players: bool) -> dict[str, Any]:
+def trainer_options(trainer: dict[str, Any], run: Run) -> dict[str, Any]:
     """Complete what the user said of the Trainer with what a run folder needs."""
-    options = {name: value for name, value in trainer.items() if name not in REPLACED}
+    options = dict(trainer)
     options["use_distributed_sampler"] = False  # batches divide themselves among processes
     options["default_root_dir"] = str(run.folder)
     options["plugins"] = [WholeFiles(), *(options["plugins"] or [])]
-    if several_players and options["strategy"] in ("auto", "ddp"):
-        options["strategy"] = "auto" if one_process(options) else "ddp_find_unused_parameters_true"
     return options
-
-
-def one_process(options: dict[str, Any]) -> bool:
-    """Say whether the Trainer would use a single device."""
-    trainer = Trainer(
-        accelerator=options["accelerator"],
-        devices=options["devices"],
-        num_nodes=options["num_nodes"],
-        logger=False,
-        enable_checkpointing=False,
-    )
-    return trainer.world_size == 1
 
 
 def make_parser() -> Parser:
@@ -147,7 +129,7 @@ def make_parser() -> Parser:
     parser.add_argument("--resume", action="store_true", help="go on with the run where it stopped")
     parser.add_argument("--overwrite", action="store_true", help="delete what the folder holds")
     parser.add_argument("--evaluate", help="split to be evaluated on afterwards, such as test")
-    parser.add_class_arguments(Trainer, "trainer", instantiate=False, skip=set(REPLACED))
+    parser.add_class_arguments(Trainer, "trainer", instantiate=False, skip=REPLACED)
     parser.set_defaults(
         {
             "validation": {"class_path": "captioning.search.Greedy"},
