@@ -3,9 +3,11 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import pytest
 import torch
 from PIL import Image
 from torch import Tensor, nn
+from torchvision import models
 from torchvision.transforms import v2
 
 from captioning.attention import ShowAttendTell
@@ -14,12 +16,17 @@ from captioning.captioner import Captioner
 from captioning.data.dataset import Example
 from captioning.decoder import Decoder, Lrcn, ShowAndTell
 from captioning.encoder import Encoder, SmallCnn
+from captioning.errors import InputError
 from captioning.text import END, Vocabulary
 
 DECODERS: tuple[type[Decoder], ...] = (ShowAndTell, Lrcn, ShowAttendTell)
 
 # Tokens 4 to 9 are its words, by the alphabet.
 VOCABULARY = Vocabulary.build(["ant bee cat dog elk fox"], minimum_count=1)
+
+# Of torchvision's networks, with and without batch norms.
+SMALLEST = "shufflenet_v2_x0_5"
+FASTEST = "squeezenet1_1"
 
 # Five captions of three pictures: the lengths differ, one is END alone, one was cut off.
 ROWS = [[4, 5, 6, 7, END], [8, END], [END], [9, 4, 4], [5, 8, 9, END]]
@@ -74,22 +81,26 @@ def make_batch(captions: Captions | None = None, features: Tensor | None = None)
     return Batch(None, features, captions, ids, tuple(("a cat",) for _ in ids))
 
 
-def numeric_gradient(function: Callable[[], Tensor], values: Tensor) -> Tensor:
-    """Central differences of 1e-6 either way; in doubles, rounding leaves some 1e-10."""
-    gradient = torch.zeros_like(values)
+def check_gradient(function: Callable[[], Tensor], weights: Sequence[Tensor]) -> None:
+    """The gradient agrees with central differences, along three directions of each tensor.
+
+    In doubles, with steps of 1e-6, rounding leaves an error of some 1e-10 in a difference.
+    """
+    torch.manual_seed(0)
+    for values, gradient in zip(weights, torch.autograd.grad(function(), weights), strict=True):
+        for direction in torch.randn(3, *values.shape, dtype=values.dtype):
+            above, below = (value_at(function, values, d * direction) for d in (1e-6, -1e-6))
+            slope = (gradient * direction).sum().item()
+            assert slope == pytest.approx((above - below) / 2e-6, rel=1e-6, abs=1e-8)
+
+
+def value_at(function: Callable[[], Tensor], values: Tensor, offset: Tensor) -> float:
     with torch.no_grad():
-        for place in range(values.numel()):
-            entry = values.view(-1)[place]
-            before = entry.item()
-            above, below = (function_at(function, entry, before + d) for d in (1e-6, -1e-6))
-            entry.fill_(before)
-            gradient.view(-1)[place] = (above - below) / 2e-6
-    return gradient
-
-
-def function_at(function: Callable[[], Tensor], entry: Tensor, value: float) -> float:
-    entry.fill_(value)
-    return function().item()
+        before = values.clone()
+        values += offset
+        value = function().item()
+        values.copy_(before)
+    return value
 
 
 class Halves(Encoder):
@@ -122,3 +133,31 @@ def make_examples(folder: Path, captions: Sequence[Sequence[str]]) -> list[Examp
         picture.save(folder / f"{i}.png")
         examples.append(Example(i, folder / f"{i}.png", tuple(texts)))
     return examples
+
+
+def make_network(architecture: str, **options: bool) -> nn.Module:
+    """A whole network of torchvision, its batch norms measured so that features differ widely."""
+    torch.manual_seed(0)
+    network: nn.Module = models.get_model(architecture, weights=None, **options)
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.momentum = 1
+    with torch.no_grad():
+        network.train()(torch.randn(2, 3, 224, 224))
+    return network.eval()
+
+
+def save_weights(network: nn.Module, folder: Path) -> str:
+    torch.save(network.state_dict(), folder / "weights.pth")
+    return str(folder / "weights.pth")
+
+
+def make_pictures(count: int = 2, size: int = 224) -> Tensor:
+    return torch.randn(count, 3, size, size, generator=torch.Generator().manual_seed(1))
+
+
+def one_line(error: pytest.ExceptionInfo[InputError]) -> str:
+    """The message, which a command line must be able to show as one line."""
+    message = str(error.value)
+    assert "\n" not in message
+    return message

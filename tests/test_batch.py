@@ -91,6 +91,13 @@ def test_generated_captions_are_no_wider_than_the_longest() -> None:
     assert captions.tokens.tolist() == [[4, END], [END, PAD]]
 
 
+def test_generated_captions_of_one_length_keep_their_order() -> None:
+    tokens = torch.full((1000, 2), END)
+    tokens[::2, 0] = 4
+    captions = Captions.from_generated(tokens, torch.arange(1000))
+    assert captions.image_index.tolist() == [*range(0, 1000, 2), *range(1, 1000, 2)]
+
+
 def test_lists_and_generated_tokens_give_the_same_captions() -> None:
     tokens = torch.tensor([[*row, *[END] * (5 - len(row))] for row in ROWS if END in row])
     owners = torch.tensor([owner for row, owner in zip(ROWS, OWNERS, strict=True) if END in row])

@@ -21,6 +21,7 @@ from tests.builders import (
     make_captions,
     make_decoder,
     make_features,
+    one_line,
 )
 
 each_decoder = pytest.mark.parametrize("kind", DECODERS)
@@ -35,12 +36,6 @@ def checkpoint_of(captioner: Captioner) -> dict[str, Any]:
 def saved(content: object, folder: Path) -> Path:
     torch.save(content, folder / "last.ckpt")
     return folder / "last.ckpt"
-
-
-def message(error: pytest.ExceptionInfo[InputError]) -> str:
-    text = str(error.value)
-    assert "\n" not in text
-    return text
 
 
 def outputs_for(captioner: Captioner, images: Tensor) -> Tensor:
@@ -96,7 +91,7 @@ def test_a_missing_checkpoint_is_named(tmp_path: Path) -> None:
     for path in (tmp_path / "none.ckpt", tmp_path):
         with pytest.raises(InputError) as error:
             load_captioner(path)
-        assert f"no checkpoint at {path}" in message(error)
+        assert f"no checkpoint at {path}" in one_line(error)
 
 
 @pytest.mark.parametrize("share", [0, 0.01, 0.5, 0.99])
@@ -105,8 +100,8 @@ def test_a_truncated_checkpoint_is_refused(share: float, tmp_path: Path) -> None
     path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
     with pytest.raises(InputError) as error:
         load_captioner(path)
-    assert f"{path} cannot be read as a checkpoint" in message(error)
-    assert "cut short" in message(error)
+    assert f"{path} cannot be read as a checkpoint" in one_line(error)
+    assert "cut short" in one_line(error)
 
 
 @pytest.mark.parametrize("content", [b"plain text\n", b"\x80\x04N.", b"\x89PNG\r\n", b"(lp0\n."])
@@ -114,15 +109,15 @@ def test_a_file_of_another_kind_is_refused(content: bytes, tmp_path: Path) -> No
     (tmp_path / "last.ckpt").write_bytes(content)
     with pytest.raises(InputError) as error:
         load_captioner(tmp_path / "last.ckpt")
-    assert "last.ckpt" in message(error)
-    assert "checkpoint" in message(error)
+    assert "last.ckpt" in one_line(error)
+    assert "checkpoint" in one_line(error)
 
 
 @pytest.mark.parametrize("content", [[1, 2], {"state_dict": {}}, {"captioner": {}}, torch.ones(2)])
 def test_a_pytorch_file_of_another_program_is_refused(content: object, tmp_path: Path) -> None:
     with pytest.raises(InputError) as error:
         load_captioner(saved(content, tmp_path))
-    assert "not a captioner's checkpoint" in message(error)
+    assert "not a captioner's checkpoint" in one_line(error)
 
 
 def test_a_pickled_object_is_never_brought_to_life(tmp_path: Path) -> None:
@@ -155,7 +150,7 @@ def test_a_checkpoint_cannot_name_anything_but_an_encoder(
     }
     with pytest.raises(InputError) as error:
         load_captioner(saved(content, tmp_path))
-    assert words in message(error)
+    assert words in one_line(error)
     assert not witness.exists()
 
 
@@ -164,8 +159,8 @@ def test_arguments_that_a_class_does_not_know_are_told(tmp_path: Path) -> None:
     content["captioner"]["decoder"]["init_args"]["heads"] = 8
     with pytest.raises(InputError) as error:
         load_captioner(saved(content, tmp_path))
-    assert "captioning.decoder.ShowAndTell is of another version" in message(error)
-    assert "heads" in message(error)
+    assert "captioning.decoder.ShowAndTell is of another version" in one_line(error)
+    assert "heads" in one_line(error)
 
 
 @pytest.mark.parametrize(
@@ -181,8 +176,8 @@ def test_weights_of_another_architecture_are_refused(other: Captioner) -> None:
     captioner, source = make_captioner(ShowAndTell), Path("other.ckpt")
     with pytest.raises(InputError) as error:
         load_weights(captioner, checkpoint_of(other)["state_dict"], source)
-    assert "other.ckpt is from another architecture or vocabulary" in message(error)
-    assert "differences)" in message(error)
+    assert "other.ckpt is from another architecture or vocabulary" in one_line(error)
+    assert "differences)" in one_line(error)
 
 
 def test_a_checkpoint_whose_weights_do_not_fit_its_description_is_refused(tmp_path: Path) -> None:
@@ -200,15 +195,15 @@ def test_a_checkpoint_with_a_vocabulary_of_another_size_is_refused(tmp_path: Pat
     content["captioner"]["vocabulary"] = Vocabulary.build(["ant bee"], 1).to_json()
     with pytest.raises(InputError) as error:
         load_captioner(saved(content, tmp_path))
-    assert "knows 10 tokens, the vocabulary has 6" in message(error)
+    assert "knows 10 tokens, the vocabulary has 6" in one_line(error)
 
 
 def test_attention_refuses_pooled_features() -> None:
     decoder = ShowAttendTell(len(VOCABULARY), feature_size=16, hidden_size=5)
     with pytest.raises(InputError) as error:
         Captioner(SmallCnn(4, 16, "pooled"), decoder, VOCABULARY)
-    assert "ShowAttendTell chooses among regions, the encoder gives 1" in message(error)
-    assert "'grid'" in message(error)
+    assert "ShowAttendTell chooses among regions, the encoder gives 1" in one_line(error)
+    assert "'grid'" in one_line(error)
 
 
 def test_a_decoder_for_features_of_another_size_is_refused() -> None:

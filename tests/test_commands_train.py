@@ -248,3 +248,27 @@ def test_every_configuration_parses() -> None:
             )
             parsed = make_parser().parse_args([*files, *more])
             json.dumps(parsed.trainer.max_epochs)
+
+
+def test_overwriting_deletes_nothing_until_the_new_run_can_begin(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = config(tmp_path)
+    assert main(["train", "--config", str(path)]) == 0
+    run = tmp_path / "runs" / "shapes-scheduled-sampling-seed0"
+    before = weights(run)
+    broken = ["--loading.minimum_count", "100000"]
+    assert main(["train", "--config", str(path), "--overwrite", *broken]) == 2
+    assert equal(weights(run), before)
+
+
+def test_a_run_killed_before_its_first_checkpoint_is_no_obstacle(trained: Path) -> None:
+    content = yaml.safe_load((trained / "config.yaml").read_text())
+    content["name"] = "killed"
+    path = trained.parent / "killed.yaml"
+    path.write_text(yaml.safe_dump(content))
+    run = trained.parent / "shapes-scheduled-sampling-killed-seed0"
+    (run / "checkpoints").mkdir(parents=True)
+    (run / "config.yaml").write_text("seed: 0")
+    assert main(["train", "--config", str(path)]) == 0
+    assert (run / "checkpoints" / "best.ckpt").is_file()

@@ -5,42 +5,20 @@ from pathlib import Path
 import pytest
 import torch
 from PIL import Image
-from torch import Tensor, nn
+from torch import nn
 from torchvision import models
 
 from captioning.encoder import Backbone, SmallCnn
 from captioning.errors import InputError
 from captioning.settings import describe, rebuild
-
-SMALLEST = "shufflenet_v2_x0_5"  # of torchvision's networks with batch norms
-FASTEST = "squeezenet1_1"
-
-
-def make_network(architecture: str, **options: bool) -> nn.Module:
-    """A whole network of torchvision, its batch norms measured so that features differ widely."""
-    torch.manual_seed(0)
-    network: nn.Module = models.get_model(architecture, weights=None, **options)
-    for module in network.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            module.momentum = 1
-    with torch.no_grad():
-        network.train()(torch.randn(2, 3, 224, 224))
-    return network.eval()
-
-
-def saved(network: nn.Module, folder: Path) -> str:
-    torch.save(network.state_dict(), folder / "weights.pth")
-    return str(folder / "weights.pth")
-
-
-def make_pictures(count: int = 2, size: int = 224) -> Tensor:
-    return torch.randn(count, 3, size, size, generator=torch.Generator().manual_seed(1))
-
-
-def message(error: pytest.ExceptionInfo[InputError]) -> str:
-    text = str(error.value)
-    assert "\n" not in text
-    return text
+from tests.builders import (
+    FASTEST,
+    SMALLEST,
+    make_network,
+    make_pictures,
+    one_line,
+    save_weights,
+)
 
 
 @pytest.mark.parametrize(
@@ -50,14 +28,13 @@ def message(error: pytest.ExceptionInfo[InputError]) -> str:
         ("mobilenet_v2", "classifier"),
         ("densenet121", "classifier"),  # its last ReLU is a function, no module
         (SMALLEST, "fc"),  # averages by a function
-        ("efficientnet_b0", "classifier"),
     ],
 )
 def test_pooled_features_are_what_the_network_gives_its_classifier(
     architecture: str, head: str, tmp_path: Path
 ) -> None:
     network = make_network(architecture)
-    encoder = Backbone(architecture, saved(network, tmp_path))
+    encoder = Backbone(architecture, save_weights(network, tmp_path))
     setattr(network, head, nn.Identity())
     pictures = make_pictures()
     with torch.no_grad():
@@ -69,7 +46,7 @@ def test_pooled_features_are_what_the_network_gives_its_classifier(
 
 def test_a_classifier_made_of_convolutions_is_cut_off_too(tmp_path: Path) -> None:
     network = make_network(FASTEST)
-    encoder = Backbone(FASTEST, saved(network, tmp_path))
+    encoder = Backbone(FASTEST, save_weights(network, tmp_path))
     network.classifier = nn.Sequential(nn.AdaptiveAvgPool2d(1))
     with torch.no_grad():
         expected = network(make_pictures())
@@ -81,7 +58,7 @@ def test_grid_features_are_the_cells_row_by_row_and_their_average_is_pooled(
     tmp_path: Path,
 ) -> None:
     network = make_network("resnet18")
-    weights = saved(network, tmp_path)
+    weights = save_weights(network, tmp_path)
     grid, pooled = Backbone("resnet18", weights, "grid"), Backbone("resnet18", weights)
     network.avgpool, network.fc = nn.Identity(), nn.Identity()
     pictures = make_pictures()
@@ -98,7 +75,7 @@ def test_googlenet_converts_the_scale_of_its_colours_whatever_its_weights_come_f
     tmp_path: Path,
 ) -> None:
     network = make_network("googlenet", transform_input=True, init_weights=False)
-    encoder = Backbone("googlenet", saved(network, tmp_path))
+    encoder = Backbone("googlenet", save_weights(network, tmp_path))
     network.fc = nn.Identity()
     with torch.no_grad():
         expected = network(make_pictures())
@@ -108,8 +85,8 @@ def test_googlenet_converts_the_scale_of_its_colours_whatever_its_weights_come_f
 def test_a_network_that_does_not_end_in_a_feature_map_is_refused() -> None:
     with pytest.raises(InputError) as error:
         Backbone("vit_b_16", None)
-    assert "VisionTransformer does not end in a feature map" in message(error)
-    assert "choose a convolutional network" in message(error)
+    assert "VisionTransformer does not end in a feature map" in one_line(error)
+    assert "choose a convolutional network" in one_line(error)
 
 
 @pytest.mark.parametrize(
@@ -118,8 +95,8 @@ def test_a_network_that_does_not_end_in_a_feature_map_is_refused() -> None:
 def test_an_unknown_architecture_is_named_with_the_nearest(wrong: str, near: str) -> None:
     with pytest.raises(InputError) as error:
         Backbone(wrong, None)
-    assert f"called {wrong!r}: did you mean" in message(error)
-    assert near in message(error)
+    assert f"called {wrong!r}: did you mean" in one_line(error)
+    assert near in one_line(error)
 
 
 def test_a_frozen_backbone_stays_in_evaluation_mode_and_takes_no_gradient() -> None:
@@ -141,12 +118,11 @@ def test_an_unfrozen_backbone_begins_in_training_mode_and_learns() -> None:
     encoder(make_pictures()).square().sum().backward()
     assert all(weights.grad is not None for weights in encoder.parameters())
     assert encoder.fingerprint() != before  # the statistics of its batch norms
-    encoder.eval()
-    assert not any(module.training for module in encoder.modules())
+    assert not any(module.training for module in encoder.eval().modules())
 
 
 def test_what_is_rebuilt_for_a_checkpoint_needs_no_weights_file(tmp_path: Path) -> None:
-    weights = saved(make_network(SMALLEST), tmp_path)
+    weights = save_weights(make_network(SMALLEST), tmp_path)
     encoder = Backbone(SMALLEST, weights, "grid", crop=False)
     Path(weights).unlink()
     again = rebuild(describe(encoder), Backbone)
@@ -154,70 +130,6 @@ def test_what_is_rebuilt_for_a_checkpoint_needs_no_weights_file(tmp_path: Path) 
     again.load_state_dict(encoder.state_dict())
     assert again.fingerprint() == encoder.fingerprint()
     assert torch.equal(again(make_pictures()), encoder(make_pictures()))
-
-
-def test_weights_by_name_are_torchvisions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    downloads = tmp_path / "hub" / "checkpoints"
-    downloads.mkdir(parents=True)
-    network, url = make_network(SMALLEST), models.get_model_weights(SMALLEST)["DEFAULT"].url
-    torch.save(network.state_dict(), downloads / Path(url).name)
-    encoder = Backbone(SMALLEST, "IMAGENET1K_V1")
-    network.fc = nn.Identity()
-    with torch.no_grad():
-        torch.testing.assert_close(encoder(make_pictures())[:, 0], network(make_pictures()))
-
-
-def test_without_a_network_connection_weights_by_name_are_an_error_that_tells_what_to_do(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")  # where nobody listens
-    monkeypatch.delenv("no_proxy", raising=False)
-    monkeypatch.delenv("NO_PROXY", raising=False)
-    with pytest.raises(InputError) as error:
-        Backbone(SMALLEST, "DEFAULT")
-    assert f"weights DEFAULT of {SMALLEST} cannot be downloaded" in message(error)
-    assert "give the path of a file" in message(error)
-
-
-def test_weights_that_are_neither_known_nor_a_file_are_named_with_the_known() -> None:
-    with pytest.raises(InputError) as error:
-        Backbone("resnet50", "IMAGENET1K_V3")
-    assert "IMAGENET1K_V3: not found" in message(error)
-    assert "IMAGENET1K_V1, IMAGENET1K_V2" in message(error)
-
-
-def test_weights_of_the_wrong_shape_are_refused(tmp_path: Path) -> None:
-    weights = saved(make_network(FASTEST, num_classes=10), tmp_path)
-    with pytest.raises(InputError) as error:
-        Backbone(FASTEST, weights)
-    assert f"{weights} does not hold the weights of {FASTEST}" in message(error)
-    assert "classifier.1.weight" in message(error)
-    with pytest.raises(InputError, match="does not hold the weights of squeezenet1_1"):
-        Backbone(FASTEST, saved(make_network(SMALLEST), tmp_path))
-
-
-@pytest.mark.parametrize("content", [b"", b"no weights", b"\x80\x02", b"PK\x03\x04cut", b"(lp0\n."])
-def test_a_file_that_holds_no_weights_is_refused(content: bytes, tmp_path: Path) -> None:
-    (tmp_path / "weights.pth").write_bytes(content)
-    with pytest.raises(InputError) as error:
-        Backbone(FASTEST, str(tmp_path / "weights.pth"))
-    assert f"weights.pth does not hold the weights of {FASTEST}" in message(error)
-
-
-def test_truncated_weights_and_folders_are_refused(tmp_path: Path) -> None:
-    weights = Path(saved(make_network(FASTEST), tmp_path))
-    weights.write_bytes(weights.read_bytes()[: weights.stat().st_size // 2])
-    for path in (weights, tmp_path):
-        with pytest.raises(InputError, match="does not hold the weights"):
-            Backbone(FASTEST, str(path))
-
-
-def test_weights_are_not_allowed_to_run_code(tmp_path: Path) -> None:
-    torch.save(SmallCnn(channels=4), tmp_path / "weights.pth")
-    with pytest.raises(InputError, match="does not hold the weights"):
-        Backbone(FASTEST, str(tmp_path / "weights.pth"))
 
 
 def striped(width: int, height: int) -> Image.Image:
@@ -253,12 +165,12 @@ def test_squashing_keeps_the_edges_that_cropping_loses() -> None:
 def test_an_unknown_preparation_is_named_with_the_known() -> None:
     with pytest.raises(InputError) as error:
         Backbone("mobilenet_v2", None, prepare_as="IMAGENET1K_V7")
-    assert "prepare_as 'IMAGENET1K_V7'" in message(error)
-    assert "IMAGENET1K_V1, IMAGENET1K_V2" in message(error)
+    assert "prepare_as 'IMAGENET1K_V7'" in one_line(error)
+    assert "IMAGENET1K_V1, IMAGENET1K_V2" in one_line(error)
 
 
 def test_a_fingerprint_tells_weights_and_preparation_apart(tmp_path: Path) -> None:
-    weights = saved(make_network(FASTEST), tmp_path)
+    weights = save_weights(make_network(FASTEST), tmp_path)
     fingerprint = Backbone(FASTEST, weights).fingerprint()
     assert Backbone(FASTEST, weights).fingerprint() == fingerprint
     others = [Backbone(FASTEST, weights, crop=False), Backbone(FASTEST, weights, "grid")]

@@ -18,10 +18,10 @@ from tests.builders import (
     DECODERS,
     OWNERS,
     ROWS,
+    check_gradient,
     make_batch,
     make_captioner,
     make_captions,
-    numeric_gradient,
 )
 
 each_decoder = pytest.mark.parametrize("kind", DECODERS)
@@ -118,16 +118,10 @@ def test_the_gradient_agrees_with_finite_differences(
 ) -> None:
     captioner, batch = (
         make_captioner(kind, tied=True),
-        make_batch(make_captions(ROWS[1:4], [0, 1, 0])),
+        make_batch(),
     )
-    weights = dict(captioner.decoder.named_parameters())
-    loss_of(captioner, batch, label_smoothing).value.backward()
-    for name, values in weights.items():
-        assert values.grad is not None, name
-        expected = numeric_gradient(
-            lambda: loss_of(captioner, batch, label_smoothing).value, values
-        )
-        torch.testing.assert_close(values.grad, expected, rtol=1e-5, atol=1e-8, msg=name)
+    weights = list(captioner.decoder.parameters())
+    check_gradient(lambda: loss_of(captioner, batch, label_smoothing).value, weights)
 
 
 def test_the_gradient_reaches_an_encoder_that_learns() -> None:

@@ -56,6 +56,7 @@ def train(
     resume: bool = False,
     *,
     run: Run,
+    config: str,
     trainer: dict[str, Any],
 ) -> None:
     """Train a captioner, keep the best and the last, judged by CIDEr-D of freely decoded captions.
@@ -82,6 +83,13 @@ def train(
     standardise(captioner, batches)
     checked = evaluation_batches(data.examples("val"), captioner, loading, data.name)
     module = CaptioningModule(captioner, objective, optimisation, validation, seed)
+    checkpoint = read_checkpoint(run.checkpoint("last")) if resume else None
+    if checkpoint is not None:
+        module.on_load_checkpoint(
+            checkpoint
+        )  # refuses another captioner before anything is written
+    if first_process():
+        start_folder(run, config, resume)
     folder = run.checkpoint("last").parent
     keep = partial(ModelCheckpoint, folder, enable_version_counter=False)
     callbacks: list[Callback] = [
@@ -96,9 +104,8 @@ def train(
     if options["logger"] is None:
         csv = CSVLogger(run.folder, name=run.logs.name, version="")
         options["logger"] = [csv, TensorBoardLogger(run.folder, name=run.logs.name, version="")]
-        if resume:
-            done = read_checkpoint(run.checkpoint("last"))["global_step"]
-            continue_csv(csv, run.logs / "metrics.csv", done)
+        if checkpoint is not None:
+            continue_csv(csv, run.logs / "metrics.csv", checkpoint["global_step"])
     Trainer(**options).fit(
         module,
         batches,
@@ -123,7 +130,7 @@ def make_parser() -> Parser:
     parser.add_argument(
         "--config", action="config", help="YAML file of any of these; later ones win"
     )
-    parser.add_function_arguments(train, skip={"resume", "run", "trainer"})
+    parser.add_function_arguments(train, skip={"resume", "run", "config", "trainer"})
     parser.add_argument("--name", default="", help="tells apart runs of one data set and objective")
     parser.add_argument("--runs", default="runs", help="folder of the run folders")
     parser.add_argument("--resume", action="store_true", help="go on with the run where it stopped")
@@ -148,10 +155,9 @@ def run_folder(config: Namespace) -> Run:
     return Run(Path(config.runs) / "-".join(parts))
 
 
-def prepare_folder(run: Run, config: Namespace) -> None:
-    """Make the folder ready, never touching an earlier run without being asked."""
-    checkpoints = run.checkpoint("last").parent
-    there = checkpoints.exists()
+def check_folder(run: Run, config: Namespace) -> None:
+    """Refuse, before any work, to touch an earlier run without being asked."""
+    there = any(run.checkpoint("last").parent.glob("*.ckpt"))
     if config.resume and not run.checkpoint("last").exists():
         raise InputError(f"nothing to resume: {run.folder} holds no checkpoint; leave out --resume")
     if there and not (config.resume or config.overwrite):
@@ -160,13 +166,19 @@ def prepare_folder(run: Run, config: Namespace) -> None:
             "--name NAME or another --seed makes a run beside it"
         )
     try:
-        if there and not config.resume:
-            shutil.rmtree(run.folder)
-        checkpoints.mkdir(parents=True, exist_ok=True)
+        run.folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(
             f"{run.folder} cannot be written ({error.strerror}): choose another folder with --runs"
         ) from error
+
+
+def start_folder(run: Run, config: str, resume: bool) -> None:
+    """Keep the configuration; begin with an empty folder unless the run goes on."""
+    if not resume:
+        shutil.rmtree(run.folder)
+    run.checkpoint("last").parent.mkdir(parents=True, exist_ok=True)
+    run.config_file.write_text(config)
 
 
 def quieten() -> None:
@@ -179,6 +191,11 @@ def quieten() -> None:
     warnings.filterwarnings("ignore", message="(Experiment logs|Checkpoint) directory")
 
 
+def first_process() -> bool:
+    """Say whether this is the process that the user started, or one that Lightning started."""
+    return os.environ.get("LOCAL_RANK", "0") == "0"
+
+
 def main(arguments: Sequence[str]) -> int:
     """Parse, build, run; 130 if interrupted."""
     quieten()
@@ -187,18 +204,21 @@ def main(arguments: Sequence[str]) -> int:
     torch.manual_seed(config.seed)
     run = run_folder(config)
     built = parser.instantiate(config)
-    first_process = os.environ.get("LOCAL_RANK", "0") == "0"
-    if first_process:
-        prepare_folder(run, config)
-        parser.save(config, run.config_file, overwrite=True)
+    if first_process():
+        check_folder(run, config)
+    # How this run was begun is no part of what it is: run again, it begins anew.
+    resolved = config.clone()
+    resolved.resume = resolved.overwrite = False
     own = ("config", "name", "runs", "overwrite", "evaluate")
     inputs = {key: value for key, value in vars(built).items() if key not in own}
     try:
-        train(**inputs | {"run": run, "trainer": vars(built.trainer)})
+        train(
+            **inputs | {"run": run, "config": parser.dump(resolved), "trainer": vars(built.trainer)}
+        )
     except Interrupted:
         print(f"\nstopped; {run.checkpoint('last')} is saved, --resume goes on", file=sys.stderr)
         return 130
-    if not first_process:
+    if not first_process():
         return 0
     print(run.folder)
     if config.evaluate:
