@@ -201,11 +201,11 @@ def main(arguments: Sequence[str]) -> int:
     quieten()
     parser = make_parser()
     config = parser.read(arguments)
-    torch.manual_seed(config.seed)
     run = run_folder(config)
-    built = parser.instantiate(config)
     if first_process():
         check_folder(run, config)
+    torch.manual_seed(config.seed)
+    built = parser.instantiate(config)
     # How this run was begun is no part of what it is: run again, it begins anew.
     resolved = config.clone()
     resolved.resume = resolved.overwrite = False
