@@ -55,6 +55,7 @@ def make_decoder(
 
 def make_captioner(kind: type[Decoder], *, dropout: float = 0.0, tied: bool = False) -> Captioner:
     """A captioner of 16×16 pictures, in doubles: four regions, features of four numbers."""
+    torch.manual_seed(0)
     encoder = SmallCnn(channels=4, image_size=16, features="grid")
     decoder = make_decoder(kind, dropout=dropout, tied=tied)
     return Captioner(encoder, decoder, VOCABULARY).double().eval()
