@@ -6,10 +6,11 @@ from collections.abc import Iterable, Sequence
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+from torch.nn import functional
 
 from captioning.batch import Batch
 from captioning.captioner import Captioner
-from captioning.data.dataset import Example
+from captioning.data.dataset import Example, ImageId
 
 
 def most_common_caption(examples: Sequence[Example]) -> str:
@@ -19,10 +20,16 @@ def most_common_caption(examples: Sequence[Example]) -> str:
 
 
 @torch.inference_mode()
-def embed(captioner: Captioner, batches: Iterable[Batch]) -> Float[Tensor, "m d"]:
+def embed(
+    captioner: Captioner, batches: Iterable[Batch]
+) -> tuple[list[ImageId], Float[Tensor, "m d"]]:
     """Give a direction of length one for each picture: its standardised features, averaged."""
-    pooled = [captioner.encode(batch).mean(1) for batch in batches]
-    return torch.nn.functional.normalize(torch.cat(pooled), dim=1)
+    ids: list[ImageId] = []
+    pooled = [torch.empty(0, captioner.encoder.feature_size)]
+    for batch in batches:
+        ids += batch.image_ids
+        pooled.append(captioner.encode(batch).mean(1).cpu())
+    return ids, functional.normalize(torch.cat(pooled), dim=1)
 
 
 def nearest(queries: Float[Tensor, "n d"], pictures: Float[Tensor, "m d"]) -> Int[Tensor, " n"]:

@@ -35,17 +35,19 @@ class Captioner(nn.Module):
         self.register_buffer("feature_deviation", torch.ones(encoder.feature_size))
 
     def encode(self, batch: Batch) -> Float[Tensor, "n r d"]:
-        """Give the pictures' features, standardised, on this captioner's device.
-
-        They are computed here unless the batch brings them.
-        """
-        device = self.feature_mean.device
+        """Give the features of a batch, standardised: its own, or those of its pictures."""
         if batch.features is not None:
-            features = batch.features.to(device)
-        elif batch.images is not None:
-            features = self.encoder(batch.images.to(device))
-        else:
-            raise ValueError("a batch must hold images or features, got neither")
+            return self.scale(batch.features.to(self.feature_mean.device))
+        if batch.images is not None:
+            return self.encode_images(batch.images)
+        raise ValueError("a batch must hold images or features, got neither")
+
+    def encode_images(self, images: Float[Tensor, "n c height width"]) -> Float[Tensor, "n r d"]:
+        """Give the features of pictures that the encoder's `transform` has prepared."""
+        return self.scale(self.encoder(images.to(self.feature_mean.device)))
+
+    def scale(self, features: Float[Tensor, "n r d"]) -> Float[Tensor, "n r d"]:
+        """Standardise features as the encoder gives them."""
         return (features.float() - self.feature_mean) / self.feature_deviation
 
     def forward(

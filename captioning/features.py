@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from captioning.data.image import ImageError
 from captioning.data.pictures import ImageFiles, StoredFeatures
+from captioning.device import best_device
 from captioning.encoder import Encoder
 from captioning.errors import InputError
 
@@ -41,7 +42,7 @@ def cached_features(
         except OSError as error:
             raise InputError(
                 f"features cannot be kept in {folder}: {error.strerror}; choose a folder that can "
-                "be written with --feature_cache"
+                "be written with --loading.feature_cache"
             ) from error
     array: Float16[np.ndarray, "m r d"] = np.load(file, mmap_mode="r")
     return array
@@ -62,7 +63,7 @@ def write_features(encoder: Encoder, paths: Sequence[Path], file: Path, num_work
     shape = (len(paths), encoder.regions, encoder.feature_size)
     size = 2 * np.prod(shape) / 2**20
     print(f"features of {len(paths):,} pictures: {size:,.0f} MiB in {file}", file=sys.stderr)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = best_device()
     encoder = encoder.to(device).eval()
     images = ImageFiles(paths, encoder.transform())
     # Lists pass through untouched: a bad picture may stand among the good ones.
@@ -71,6 +72,8 @@ def write_features(encoder: Encoder, paths: Sequence[Path], file: Path, num_work
     array = np.lib.format.open_memmap(partial, mode="w+", dtype=np.float16, shape=shape)
     start = 0
     try:
+        with partial.open("r+b") as blocks:  # a full disk is told now, not by a signal later
+            os.posix_fallocate(blocks.fileno(), 0, partial.stat().st_size)
         for pictures in tqdm(loader, desc="encoding", unit="batch", disable=None):
             good = [i for i, picture in enumerate(pictures) if not isinstance(picture, ImageError)]
             rows = np.full((len(pictures), *shape[1:]), np.nan, dtype=np.float16)
@@ -93,4 +96,4 @@ def open_pictures(
     if not encoder.frozen:
         return ImageFiles(paths, encoder.transform())
     array = cached_features(encoder, paths, folder, name, num_workers)
-    return StoredFeatures(array, range(len(paths)), paths)
+    return StoredFeatures(array, paths)

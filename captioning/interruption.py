@@ -41,14 +41,23 @@ class Interruption(Callback):
         for number, handler in self.previous.items():
             signal.signal(number, handler)
 
-    def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:
-        """Stop where a checkpoint is whole: between steps, and not between an epoch and its end."""
-        between_steps = (trainer.fit_loop.epoch_loop.total_batch_idx + 1) % self.accumulate == 0
-        # One process may hear of it a step before the others.
-        asked = trainer.strategy.reduce_boolean_decision(self.asked, all=False)
-        if asked and between_steps and not trainer.is_last_batch:
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Stop between two steps of an epoch."""
+        between_steps = (batch_idx + 1) % self.accumulate == 0
+        if self.heard(trainer) and between_steps and not trainer.is_last_batch:
             trainer.save_checkpoint(self.checkpoint)
             raise Interrupted
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Stop between two epochs; the end of the last one has left a checkpoint."""
+        if self.heard(trainer) and trainer.current_epoch > 0:
+            raise Interrupted
+
+    def heard(self, trainer: Trainer) -> bool:
+        """Say whether any process was asked: one may hear of it a step before the others."""
+        return trainer.strategy.reduce_boolean_decision(self.asked, all=False)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Give the signals back."""

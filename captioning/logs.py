@@ -6,17 +6,19 @@ from pathlib import Path
 from pytorch_lightning.loggers import CSVLogger
 
 
-def continue_csv(logger: CSVLogger, file: Path, steps: int) -> None:
-    """Keep what `file` tells of the first `steps` steps; the logger goes on below it.
+def continue_csv(logger: CSVLogger, file: Path, batches: int) -> None:
+    """Keep what `file` tells of the first batches of a run; the logger goes on below it.
 
-    Without this Lightning deletes the file of a resumed run. Rows of later steps, logged before a
-    crash but lost with it, are told again.
+    Without this Lightning deletes the file of a resumed run. Rows of later batches, logged before
+    a crash but lost with it, are told again. (In this file, "step" is the number of a batch.)
     """
     if not file.exists():
         return
     with file.open(newline="") as lines:
         reader = csv.DictReader(lines)
-        rows = [row for row in reader if (row["step"] or "").isdigit() and int(row["step"]) < steps]
+        rows = [
+            row for row in reader if (row["step"] or "").isdigit() and int(row["step"]) < batches
+        ]
         names = list(reader.fieldnames or [])
     experiment = logger.experiment
     with file.open("w", newline="") as lines:

@@ -10,7 +10,7 @@ from captioning.errors import InputError
 class Progress(NamedTuple):
     """How far training is."""
 
-    step: int  # optimiser steps made so far
+    step: int  # optimiser steps made so far, by all players
     share: float  # of the whole run, from 0 to 1
 
 
@@ -36,8 +36,8 @@ class Constant(Schedule):
 class Linear(Schedule):
     """max(floor, start - slope · i) (Bengio et al. 2015, section 2.4: ε, k and c).
 
-    Here and in the two below, i counts mini-batches, as published, where `length` is null; with a
-    `length`, i runs from 0 to `length` over the whole run, however long that is.
+    Here and in the two below, i counts steps (mini-batches, as published) where `length` is null;
+    with a `length`, i runs from 0 to `length` over the whole run, however long that is.
     """
 
     def __init__(
@@ -97,5 +97,5 @@ class Cosine(Schedule):
 
 
 def elapsed(progress: Progress, length: float | None) -> float:
-    """Give the i of a schedule: mini-batches so far, or the share of the run times `length`."""
+    """Give the i of a schedule: steps so far, or the share of the run times `length`."""
     return float(progress.step) if length is None else progress.share * length

@@ -1,6 +1,7 @@
 """Words to ids and back, for any language written in UTF-8."""
 
 import itertools
+import sys
 from collections.abc import Iterable, Sequence
 
 from tokenizers import Regex, Tokenizer
@@ -46,7 +47,10 @@ class Vocabulary:
         tokenizer.normalizer = Normalizers([NFC(), Lowercase(), Replace("’", "'")])
         tokenizer.pre_tokenizer = Split(Regex(WORD), behavior="removed", invert=True)
         trainer = WordLevelTrainer(
-            min_frequency=minimum_count, special_tokens=list(SPECIAL), show_progress=False
+            vocab_size=sys.maxsize,  # its default is 30,000
+            min_frequency=minimum_count,
+            special_tokens=list(SPECIAL),
+            show_progress=False,
         )
         tokenizer.train_from_iterator(captions, trainer)
         if tokenizer.get_vocab_size() == len(SPECIAL):

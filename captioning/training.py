@@ -7,7 +7,7 @@ from typing import Any
 import pytorch_lightning as lightning
 import torch
 import torch.distributed
-from torch import Tensor, nn
+from torch import nn
 from torch.optim import Adam, Optimizer
 
 from captioning.batch import Batch
@@ -16,9 +16,8 @@ from captioning.data.dataset import ImageId
 from captioning.errors import InputError
 from captioning.metrics.ciderd import CiderD
 from captioning.objectives.base import Objective
-from captioning.objectives.teacher_forcing import TeacherForcing
 from captioning.schedules import Progress, Schedule
-from captioning.search import Search
+from captioning.search import Search, caption_texts
 
 SELECTED_BY = "val/CIDEr-D"
 
@@ -46,6 +45,15 @@ class Optimisation:
     gradient_norm: float | None = 5.0
     accumulate: int = 1
 
+    def __post_init__(self) -> None:
+        """Refuse what no step could be made with."""
+        if self.accumulate < 1:
+            raise InputError(f"optimisation.accumulate must be 1 or more, got {self.accumulate}")
+        if self.gradient_norm is not None and self.gradient_norm <= 0:
+            raise InputError(
+                f"optimisation.gradient_norm must be positive or null, got {self.gradient_norm}"
+            )
+
 
 class CaptioningModule(lightning.LightningModule):
     """Trains a captioner by an objective, with one optimiser for each of its players.
@@ -70,7 +78,6 @@ class CaptioningModule(lightning.LightningModule):
         self.search = search
         self.seed = seed
         self.players = list(dict.fromkeys(objective.turns))
-        self.likelihood = TeacherForcing()
         self.captions: dict[ImageId, str] = {}
         self.references: dict[ImageId, Sequence[str]] = {}
 
@@ -111,18 +118,18 @@ class CaptioningModule(lightning.LightningModule):
 
     def training_step(self, batch: Batch, batch_index: int) -> None:
         """Play one batch of one turn."""
-        number, accumulate = self.batch_number, self.optimisation.accumulate
-        torch.manual_seed(hash((self.seed, number, self.global_rank)) % 2**63)
-        turn = self.objective.turns[number // accumulate % len(self.objective.turns)]
+        torch.manual_seed(hash((self.seed, self.batch_number, self.global_rank)) % 2**63)
+        turn = self.objective.turns[self.global_step % len(self.objective.turns)]
         optimizer = self.optimizer_of(turn)
-        if number % accumulate == 0:
+        accumulate = self.optimisation.accumulate
+        if batch_index % accumulate == 0:
             optimizer.zero_grad()
         loss = self.objective(self.captioner, batch, turn=turn, progress=self.progress)
         self.manual_backward(loss.value / accumulate)
         logs = {f"train/{name}": value for name, value in loss.logs.items()}
         self.log_dict(logs, batch_size=len(batch.image_ids))
         self.log("loss", loss.value.detach(), prog_bar=True, logger=False)
-        if (number + 1) % accumulate == 0:
+        if (batch_index + 1) % accumulate == 0 or self.trainer.is_last_batch:
             self.step(optimizer)
 
     def optimizer_of(self, player: str) -> Any:
@@ -132,30 +139,43 @@ class CaptioningModule(lightning.LightningModule):
         return every[self.players.index(player)]
 
     def step(self, optimizer: Any) -> None:
-        """Move along the gradient, scaled as asked."""
-        schedule, longest = self.optimisation.schedule, self.optimisation.gradient_norm
+        """Move along the gradient, as far as the schedule says."""
+        schedule = self.optimisation.schedule
         factor = 1.0 if schedule is None else schedule.at(self.progress)
         for group in optimizer.param_groups:
             group["lr"] = factor * group["peak"]
-        if longest is not None:
-            weights = [weight for group in optimizer.param_groups for weight in group["params"]]
-            norm = nn.utils.clip_grad_norm_(weights, longest)
-            self.log("train/gradient_norm", norm)
         optimizer.step()
+
+    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
+        """Scale a long gradient down, after mixed precision has scaled it back."""
+        longest = self.optimisation.gradient_norm
+        if longest is None:
+            return
+        fused = any(group.get("fused") for group in optimizer.param_groups)
+        if fused and self.trainer.precision == "16-mixed":
+            raise InputError(
+                "a fused optimiser hides the length of float16 gradients: set "
+                "optimisation.optimizer's fused to false, gradient_norm to null, or train in bf16"
+            )
+        weights = [weight for group in optimizer.param_groups for weight in group["params"]]
+        self.log("train/gradient_norm", nn.utils.clip_grad_norm_(weights, longest))
 
     def validation_step(self, batch: Batch, batch_index: int) -> None:
         """Caption freely; measure the likelihood of the true captions apart."""
         features = self.captioner.encode(batch)
         self.captions |= caption_texts(self.search, [self.captioner], [features], batch.image_ids)
         self.references |= dict(zip(batch.image_ids, batch.references, strict=True))
-        loss = self.likelihood(self.captioner, batch, turn="captioner", progress=self.progress)
-        words = int(batch.captions.lengths.sum())
-        self.log("val/cross_entropy", loss.value, batch_size=words, sync_dist=True)
+        targets = batch.captions.targets
+        outputs = self.captioner(features, batch.captions)
+        loss = self.captioner.decoder.cross_entropy(outputs, targets)
+        self.log("val/cross_entropy", loss, batch_size=len(targets), sync_dist=True)
 
     def on_validation_epoch_end(self) -> None:
         """Score the captions of all processes, each picture once."""
         captions, references = gather(self.captions), gather(self.references)
         self.captions, self.references = {}, {}
+        if not captions:
+            raise InputError("none of the validation pictures can be opened")
         score = cider_d(self.captioner.vocabulary.split, captions, references)
         lengths = [len(caption.split()) for caption in captions.values()]
         self.log(SELECTED_BY, score, prog_bar=True, sync_dist=True)
@@ -175,21 +195,6 @@ class CaptioningModule(lightning.LightningModule):
                     f"the checkpoint's {part} is not this run's: it was trained on other data or "
                     "with other settings; resume with the settings of its config.yaml"
                 )
-
-
-def caption_texts(
-    search: Search,
-    captioners: Sequence[Captioner],
-    features: Sequence[Tensor],
-    image_ids: Sequence[ImageId],
-) -> dict[ImageId, str]:
-    """Give the best caption of each picture, in words."""
-    best = search(captioners, features).tokens[:, 0].tolist()
-    vocabulary = captioners[0].vocabulary
-    return {
-        image_id: vocabulary.decode(tokens)
-        for image_id, tokens in zip(image_ids, best, strict=True)
-    }
 
 
 def cider_d(

@@ -8,39 +8,16 @@ import pytest
 import yaml
 
 from captioning.__main__ import main
+from tests.tiny_run import config
 
 ROOT = Path(__file__).parents[1]
 
 
-def train(folder: Path, *options: str) -> Path:
-    """Train a tiny captioner of a tiny world for one epoch."""
-    content = {
-        "data": {
-            "class_path": "captioning.data.Shapes",
-            "init_args": {
-                "folder": str(folder / "shapes"),
-                "sizes": {"train": 40, "val": 8, "test": 8},
-            },
-        },
-        "encoder": {"class_path": "captioning.encoder.SmallCnn", "init_args": {"channels": 8}},
-        "decoder": {
-            "class_path": "captioning.decoder.Lrcn",
-            "init_args": {"hidden_size": 16, "embedding_size": 8},
-        },
-        "objective": {"class_path": "captioning.objectives.teacher_forcing.TeacherForcing"},
-        "loading": {"batch_size": 8, "minimum_count": 1, "num_workers": 0},
-        "runs": str(folder / "runs"),
-        "trainer": {"max_epochs": 1, "accelerator": "cpu", "enable_progress_bar": False},
-    }
-    path = folder / "config.yaml"
-    path.write_text(yaml.safe_dump(content))
-    assert main(["train", "--config", str(path), *options]) == 0
-    return folder / "runs" / "shapes-teacher-forcing-seed0"
-
-
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return train(tmp_path_factory.mktemp("evaluated"))
+    folder = tmp_path_factory.mktemp("evaluated")
+    assert main(["train", "--config", str(config(folder)), "--trainer.max_epochs", "1"]) == 0
+    return folder / "runs" / "shapes-scheduled-sampling-seed0"
 
 
 def read(path: Path) -> Any:
@@ -74,13 +51,33 @@ def test_an_evaluation_writes_what_is_promised(
     assert (run / "curves.png").is_file()
 
 
+def test_a_split_of_bad_pictures_alone_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["train", "--config", str(config(tmp_path)), "--trainer.max_epochs", "1"]) == 0
+    for picture in (tmp_path / "shapes" / "images" / "test").iterdir():
+        picture.write_bytes(b"damaged")
+    capsys.readouterr()
+    run = tmp_path / "runs" / "shapes-scheduled-sampling-seed0"
+    assert main(["evaluate", str(run), "--on-bad-image", "skip"]) == 2
+    assert "none of the pictures of 'test' can be opened" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_the_training_split_has_no_row_of_nearest_images(run: Path) -> None:
+    assert main(["evaluate", str(run), "--split", "train"]) == 0
+    rows = read(run / "evaluations" / "train-greedy" / "metrics.json")["rows"]
+    assert "nearest image" not in rows
+    assert rows["most common caption"]["Bleu_1"] > 0
+
+
 @pytest.mark.slow
 def test_an_ensemble_of_a_run_with_itself_says_the_same(run: Path) -> None:
     assert main(["evaluate", str(run), "--split", "val"]) == 0
     assert main(["evaluate", str(run), "--split", "val", f"--ensemble-with=[{run}]"]) == 0
     folders = run / "evaluations"
     alone = read(folders / "val-greedy" / "captions.json")
-    assert read(folders / "val-greedy-ensemble-of-2" / "captions.json") == alone
+    assert read(folders / f"val-greedy-with-{run.name}" / "captions.json") == alone
 
 
 def test_a_captioner_of_other_data_is_refused(
@@ -112,6 +109,7 @@ def test_a_captioner_of_other_data_is_refused(
         (["--search", "Bean"], "Bean"),
         (["--search", "Beam", "--search.size", "0"], "size of 1 or more"),
         (["--checkpoint", "first"], "checkpoint"),
+        (["--on-bad-image", "ignore"], "on_bad_image"),
     ],
 )
 def test_a_mistake_is_one_line_and_status_2(

@@ -1,52 +1,20 @@
 """`captioning train`, from its command line to its run folder."""
 
 import json
-import os
-import signal
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 import yaml
-from pytorch_lightning import Callback, LightningModule, Trainer
 
 from captioning.__main__ import main
 from captioning.captioner import load_captioner
+from tests.tiny_run import config, equal, validation_losses, weights
 
 ROOT = Path(__file__).parents[1]
-
-
-def config(folder: Path) -> Path:
-    """A tiny captioner of a tiny world, trained for two epochs of five batches."""
-    content = {
-        "data": {
-            "class_path": "captioning.data.Shapes",
-            "init_args": {
-                "folder": str(folder / "shapes"),
-                "sizes": {"train": 40, "val": 8, "test": 8},
-            },
-        },
-        "encoder": {"class_path": "captioning.encoder.SmallCnn", "init_args": {"channels": 8}},
-        "decoder": {
-            "class_path": "captioning.decoder.Lrcn",
-            "init_args": {"hidden_size": 16, "embedding_size": 8},
-        },
-        "objective": {
-            "class_path": "captioning.objectives.scheduled_sampling.ScheduledSampling",
-            "init_args": {"schedule": {"class_path": "captioning.schedules.Linear"}},
-        },
-        "optimisation": {"schedule": {"class_path": "captioning.schedules.Cosine"}},
-        "loading": {"batch_size": 8, "captions_per_image": 2, "minimum_count": 1, "num_workers": 0},
-        "runs": str(folder / "runs"),
-        "trainer": {"max_epochs": 2, "accelerator": "cpu", "enable_progress_bar": False},
-    }
-    path = folder / "config.yaml"
-    path.write_text(yaml.safe_dump(content))
-    return path
 
 
 @pytest.fixture(scope="module")
@@ -55,22 +23,6 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("trained")
     assert main(["train", "--config", str(config(folder))]) == 0
     return folder / "runs" / "shapes-scheduled-sampling-seed0"
-
-
-def weights(run: Path) -> dict[str, torch.Tensor]:
-    checkpoint = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)
-    state: dict[str, torch.Tensor] = checkpoint["state_dict"]
-    return state
-
-
-def equal(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
-    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
-
-
-def validation_losses(run: Path) -> list[str]:
-    header, *rows = (run / "logs" / "metrics.csv").read_text().splitlines()
-    column = header.split(",").index("val/cross_entropy")
-    return [row.split(",")[column] for row in rows if row.split(",")[column]]
 
 
 def test_a_run_folder_holds_what_is_promised(trained: Path) -> None:
@@ -100,34 +52,6 @@ def test_a_rerun_from_the_resolved_configuration_gives_the_same_weights(
     assert equal(weights(tmp_path / trained.name), weights(trained))
 
 
-class InterruptAfter(Callback):
-    """Sends this process the signal that a terminal sends for Ctrl-C."""
-
-    def __init__(self, batch: int) -> None:
-        self.batch = batch
-
-    def on_train_batch_start(self, trainer: Trainer, module: LightningModule, *_: Any) -> None:
-        if trainer.fit_loop.epoch_loop.total_batch_idx == self.batch:
-            os.kill(os.getpid(), signal.SIGINT)
-
-
-@pytest.mark.parametrize("batch", [0, 2, 4, 5, 8])
-def test_an_interrupted_run_resumes_to_the_same_bits(
-    trained: Path, tmp_path: Path, batch: int, capsys: pytest.CaptureFixture[str]
-) -> None:
-    command = ["train", "--config", str(trained / "config.yaml"), "--runs", str(tmp_path)]
-    stop = {"class_path": f"{__name__}.InterruptAfter", "init_args": {"batch": batch}}
-    with_signal = tmp_path / "interrupt.yaml"
-    with_signal.write_text(yaml.safe_dump({"trainer": {"callbacks": [stop]}}))
-    assert main([*command, "--config", str(with_signal)]) == 130
-    assert "--resume goes on" in capsys.readouterr().err
-    assert main([*command, "--resume"]) == 0
-    run = tmp_path / trained.name
-    assert equal(weights(run), weights(trained))
-    assert validation_losses(run) == validation_losses(trained)
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
-
-
 def test_an_existing_run_is_never_overwritten_without_being_asked(
     trained: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -153,6 +77,10 @@ def complaint(capsys: pytest.CaptureFixture[str]) -> str:
         (["--trainer.max_epochs", "many"], "trainer.max_epochs"),
         (["--config", "nowhere.yaml"], "nowhere.yaml"),
         (["--resume"], "nothing to resume"),
+        (["--loading.batch_size", "0"], "loading.batch_size must be 1 or more, got 0"),
+        (["--optimisation.accumulate", "0"], "optimisation.accumulate must be 1 or more, got 0"),
+        (["--trainer.accelerator", "tpu"], "--trainer: "),
+        (["--evaluate", "tset"], "no split 'tset'"),
         (["--trainer.gradient_clip_val", "1"], "unrecognized arguments"),
         (["--decoder.tied", "true"], "tied embeddings need"),
         (
@@ -211,14 +139,6 @@ def test_a_bad_picture_is_named_or_skipped_and_counted(
     assert "000001.png" in complaint(capsys)
     assert main([*command, "--loading.on-bad-image", "skip"]) == 0
     assert complaint(capsys).startswith("skipped 1: ")
-
-
-def test_resuming_with_another_architecture_is_refused(
-    trained: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    command = ["train", "--config", str(trained / "config.yaml"), "--resume"]
-    assert main([*command, "--decoder.hidden_size", "24"]) == 2
-    assert "decoder is not this run's" in complaint(capsys)
 
 
 @pytest.mark.slow  # starts Python twice more

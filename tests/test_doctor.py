@@ -95,7 +95,7 @@ def test_the_build_of_torch_and_its_devices_are_told() -> None:
 
 
 def test_java_is_started() -> None:
-    assert "version" in find("Java").detail
+    assert "jdk" in find("Java").detail
 
 
 def test_a_data_set_that_lacks_a_file_is_absent_and_the_file_is_named(

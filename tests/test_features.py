@@ -120,7 +120,7 @@ def test_a_bad_picture_has_no_features_and_the_others_keep_theirs(
     array = cached(paths, folder)
     assert np.isnan(array[[0, 2, 3]]).all()
     np.testing.assert_array_equal(array[[1, 4]], good[[1, 4]])
-    stored = StoredFeatures(array, range(5), paths)
+    stored = StoredFeatures(array, paths)
     error = stored[3]
     assert isinstance(error, ImageError)
     assert str(paths[3]) in str(error)
@@ -137,9 +137,9 @@ def test_a_mended_picture_is_encoded(paths: list[Path], folder: Path) -> None:
 
 def test_stored_features_are_looked_up_by_row(paths: list[Path], folder: Path) -> None:
     array = cached(paths, folder)
-    stored = StoredFeatures(array, [4, 0], [paths[4], paths[0]])
-    assert len(stored) == 2
-    first, second = stored[0], stored[1]
+    stored = StoredFeatures(array, paths)
+    assert len(stored) == len(paths)
+    first, second = stored[4], stored[0]
     assert isinstance(first, Tensor)
     assert isinstance(second, Tensor)
     assert first.dtype == torch.float16

@@ -9,16 +9,15 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from captioning.batch import Batch, Captions
 from captioning.captioner import Captioner, load_captioner
 from captioning.commands.configuration import Parser
+from captioning.data.batching import OnBadImage
 from captioning.data.image import ImageError
-from captioning.data.loading import OnBadImage
 from captioning.data.pictures import ImageFiles
+from captioning.device import best_device
 from captioning.errors import InputError
 from captioning.runs import Run
 from captioning.search import Search
-from captioning.text import END
 
 BATCH = 50
 
@@ -45,7 +44,7 @@ def caption(
     """
     path = Path(run)
     captioner = load_captioner(Run(path).checkpoint(checkpoint) if path.is_dir() else path)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = best_device()
     captioner.to(device)
     generator = torch.Generator(device).manual_seed(seed)
     files = ImageFiles([Path(picture) for picture in pictures], captioner.encoder.transform())
@@ -77,9 +76,8 @@ def describe(
 ) -> None:
     """Caption one batch of named pictures and print it."""
     names, images = zip(*pictures, strict=True)
-    none = Captions.from_lists([[END]], [0])
-    batch = Batch(torch.stack(images), None, none, names, ())
-    found = search([captioner], [captioner.encode(batch)], generator)
+    features = captioner.encode_images(torch.stack(images))
+    found = search([captioner], [features], generator)
     rows = zip(names, found.tokens.tolist(), found.log_probabilities.tolist(), strict=True)
     for name, tokens, chances in rows:
         captions = [captioner.vocabulary.decode(each) for each in tokens]
@@ -100,5 +98,5 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("pictures", nargs="+", help="picture files")
     parser.add_function_arguments(caption, skip={"run", "pictures"})
     parser.set_defaults({"search": {"class_path": "captioning.search.Greedy"}})
-    caption(**vars(parser.instantiate(parser.read(arguments))))
+    caption(**vars(parser.build(parser.read(arguments))))
     return 0

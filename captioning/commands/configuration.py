@@ -27,6 +27,16 @@ class Parser(ArgumentParser):
         """Parse a command line, `--like-this` taken for `--like_this`."""
         return self.parse_args([with_underscores(word) for word in arguments])
 
+    def build(self, config: Namespace) -> Namespace:
+        """Make the objects that a configuration names; tell in one line what they refuse."""
+        try:
+            built: Namespace = self.instantiate(config)
+        except InputError:
+            raise
+        except (TypeError, ValueError, ImportError) as error:
+            raise InputError(f"{self.prog}: {' '.join(str(error).split())}") from error
+        return built
+
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Say what is wrong, and what was probably meant."""
         text = " ".join(message.split()).split(" Got value:")[0]

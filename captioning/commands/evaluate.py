@@ -5,17 +5,19 @@ import os
 import re
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
-import torch
-
 from captioning.captioner import load_captioner
 from captioning.commands.configuration import Parser
+from captioning.data.batching import OnBadImage
 from captioning.data.dataset import Dataset
-from captioning.evaluation import Evaluation, as_json, evaluate
+from captioning.device import best_device
+from captioning.errors import InputError
+from captioning.evaluation import Findings, as_json, evaluate
 from captioning.loaders import Loading
-from captioning.report import main as report
+from captioning.report import report_run
 from captioning.runs import Run, newest_run, open_run
 from captioning.search import Search
 
@@ -28,6 +30,7 @@ def evaluate_run(
     ensemble_with: list[str] | None = None,
     split: str = "test",
     checkpoint: Literal["best", "last"] = "best",
+    on_bad_image: OnBadImage | None = None,
     format: Literal["text", "json"] = "text",
 ) -> None:
     """Caption a split, score the captions, write both into the run folder and make its page.
@@ -38,20 +41,37 @@ def evaluate_run(
         ensemble_with: Run folders whose captioners speak with this one's, probabilities averaged.
         split: Split of the run's data set: train, val or test.
         checkpoint: The best by validation, or the last.
+        on_bad_image: Stop at a bad picture, or leave it out; null: as in training.
         format: A table to read, or the content of metrics.json alone.
     """
     first = open_run(newest_run() if run is None else Path(run))
     members = [first, *(open_run(Path(other)) for other in ensemble_with or [])]
     data, loading = read_data(first)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    captioners = [load_captioner(each.checkpoint(checkpoint)).to(device) for each in members]
-    evaluation = evaluate(captioners, data, split, search, loading)
-    name = search.description + (f" ensemble of {len(members)}" if len(members) > 1 else "")
-    summary = as_json(evaluation, data.name, split, name)
-    folder = first.evaluation_folder(split, re.sub(r"[^a-z0-9.]+", "-", name.lower()))
-    write(first, folder, evaluation, summary, data)
-    report([str(first.folder)])
+    loading = replace(loading, on_bad_image=on_bad_image or loading.on_bad_image)
+    how = describe(search, checkpoint, members)
+    folder = first.evaluation_folder(split, re.sub(r"[^a-z0-9.]+", "-", how.lower()))
+    captioners = [load_captioner(each.checkpoint(checkpoint)) for each in members]
+    data.examples(split)  # a split that is not there leaves no folder behind
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{folder} cannot be written ({error.strerror})") from error
+    device = best_device()
+    findings = evaluate([each.to(device) for each in captioners], data, split, search, loading)
+    summary = as_json(findings, data.name, split, how)
+    write(first, folder, findings, summary)
+    report_run(first)
     print(json.dumps(summary, indent=2) if format == "json" else table(summary))
+
+
+def describe(search: Search, checkpoint: str, members: Sequence[Run]) -> str:
+    """Name all that decides the captions of a run."""
+    words = [search.description]
+    if checkpoint != "best":
+        words.append(f"{checkpoint} checkpoint")
+    if len(members) > 1:
+        words.append("with " + " ".join(member.name for member in members[1:]))
+    return " ".join(words)
 
 
 def read_data(run: Run) -> tuple[Dataset, Loading]:
@@ -59,37 +79,32 @@ def read_data(run: Run) -> tuple[Dataset, Loading]:
     parser = Parser(prog=str(run.config_file))
     parser.add_argument("--data", type=Dataset)
     parser.add_class_arguments(Loading, "loading")
-    wanted = {key: run.config[key] for key in ("data", "loading")}
-    built = parser.instantiate(parser.parse_object(wanted))
+    wanted = {key: run.config[key] for key in ("data", "loading") if key in run.config}
+    built = parser.build(parser.parse_object(wanted))
     return built.data, built.loading
 
 
-def write(
-    run: Run, folder: Path, evaluation: Evaluation, summary: dict[str, Any], data: Dataset
-) -> None:
+def write(run: Run, folder: Path, findings: Findings, summary: dict[str, Any]) -> None:
     """Keep an evaluation: captions in the COCO results form, references in the COCO form."""
-    examples = {example.image_id: example for example in data.examples(summary["split"])}
     captions = [
         {"image_id": image_id, "caption": caption}
-        for image_id, caption in evaluation.captions.items()
+        for image_id, caption in findings.captions.items()
     ]
     images = [
-        {"id": image_id, "file_name": str(examples[image_id].image.resolve())}
-        for image_id in evaluation.captions
+        {"id": example.image_id, "file_name": str(example.image.resolve())}
+        for example in findings.examples
     ]
     references = [
-        {"image_id": image_id, "caption": caption}
-        for image_id in evaluation.captions
-        for caption in examples[image_id].captions
+        {"image_id": example.image_id, "caption": caption}
+        for example in findings.examples
+        for caption in example.captions
     ]
     annotations = [{"id": number, **reference} for number, reference in enumerate(references, 1)]
+    per_image = findings.scores.per_image.items()
     scores = {
-        str(image_id): {
-            name: float(values[row]) for name, values in evaluation.scores.per_image.items()
-        }
-        for row, image_id in enumerate(evaluation.scores.images)
+        str(image_id): {name: float(values[row]) for name, values in per_image}
+        for row, image_id in enumerate(findings.scores.images)
     }
-    folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / "references.json", {"images": images, "annotations": annotations})
     write_json(folder / "scores.json", scores)
     for name, content in (("captions.json", captions), ("metrics.json", summary)):
@@ -100,7 +115,7 @@ def write(
 def write_json(path: Path, content: Any) -> None:
     """Write a file that is there whole or not at all."""
     partial = path.with_suffix(f".{os.getpid()}.partial")
-    partial.write_text(json.dumps(content, indent=1, ensure_ascii=False))
+    partial.write_text(json.dumps(content, indent=1, ensure_ascii=False), encoding="utf-8")
     partial.replace(path)
 
 
@@ -128,9 +143,8 @@ def table(summary: dict[str, Any]) -> str:
 def main(arguments: Sequence[str]) -> int:
     """Parse, build, run."""
     parser = Parser(prog="captioning evaluate", description=__doc__)
-    parser.add_argument("runs", nargs="?", help="run folder; by default the newest")
+    parser.add_argument("run", nargs="?", help="run folder; by default the newest")
     parser.add_function_arguments(evaluate_run, skip={"run"})
     parser.set_defaults({"search": {"class_path": "captioning.search.Greedy"}})
-    inputs = vars(parser.instantiate(parser.read(arguments)))
-    evaluate_run(run=inputs.pop("runs"), **inputs)
+    evaluate_run(**vars(parser.build(parser.read(arguments))))
     return 0

@@ -1,7 +1,6 @@
 """`captioning train`: a data set, a captioner and an objective become a run folder."""
 
 import logging
-import os
 import re
 import shutil
 import sys
@@ -12,14 +11,18 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
+import torch.distributed
 from jsonargparse import Namespace
+from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning import Trainer
 from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
+from pytorch_lightning.utilities import rank_zero_only
 
 from captioning.captioner import Captioner, read_checkpoint
 from captioning.checkpoints import WholeFiles
 from captioning.commands.configuration import Parser
+from captioning.commands.evaluate import evaluate_run
 from captioning.data.dataset import Dataset
 from captioning.decoder import Decoder
 from captioning.encoder import Encoder
@@ -35,7 +38,7 @@ from captioning.loaders import (
 from captioning.logs import continue_csv
 from captioning.objectives.base import Objective
 from captioning.runs import Run
-from captioning.search import Search
+from captioning.search import Greedy, Search
 from captioning.training import SELECTED_BY, CaptioningModule, Optimisation
 
 # Options of the Trainer that it refuses under manual optimisation; `Optimisation` has its own.
@@ -83,19 +86,21 @@ def train(
     standardise(captioner, batches)
     checked = evaluation_batches(data.examples("val"), captioner, loading, data.name)
     module = CaptioningModule(captioner, objective, optimisation, validation, seed)
-    checkpoint = read_checkpoint(run.checkpoint("last")) if resume else None
-    if checkpoint is not None:
-        module.on_load_checkpoint(
-            checkpoint
-        )  # refuses another captioner before anything is written
+    if resume:  # refuse another captioner before anything is written
+        checkpoint = read_checkpoint(run.checkpoint("last"))
+        module.on_load_checkpoint(checkpoint)
+        # Lightning does this only where it stopped in the middle of an epoch.
+        done = checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]["total"]["ready"]
+        batches.load_state_dict({"served": done})
     if first_process():
         start_folder(run, config, resume)
     folder = run.checkpoint("last").parent
     keep = partial(ModelCheckpoint, folder, enable_version_counter=False)
+    interruption = Interruption(run.checkpoint("last"), optimisation.accumulate)
     callbacks: list[Callback] = [
         keep("best", monitor=SELECTED_BY, mode="max"),
         keep("last", save_on_train_epoch_end=True),
-        Interruption(run.checkpoint("last"), optimisation.accumulate),
+        interruption,
     ]
     if patience is not None:
         callbacks.append(EarlyStopping(SELECTED_BY, patience=patience, mode="max"))
@@ -104,15 +109,12 @@ def train(
     if options["logger"] is None:
         csv = CSVLogger(run.folder, name=run.logs.name, version="")
         options["logger"] = [csv, TensorBoardLogger(run.folder, name=run.logs.name, version="")]
-        if checkpoint is not None:
-            continue_csv(csv, run.logs / "metrics.csv", checkpoint["global_step"])
-    Trainer(**options).fit(
-        module,
-        batches,
-        checked,
-        ckpt_path=str(run.checkpoint("last")) if resume else None,
-        weights_only=True,
-    )
+        if resume:
+            continue_csv(csv, run.logs / "metrics.csv", batches.served)
+    start = str(run.checkpoint("last")) if resume else None
+    make_trainer(options).fit(module, batches, checked, ckpt_path=start, weights_only=True)
+    if interruption.asked:
+        raise Interrupted
 
 
 def trainer_options(trainer: dict[str, Any], run: Run) -> dict[str, Any]:
@@ -122,6 +124,14 @@ def trainer_options(trainer: dict[str, Any], run: Run) -> dict[str, Any]:
     options["default_root_dir"] = str(run.folder)
     options["plugins"] = [WholeFiles(), *(options["plugins"] or [])]
     return options
+
+
+def make_trainer(options: dict[str, Any]) -> Trainer:
+    """Build the Trainer; tell in one line what it refuses."""
+    try:
+        return Trainer(**options)
+    except (MisconfigurationException, ValueError, ImportError) as error:
+        raise InputError(f"--trainer: {' '.join(str(error).split())}") from error
 
 
 def make_parser() -> Parser:
@@ -150,17 +160,17 @@ def make_parser() -> Parser:
 def run_folder(config: Namespace) -> Run:
     """Give the run that a configuration makes: `runs/<data>-<objective>[-<name>]-seed<N>`."""
     objective = re.sub(r"(?<!^)(?=[A-Z])", "-", config.objective.class_path.split(".")[-1]).lower()
-    data = config.data.init_args.name
+    data = vars(config.data.init_args).get("name") or config.data.class_path.split(".")[-1].lower()
     parts = [data, objective, *([config.name] if config.name else []), f"seed{config.seed}"]
     return Run(Path(config.runs) / "-".join(parts))
 
 
 def check_folder(run: Run, config: Namespace) -> None:
     """Refuse, before any work, to touch an earlier run without being asked."""
-    there = any(run.checkpoint("last").parent.glob("*.ckpt"))
+    kept = [*run.checkpoint("last").parent.glob("*.ckpt"), *run.folder.glob("*.json")]
     if config.resume and not run.checkpoint("last").exists():
         raise InputError(f"nothing to resume: {run.folder} holds no checkpoint; leave out --resume")
-    if there and not (config.resume or config.overwrite):
+    if kept and not (config.resume or config.overwrite):
         raise InputError(
             f"{run.folder} holds a run already: --resume goes on with it, --overwrite deletes it, "
             "--name NAME or another --seed makes a run beside it"
@@ -178,7 +188,7 @@ def start_folder(run: Run, config: str, resume: bool) -> None:
     if not resume:
         shutil.rmtree(run.folder)
     run.checkpoint("last").parent.mkdir(parents=True, exist_ok=True)
-    run.config_file.write_text(config)
+    run.config_file.write_text(config, encoding="utf-8")
 
 
 def quieten() -> None:
@@ -191,9 +201,22 @@ def quieten() -> None:
     warnings.filterwarnings("ignore", message="(Experiment logs|Checkpoint) directory")
 
 
+def without_files(arguments: Sequence[str]) -> list[str]:
+    """Leave out the configuration files of a command line."""
+    words = iter(arguments)
+    kept = []
+    for word in words:
+        if word == "--config":
+            next(words, None)
+        elif not word.startswith("--config="):
+            kept.append(word)
+    return kept
+
+
 def first_process() -> bool:
-    """Say whether this is the process that the user started, or one that Lightning started."""
-    return os.environ.get("LOCAL_RANK", "0") == "0"
+    """Say whether this process is alone, or the first of those that train together."""
+    rank: int = rank_zero_only.rank  # type: ignore[attr-defined]
+    return rank == 0
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -202,10 +225,14 @@ def main(arguments: Sequence[str]) -> int:
     parser = make_parser()
     config = parser.read(arguments)
     run = run_folder(config)
+    if config.resume and run.config_file.is_file():  # its own settings, and what is said beside
+        config = parser.read(["--config", str(run.config_file), *without_files(arguments)])
     if first_process():
         check_folder(run, config)
     torch.manual_seed(config.seed)
-    built = parser.instantiate(config)
+    built = parser.build(config)
+    if config.evaluate:
+        built.data.examples(config.evaluate)  # a split that is not there is told now
     # How this run was begun is no part of what it is: run again, it begins anew.
     resolved = config.clone()
     resolved.resume = resolved.overwrite = False
@@ -218,11 +245,10 @@ def main(arguments: Sequence[str]) -> int:
     except Interrupted:
         print(f"\nstopped; {run.checkpoint('last')} is saved, --resume goes on", file=sys.stderr)
         return 130
-    if not first_process():
-        return 0
-    print(run.folder)
-    if config.evaluate:
-        from captioning.commands import evaluate  # only now: it loads the metrics and the reports
-
-        return evaluate.main([str(run.folder), "--split", config.evaluate])
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()  # from here on the first process works alone
+    if first_process():
+        print(run.folder)
+        if config.evaluate:
+            evaluate_run(Greedy(), str(run.folder), split=config.evaluate)
     return 0

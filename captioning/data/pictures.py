@@ -35,18 +35,15 @@ class ImageFiles(Dataset[Tensor | ImageError]):
 class StoredFeatures(Dataset[Tensor | ImageError]):
     """Features of a frozen encoder, read from memory-mapped rows; NaN stands for a bad picture."""
 
-    def __init__(
-        self, array: Float16[np.ndarray, "m r d"], rows: Sequence[int], paths: Sequence[Path]
-    ) -> None:
+    def __init__(self, array: Float16[np.ndarray, "m r d"], paths: Sequence[Path]) -> None:
         self.array = array
-        self.rows = rows
         self.paths = paths
 
     def __len__(self) -> int:
-        return len(self.rows)
+        return len(self.paths)
 
     def __getitem__(self, index: int) -> Tensor | ImageError:
-        features = torch.from_numpy(np.array(self.array[self.rows[index]]))
+        features = torch.from_numpy(np.array(self.array[index]))
         if torch.isnan(features[0, 0]):
             return ImageError(f"{self.paths[index]}: could not be opened when features were made")
         return features

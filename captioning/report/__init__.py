@@ -1,6 +1,6 @@
 """Reports of runs: tables, curves and a page of pictures with captions."""
 
-from captioning.report.command import main
+from captioning.report.command import main, report_run
 from captioning.report.table import summary_table
 
-__all__ = ["main", "summary_table"]
+__all__ = ["main", "report_run", "summary_table"]

@@ -10,6 +10,8 @@ from captioning.report.curves import panels, read_log
 from captioning.report.table import summary_table
 from captioning.runs import Evaluation, Run, newest_run, open_run
 
+PICTURES = 60  # in the gallery of a page
+
 
 def main(argv: Sequence[str]) -> int:
     """Report the runs that the arguments name; the exit status.
@@ -20,7 +22,7 @@ def main(argv: Sequence[str]) -> int:
     options = parse(argv)
     runs = [open_run(folder) for folder in dict.fromkeys(options.runs)] or [open_run(newest_run())]
     if len(runs) == 1:
-        report_run(runs[0], options.output or runs[0].folder, options.split, options.pictures)
+        report_run(runs[0], options.output, options.split, options.pictures)
     else:
         report_runs(runs, options.output, options.split)
     return 0
@@ -38,7 +40,11 @@ def parse(argv: Sequence[str]) -> Namespace:
     )
     parser.add_argument("--output", type=Path, metavar="FOLDER", help="write there instead")
     parser.add_argument(
-        "--pictures", type=int, default=60, metavar="N", help="in the gallery; default: %(default)s"
+        "--pictures",
+        type=int,
+        default=PICTURES,
+        metavar="N",
+        help="in the gallery; default: %(default)s",
     )
     parser.add_argument("--split", help="only evaluations on this split")
     options = parser.parse_args(argv)
@@ -47,8 +53,11 @@ def parse(argv: Sequence[str]) -> Namespace:
     return options
 
 
-def report_run(run: Run, folder: Path, split: str | None, pictures: int) -> None:
+def report_run(
+    run: Run, folder: Path | None = None, split: str | None = None, pictures: int = PICTURES
+) -> None:
     """Write the curves, then the page with the gallery of the newest evaluation."""
+    folder = folder or run.folder
     from captioning.report.drawing import draw
     from captioning.report.gallery import gallery
     from captioning.report.page import render

@@ -1,8 +1,8 @@
 """The contract of a search."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Hashable, Sequence
+from typing import NamedTuple, TypeVar
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -10,6 +10,8 @@ from torch import Tensor
 
 from captioning.captioner import Captioner
 from captioning.errors import InputError
+
+Name = TypeVar("Name", bound=Hashable)
 
 
 class Hypotheses(NamedTuple):
@@ -27,7 +29,10 @@ class Hypotheses(NamedTuple):
 
 
 class Search(ABC):
-    """A way to choose captions of at most `steps` tokens, END counted."""
+    """A way to choose captions of at most `steps` tokens, END counted.
+
+    The default leaves room for the 20 words to which training cuts captions, and END.
+    """
 
     def __init__(self, steps: int) -> None:
         if steps < 1:
@@ -52,3 +57,18 @@ class Search(ABC):
         `features[i]` is what `captioners[i].encode` gave; put the captioners in evaluation mode
         first. `generator`, which only sampling needs, is on the features' device.
         """
+
+
+def caption_texts(
+    search: Search,
+    captioners: Sequence[Captioner],
+    features: Sequence[Float[Tensor, "n _ _"]],
+    image_ids: Sequence[Name],
+) -> dict[Name, str]:
+    """Give the best caption of each picture, in words."""
+    best = search(captioners, features).tokens[:, 0].tolist()
+    vocabulary = captioners[0].vocabulary
+    return {
+        image_id: vocabulary.decode(tokens)
+        for image_id, tokens in zip(image_ids, best, strict=True)
+    }

@@ -124,7 +124,7 @@ class Beam(Search):
         length_penalty: float = 0.0,
         block_trigrams: bool = False,
         keep: int = 1,
-        steps: int = 20,
+        steps: int = 21,
     ) -> None:
         super().__init__(steps)
         if size < 1:

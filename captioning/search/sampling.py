@@ -80,7 +80,7 @@ def roll_out(ensemble: Ensemble, samples: int, steps: int, choose: Choice) -> Hy
 class Greedy(Search):
     """The likeliest token at every step; scores are log probabilities."""
 
-    def __init__(self, steps: int = 20) -> None:
+    def __init__(self, steps: int = 21) -> None:
         super().__init__(steps)
 
     @property
@@ -113,7 +113,7 @@ class Sampling(Search):
         temperature: float = 1.0,
         top_k: int | None = None,
         top_p: float | None = None,
-        steps: int = 20,
+        steps: int = 21,
     ) -> None:
         super().__init__(steps)
         if samples < 1:

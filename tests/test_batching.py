@@ -12,13 +12,13 @@ import torch
 from torch import Tensor
 
 from captioning.batch import Batch
-from captioning.data.dataset import Example
-from captioning.data.loading import (
+from captioning.data.batching import (
     CaptionedPictures,
     EvaluationBatches,
     TrainingBatches,
     encode_captions,
 )
+from captioning.data.dataset import Example
 from captioning.data.pictures import ImageFiles, StoredFeatures
 from captioning.errors import InputError
 from captioning.text import END, UNKNOWN, Vocabulary
@@ -180,7 +180,7 @@ def test_more_processes_than_pictures_are_refused(tmp_path: Path) -> None:
 def test_a_bad_picture_stops_training_and_is_named(tmp_path: Path) -> None:
     pictures = make_pictures(tmp_path)
     (tmp_path / "7.png").write_bytes(b"damaged")
-    with pytest.raises(InputError, match=r"^.*7\.png: .* \(--on_bad_image skip leaves .*\)$"):
+    with pytest.raises(InputError, match=r"^.*7\.png: .* \(--loading.on_bad_image skip .*\)$"):
         list(islice(TrainingBatches(pictures, 4), 3))
 
 
@@ -260,7 +260,7 @@ def test_stored_features_travel_in_place_of_pictures(tmp_path: Path) -> None:
     array = np.arange(12, dtype=np.float16).reshape(3, 2, 2)
     array[1] = np.nan
     tokens, _ = encode_captions(examples, VOCABULARY, max_words=20)
-    stored = StoredFeatures(array, range(3), [example.image for example in examples])
+    stored = StoredFeatures(array, [example.image for example in examples])
     pictures = CaptionedPictures(examples, tokens, stored)
     (batch,) = EvaluationBatches(pictures, 4, num_workers=2, on_bad_image="skip")
     assert batch.images is None
