@@ -41,7 +41,7 @@ class ShowAttendTell(Decoder):
 
     def begin(self, features: Float[Tensor, "n r d"], image_index: Int[Tensor, " b"]) -> State:
         """Project the regions; the first state is made of their average (section 3.1.2)."""
-        values = self.dropout(torch.relu(self.value(features)))
+        values = torch.relu(self.value(features))
         hidden, cell = torch.tanh(self.first_state(values.mean(1))).chunk(2, dim=1)
         return State(hidden, cell, (self.key(values), values)).select(image_index)
 

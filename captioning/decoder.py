@@ -51,7 +51,8 @@ class Decoder(nn.Module, ABC):
     """A recurrent language model of captions given features.
 
     A leaf says how it begins and how it steps; it may run a whole sequence faster than step by
-    step. The output at each step becomes logits only where they are asked for.
+    step. The output at each step becomes logits only where they are asked for. Dropout falls on
+    words and outputs, never on the picture.
     """
 
     least_regions: int = 1  # of a picture, for this decoder to make sense
@@ -144,7 +145,7 @@ class ShowAndTell(Decoder):
 
     def begin(self, features: Float[Tensor, "n r d"], image_index: Int[Tensor, " b"]) -> State:
         """Feed the picture, its regions averaged."""
-        picture = self.dropout(self.image(features.mean(1)))
+        picture = self.image(features.mean(1))
         state = lstm_step(self.lstm, picture, blank(picture, self.lstm.hidden_size))
         return state.select(image_index)
 
@@ -182,7 +183,7 @@ class Lrcn(Decoder):
 
     def begin(self, features: Float[Tensor, "n r d"], image_index: Int[Tensor, " b"]) -> State:
         """Remember the picture, its regions averaged."""
-        picture = self.dropout(self.image(features.mean(1)))[image_index]
+        picture = self.image(features.mean(1))[image_index]
         return blank(picture, self.lstm.hidden_size)._replace(memory=(picture,))
 
     def step(self, tokens: Int[Tensor, " b"], state: State) -> tuple[Float[Tensor, "b h"], State]:
