@@ -78,7 +78,6 @@ class SmallCnn(Encoder):
                 for narrow, wide in itertools.pairwise(widths)
                 for layer in (
                     nn.Conv2d(narrow, wide, kernel_size=3, stride=2, padding=1),
-                    nn.BatchNorm2d(wide),
                     nn.ReLU(),
                 )
             )
