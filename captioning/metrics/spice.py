@@ -26,7 +26,8 @@ def missing_parser() -> str | None:
     absent = [name for name in _PARSER if not (folder / name).exists()]
     if not absent:
         return None
-    return f"SPICE needs the Stanford parser 3.6.0: put {' and '.join(absent)} into {folder}"
+    needed = " and ".join(absent)
+    return f"SPICE needs the Stanford parser: put {needed} into pycocoevalcap's spice/lib"
 
 
 def spice(
