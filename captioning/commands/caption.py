@@ -56,7 +56,7 @@ def caption(
             if isinstance(error, ImageError):
                 pass_over(error, on_bad_image)
         if good:
-            describe(captioner, good, search, generator, format)
+            print_captions(captioner, good, search, generator, format)
 
 
 def pass_over(error: ImageError, on_bad_image: OnBadImage) -> None:
@@ -67,7 +67,7 @@ def pass_over(error: ImageError, on_bad_image: OnBadImage) -> None:
 
 
 @torch.inference_mode()
-def describe(
+def print_captions(
     captioner: Captioner,
     pictures: list[tuple[str, Tensor]],
     search: Search,

@@ -48,7 +48,7 @@ def evaluate_run(
     members = [first, *(open_run(Path(other)) for other in ensemble_with or [])]
     data, loading = read_data(first)
     loading = replace(loading, on_bad_image=on_bad_image or loading.on_bad_image)
-    how = describe(search, checkpoint, members)
+    how = full_name(search, checkpoint, members)
     folder = first.evaluation_folder(split, re.sub(r"[^a-z0-9.]+", "-", how.lower()))
     captioners = [load_captioner(each.checkpoint(checkpoint)) for each in members]
     data.examples(split)  # a split that is not there leaves no folder behind
@@ -64,7 +64,7 @@ def evaluate_run(
     print(json.dumps(summary, indent=2) if format == "json" else table(summary))
 
 
-def describe(search: Search, checkpoint: str, members: Sequence[Run]) -> str:
+def full_name(search: Search, checkpoint: str, members: Sequence[Run]) -> str:
     """Name all that decides the captions of a run."""
     words = [search.description]
     if checkpoint != "best":
