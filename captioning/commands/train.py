@@ -1,6 +1,7 @@
 """`captioning train`: a data set, a captioner and an objective become a run folder."""
 
 import logging
+import os
 import re
 import shutil
 import sys
@@ -56,6 +57,7 @@ def train(
     patience: int | None = None,
     seed: int = 0,
     matmul_precision: Literal["highest", "high", "medium"] = "highest",
+    threads: int | None = None,
     resume: bool = False,
     *,
     run: Run,
@@ -76,9 +78,12 @@ def train(
         seed: Of the weights' first values, the order of the data and every draw.
         matmul_precision: PyTorch's float32 matrix products; medium may round to bfloat16 where the
             hardware has it, and is twice as fast on AMD processors.
+        threads: Of PyTorch on the CPU; null: OMP_NUM_THREADS, or a core for each but those that
+            open pictures. With more threads than free cores, training takes many times as long.
         resume: Go on with the run where it stopped.
     """
     torch.set_float32_matmul_precision(matmul_precision)
+    torch.set_num_threads(threads or free_cores(0 if encoder.frozen else loading.num_workers))
     examples = data.examples("train")
     vocabulary = build_vocabulary(examples, loading)
     captioner = Captioner(encoder, decoder(len(vocabulary), encoder.feature_size), vocabulary)
@@ -115,6 +120,13 @@ def train(
     make_trainer(options).fit(module, batches, checked, ckpt_path=start, weights_only=True)
     if interruption.asked:
         raise Interrupted
+
+
+def free_cores(taken: int) -> int:
+    """Say how many threads to compute with, unless the environment has."""
+    if "OMP_NUM_THREADS" in os.environ:
+        return torch.get_num_threads()
+    return max(1, (os.cpu_count() or 1) - taken)
 
 
 def trainer_options(trainer: dict[str, Any], run: Run) -> dict[str, Any]:
