@@ -136,7 +136,7 @@ def table(summary: dict[str, Any]) -> str:
             f"{name.replace('_', ' ')} {share:.1%}" for name, share in summary["world"].items()
         )
         lines.append("captions: " + ", ".join(shares))
-    lines += [f"{metric} is left out: {reason}" for metric, reason in summary["left out"].items()]
+    lines += [f"left out: {reason}" for reason in summary["left out"].values()]
     return "\n".join([*lines, summary["signature"]])
 
 
