@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from captioning.decoder import Decoder, State, lstm_step
+from captioning.decoder import Decoder, State, Words, lstm_step
 from captioning.settings import arguments
 
 
@@ -45,14 +45,14 @@ class ShowAttendTell(Decoder):
         hidden, cell = torch.tanh(self.first_state(values.mean(1))).chunk(2, dim=1)
         return State(hidden, cell, (self.key(values), values)).select(image_index)
 
-    def step(self, tokens: Int[Tensor, " b"], state: State) -> tuple[Float[Tensor, "b h"], State]:
-        """Look, then feed one token to each caption."""
+    def step(self, words: Words, state: State) -> tuple[Float[Tensor, "b h"], State]:
+        """Look, then feed one word to each caption."""
         context = weighted_sum(self.attend(state), state.memory[1])
         context = torch.sigmoid(self.gate(state.hidden)) * context
-        words = self.dropout(self.embedding(tokens))
-        state = lstm_step(self.lstm, torch.cat([words, context], dim=1), state)
-        output = words + self.from_hidden(self.dropout(state.hidden)) + self.from_context(context)
-        return self.dropout(torch.tanh(output)), state
+        embedded = self.embed(words)
+        state = lstm_step(self.lstm, torch.cat([embedded, context], dim=1), state)
+        hidden = self.from_hidden(self.dropout(state.hidden))
+        return self.dropout(torch.tanh(embedded + hidden + self.from_context(context))), state
 
     def attend(self, state: State) -> Float[Tensor, "b r"]:
         """Say how much each region is looked at; rows sum to one."""

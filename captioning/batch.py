@@ -36,12 +36,24 @@ class Captions(NamedTuple):
         cls, tokens: Int[Tensor, "b t"], image_index: Int[Tensor, " b"]
     ) -> "Captions":
         """Take generated ids, of which only those up to a row's first END count."""
+        return cls.sort_generated(tokens, image_index)[0]
+
+    @classmethod
+    def sort_generated(
+        cls, tokens: Int[Tensor, "b t"], image_index: Int[Tensor, " b"]
+    ) -> tuple["Captions", Int[Tensor, " b"]]:
+        """Do as `from_generated`, and tell from which row of `tokens` each caption comes."""
         ends = (tokens == END).int()
         after_end = ends.cumsum(1) - ends > 0
         lengths = (~after_end).sum(1)
         order = lengths.argsort(descending=True, stable=True)
-        tokens = tokens.masked_fill(after_end, PAD)[order, : int(lengths.max())]
-        return cls(tokens, lengths[order], image_index[order])
+        every = cls(tokens.masked_fill(after_end, PAD), lengths, image_index)
+        return every.select(order), order
+
+    def select(self, rows: Int[Tensor, " _"]) -> "Captions":
+        """Keep these rows, at least one, in this order, which must leave the longest first."""
+        lengths = self.lengths[rows]
+        return Captions(self.tokens[rows, : int(lengths[0])], lengths, self.image_index[rows])
 
     @property
     def mask(self) -> Bool[Tensor, "t b"]:

@@ -13,16 +13,19 @@ from torch.nn.utils.rnn import PackedSequence
 from captioning.batch import Captions
 from captioning.errors import InputError
 from captioning.settings import arguments
-from captioning.text import BEGIN
+from captioning.text import BEGIN, END
 
 try:
     from torch.nn import LinearCrossEntropyOptions
 except ImportError:  # before PyTorch 2.15
     LinearCrossEntropyOptions = None  # type: ignore[assignment, misc]
 
-# Given the step t >= 1 and the outputs of step t - 1, choose the tokens to be fed at step t.
+# One word for each caption: its id, or a mixture of all (a row of weights over the vocabulary).
+Words: TypeAlias = Int[Tensor, " b"] | Float[Tensor, "b v"]
+
+# Given the step t >= 1 and the outputs of step t - 1, choose the words to be fed at step t.
 # Outputs, not logits: a feed that samples a few rows pays the vocabulary product for those only.
-Feed: TypeAlias = Callable[[int, Float[Tensor, "b h"]], Int[Tensor, " b"]]
+Feed: TypeAlias = Callable[[int, Float[Tensor, "b h"]], Words]
 
 
 class State(NamedTuple):
@@ -80,8 +83,8 @@ class Decoder(nn.Module, ABC):
         """Look at the pictures, once each, and give the state before BEGIN is fed."""
 
     @abstractmethod
-    def step(self, tokens: Int[Tensor, " b"], state: State) -> tuple[Float[Tensor, "b h"], State]:
-        """Feed one token to each caption; give the outputs, dropout applied, with the new state."""
+    def step(self, words: Words, state: State) -> tuple[Float[Tensor, "b h"], State]:
+        """Feed one word to each caption; give the outputs, dropout applied, with the new state."""
 
     def forward(
         self, features: Float[Tensor, "n r d"], inputs: Int[Tensor, "b t"], captions: Captions
@@ -99,20 +102,33 @@ class Decoder(nn.Module, ABC):
         `active` says how many captions run at each step (see `Captions.active`); `feed` is given
         the outputs of those that go on.
         """
-        tokens = torch.full((active[0],), BEGIN, device=state.hidden.device)
+        words: Tensor = torch.full((active[0],), BEGIN, device=state.hidden.device)
         outputs: list[Tensor] = []
         for t, running in enumerate(active):
             if t > 0:
-                tokens = feed(t, outputs[-1][:running])
+                words = feed(t, outputs[-1][:running])
                 state = state.first(running)
-            output, state = self.step(tokens, state)
+            output, state = self.step(words, state)
             outputs.append(output)
         return torch.cat(outputs)
+
+    def embed(self, words: Words) -> Float[Tensor, "b e"]:
+        """Embed words, dropout applied."""
+        embedded: Tensor = self.dropout(embed(self.embedding, words))
+        return embedded
 
     def logits(self, outputs: Float[Tensor, "*b h"]) -> Float[Tensor, "*b v"]:
         """Score every token of the vocabulary."""
         scores: Tensor = self.output(outputs)
         return scores
+
+    def log_probabilities(self, outputs: Float[Tensor, "*b h"]) -> Float[Tensor, "*b w"]:
+        """Give log Q of what can be said next: END, then the words, w = v - END in all.
+
+        PAD, BEGIN and UNKNOWN are never said, so their share is left out of Q.
+        """
+        output = self.output
+        return functional.linear(outputs, output.weight[END:], output.bias[END:]).log_softmax(-1)
 
     def cross_entropy(
         self,
@@ -149,9 +165,9 @@ class ShowAndTell(Decoder):
         state = lstm_step(self.lstm, picture, blank(picture, self.lstm.hidden_size))
         return state.select(image_index)
 
-    def step(self, tokens: Int[Tensor, " b"], state: State) -> tuple[Float[Tensor, "b h"], State]:
-        """Feed one token to each caption."""
-        state = lstm_step(self.lstm, self.dropout(self.embedding(tokens)), state)
+    def step(self, words: Words, state: State) -> tuple[Float[Tensor, "b h"], State]:
+        """Feed one word to each caption."""
+        state = lstm_step(self.lstm, self.embed(words), state)
         return self.dropout(state.hidden), state
 
     def forward(
@@ -159,7 +175,7 @@ class ShowAndTell(Decoder):
     ) -> Float[Tensor, "p h"]:
         """Run all steps in one fused call."""
         state = self.begin(features, captions.image_index)
-        words = self.dropout(self.embedding(captions.pack(inputs)))
+        words = self.embed(captions.pack(inputs))
         outputs: Tensor = self.dropout(run_lstm(self.lstm, words, state, captions.active))
         return outputs
 
@@ -186,10 +202,10 @@ class Lrcn(Decoder):
         picture = self.image(features.mean(1))[image_index]
         return blank(picture, self.lstm.hidden_size)._replace(memory=(picture,))
 
-    def step(self, tokens: Int[Tensor, " b"], state: State) -> tuple[Float[Tensor, "b h"], State]:
-        """Feed one token to each caption, with its picture."""
-        words = self.dropout(self.embedding(tokens))
-        state = lstm_step(self.lstm, torch.cat([words, state.memory[0]], dim=1), state)
+    def step(self, words: Words, state: State) -> tuple[Float[Tensor, "b h"], State]:
+        """Feed one word to each caption, with its picture."""
+        both = torch.cat([self.embed(words), state.memory[0]], dim=1)
+        state = lstm_step(self.lstm, both, state)
         return self.dropout(state.hidden), state
 
     def forward(
@@ -197,11 +213,19 @@ class Lrcn(Decoder):
     ) -> Float[Tensor, "p h"]:
         """Run all steps in one fused call."""
         state = self.begin(features, captions.image_index)
-        words = self.dropout(self.embedding(captions.pack(inputs)))
+        words = self.embed(captions.pack(inputs))
         pictures = torch.cat([state.memory[0][:running] for running in captions.active])
         both = torch.cat([words, pictures], dim=1)
         outputs: Tensor = self.dropout(run_lstm(self.lstm, both, state, captions.active))
         return outputs
+
+
+def embed(embedding: nn.Embedding, words: Words) -> Float[Tensor, "b e"]:
+    """Look ids up; mix the embeddings of a mixture."""
+    if words.is_floating_point():
+        return words @ embedding.weight
+    looked_up: Tensor = embedding(words)
+    return looked_up
 
 
 def blank(like: Float[Tensor, "b d"], hidden_size: int) -> State:

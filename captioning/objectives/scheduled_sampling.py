@@ -35,12 +35,12 @@ def replace(logits: Float[Tensor, "b v"], replacement: Replacement) -> Int[Tenso
 def feed_uniform(
     captions: Captions, truth: Bool[Tensor, "b t"], vocabulary_size: int
 ) -> Int[Tensor, "b t"]:
-    """Give inputs with replacements drawn uniformly from the tokens that a caption may hold.
+    """Give inputs with replacements drawn uniformly from the words.
 
     The control of Bengio et al. 2015, table 1: is the gain only that of noise?
     """
     gold = captions.inputs
-    noise = torch.randint(END, vocabulary_size, gold.shape, device=gold.device)
+    noise = torch.randint(END + 1, vocabulary_size, gold.shape, device=gold.device)
     return torch.where(truth, gold, noise)
 
 
@@ -98,7 +98,7 @@ class ScheduledSampling(Objective):
     No gradient flows through a replacement, so the loss is the cross entropy of the true words
     given the mixed inputs. Where the coin falls per `token` (as published) each input has its own
     chance, per `sequence` a whole caption is fed the truth or the model. A replacement is a
-    `sample` of the model, its `argmax`, or a `uniform` token (the paper's control). `parallel`
+    `sample` of the model, its `argmax`, or a `uniform` word (the paper's control). `parallel`
     draws all replacements from one teacher-forced pass instead of one after another.
     Always sampling is `Constant(0)`; `Constant(1)` is teacher forcing.
     """

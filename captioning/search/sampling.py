@@ -50,12 +50,14 @@ def likeliest(
 
 
 @torch.no_grad()
-def roll_out(ensemble: Ensemble, samples: int, steps: int, choose: Choice) -> Hypotheses:
-    """Say `samples` captions of each image; `choose` picks among END and the words.
+def say(
+    ensemble: Ensemble, image_index: Int[Tensor, " b"], steps: int, choose: Choice
+) -> tuple[Int[Tensor, "b t"], Float[Tensor, " b"]]:
+    """Caption each of the images named; `choose` picks among END and the words.
 
-    All run as one batch, which a caption leaves when it ends.
+    Gives the tokens, PAD after END, and the log probabilities. All captions run as one batch, which
+    each leaves when it ends.
     """
-    image_index = ensemble.images.repeat_interleave(samples)
     states = ensemble.begin(image_index)
     tokens = image_index.new_full((len(image_index), steps), PAD)
     totals = torch.zeros(len(image_index), device=image_index.device)
@@ -72,6 +74,13 @@ def roll_out(ensemble: Ensemble, samples: int, steps: int, choose: Choice) -> Hy
         if len(going_on) < len(running):
             running, chosen = running[going_on], chosen[going_on]
             states = tuple(state.select(going_on) for state in states)
+    return tokens, totals
+
+
+def roll_out(ensemble: Ensemble, samples: int, steps: int, choose: Choice) -> Hypotheses:
+    """Say `samples` captions of each image, all at once."""
+    image_index = ensemble.images.repeat_interleave(samples)
+    tokens, totals = say(ensemble, image_index, steps, choose)
     shape = (len(ensemble.images), samples)
     tokens, totals = tokens.unflatten(0, shape), totals.unflatten(0, shape)
     return Hypotheses(tokens, totals, totals, (tokens == END).any(2))
