@@ -1,12 +1,10 @@
 """Captions of a split and what they are worth, beside the rows that put the numbers in place."""
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from tqdm import tqdm
 
@@ -14,20 +12,15 @@ from captioning.baselines import embed, most_common_caption, nearest
 from captioning.captioner import Captioner
 from captioning.data.batching import EvaluationBatches
 from captioning.data.dataset import Dataset, Example, ImageId
-from captioning.data.shapes import Shapes
 from captioning.errors import InputError
+from captioning.known_world import World, compare, from_true_law, known_scenes
 from captioning.loaders import Loading, evaluation_batches
 from captioning.metrics import Scorer, Scores, human
 from captioning.search import Search, caption_texts
-from captioning.shapes.grammar import sample
-from captioning.shapes.verdict import Verdict, judge
-from captioning.shapes.world import scenes
 from captioning.text import SPECIAL
 
 # Share of the words of a split below which a vocabulary is taken to be of other data.
 LEAST_KNOWN = 0.5
-
-Texts = Mapping[ImageId, str]
 
 
 @dataclass
@@ -38,7 +31,7 @@ class Findings:
     captions: dict[ImageId, str]
     scores: Scores
     rows: dict[str, dict[str, float]]  # other captions of the same pictures, scored alike
-    world: dict[str, float]  # where the true law is known: shares of captions, by verdict
+    world: World  # what the true law tells, where it is known
 
 
 @torch.inference_mode()
@@ -69,14 +62,14 @@ def evaluate(
         examples = [example for example in examples if example.image_id in captions]
         references = {example.image_id: example.captions for example in examples}
         others = baselines(captioners[0], data, split, batches[0], loading)
-        if isinstance(data, Shapes):
-            others["true distribution"] = from_true_law(data, list(captions))
+        if known := known_scenes(data, captions):
+            others["true distribution"] = from_true_law(known)
         scores = scorer.score(captions, references, progress=sys.stderr.isatty())
         rows = {name: scorer.score(other, references).corpus for name, other in others.items()}
         held_out, remaining = human(references)
         if held_out:
             rows = {"human": scorer.score(held_out, remaining).corpus} | rows
-    world = verdicts(data, captions) if isinstance(data, Shapes) else {}
+    world = compare(captioners, batches, captions, known)
     return Findings(examples, captions, scores, rows, world)
 
 
@@ -117,30 +110,18 @@ def baselines(
     return rows
 
 
-def from_true_law(data: Shapes, image_ids: Sequence[ImageId]) -> dict[ImageId, str]:
-    """Draw one caption of each picture from P, always the same."""
-    known = scenes(Path(data.folder))
-    generator = np.random.default_rng(0)
-    return {image_id: sample(known[int(image_id)], generator) for image_id in image_ids}
-
-
-def verdicts(data: Shapes, captions: Texts) -> dict[str, float]:
-    """Give the share of captions that are true, and of each way to be wrong."""
-    known = scenes(Path(data.folder))
-    found = [judge(caption, known[int(image_id)]) for image_id, caption in captions.items()]
-    return {verdict.value: found.count(verdict) / len(found) for verdict in Verdict}
-
-
 def as_json(found: Findings, data: str, split: str, search: str) -> dict[str, Any]:
     """Give the content of `metrics.json`."""
     return {
         "data": data,
         "split": split,
         "search": search,
-        "signature": found.scores.signature,
+        "signature": found.scores.signature + found.world.signature,
         "images": len(found.captions),
         "metrics": found.scores.corpus,
         "rows": found.rows,
-        "world": found.world,
-        "left out": found.scores.left_out,
+        "world": found.world.verdicts,
+        "samples": found.world.samples,
+        "divergences": found.world.divergences,
+        "left out": found.scores.left_out | found.world.left_out,
     }

@@ -76,7 +76,10 @@ class Evaluation:
         signature: How the numbers were made.
         metrics: The model's; CIDEr lies in [0, 10], the others in [0, 1].
         rows: The same of what the model is compared with, such as "human".
-        world: Shares of the captions, in [0, 1], where the true distribution is known.
+        world: Where the true distribution P is known, shares of the captions by verdict, in [0, 1].
+        samples: The same of samples of the captioner.
+        divergences: Between P and the captioner's own law Q, in nats; `outside` is the share of Q,
+            in [0, 1], that P never says.
         images: How many pictures were captioned.
     """
 
@@ -88,6 +91,8 @@ class Evaluation:
     metrics: Mapping[str, float]
     rows: Mapping[str, Mapping[str, float]]
     world: Mapping[str, float]
+    samples: Mapping[str, float]
+    divergences: Mapping[str, float]
     images: int
 
     @property
@@ -127,6 +132,10 @@ def read_evaluation(folder: Path) -> Evaluation:
     where = str(file)
     record = parse_json(read_text(file), where)
     rows = field(record, "rows", dict, where)
+    world, samples, divergences = (
+        _numbers(record, name, where) if name in record else {}  # older evaluations have fewer
+        for name in ("world", "samples", "divergences")
+    )
     return Evaluation(
         folder=folder,
         **{
@@ -135,7 +144,9 @@ def read_evaluation(folder: Path) -> Evaluation:
         },
         metrics=_numbers(record, "metrics", where),
         rows={name: _numbers(rows, name, where) for name in rows},
-        world=_numbers(record, "world", where) if "world" in record else {},
+        world=world,
+        samples=samples,
+        divergences=divergences,
         images=field(record, "images", int, where),
     )
 

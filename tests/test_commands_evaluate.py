@@ -8,6 +8,8 @@ import pytest
 import yaml
 
 from captioning.__main__ import main
+from captioning.commands.evaluate import true_law
+from captioning.law import Divergences
 from tests.tiny_run import config
 
 ROOT = Path(__file__).parents[1]
@@ -42,6 +44,10 @@ def test_an_evaluation_writes_what_is_promised(
     assert summary["rows"].keys() == rows
     assert all(row.keys() == names for row in summary["rows"].values())
     assert sum(summary["world"].values()) == pytest.approx(1)
+    assert sum(summary["samples"].values()) == pytest.approx(1)
+    assert summary["divergences"].keys() == set(Divergences._fields)
+    assert summary["divergences"]["forward_kl"] > 0
+    assert "|divergences:delta-0.01,samples-20" in summary["signature"]
     captions = read(folder / "captions.json")
     assert len({each["image_id"] for each in captions}) == len(captions) == 8
     assert all(set(each) == {"image_id", "caption"} for each in captions)
@@ -49,6 +55,21 @@ def test_an_evaluation_writes_what_is_promised(
     assert len(references["annotations"]) == 40
     assert (run / "report.html").is_file()
     assert (run / "curves.png").is_file()
+
+
+def test_what_the_true_law_tells_is_three_lines_or_none() -> None:
+    divergences = Divergences(0.2577, 0.0235, 5.947, 0.135, 0.14)._asdict()
+    summary = {
+        "world": {"true": 0.9, "wrong_count": 0.1},
+        "samples": {"true": 0.86, "wrong_count": 0.14},
+        "divergences": divergences,
+    }
+    assert true_law(summary) == [
+        "captions: true 90.0%, wrong count 10.0%",
+        "samples: true 86.0%, wrong count 14.0%",
+        "KL[P‖Q] 0.258 nats a caption, 0.024 a word; KL[Q‖P_δ] 5.95 ± 0.14; 14.0% of Q outside P",
+    ]
+    assert true_law({name: {} for name in summary}) == []
 
 
 def test_a_split_of_bad_pictures_alone_is_one_line(
@@ -136,3 +157,4 @@ def test_the_shapes_world_is_learned_as_the_readme_says(
     summary = read(metrics)
     assert summary["metrics"]["CIDEr"] >= 0.9 * summary["rows"]["true distribution"]["CIDEr"]
     assert summary["world"]["true"] >= 0.9
+    assert 0 < summary["divergences"]["forward_kl"] < 2

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable, Sequence
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ from PIL import Image
 
 from captioning.errors import InputError
 from captioning.report import main
+from tests.web_page import Page
 
 CONFIG = """
 seed: 3
@@ -62,37 +62,6 @@ def add_evaluation(run: Path, search: str, captions: dict[int, str]) -> Path:
     for name, content in contents.items():
         (folder / name).write_text(json.dumps(content))
     return folder
-
-
-class Page(HTMLParser):
-    """What a browser sees: words, cards and everything that would be loaded."""
-
-    def __init__(self, file: Path) -> None:
-        super().__init__()
-        self.words: list[str] = []
-        self.cards: list[list[str]] = []
-        self.tags: set[str] = set()
-        self.addresses: list[str] = []
-        self.alternatives: list[str] = []
-        self.feed(file.read_text())
-        self.text = " ".join(self.words)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        attributes = dict(attrs)
-        self.tags.add(tag)
-        if tag == "article":
-            self.cards.append([])
-        if tag == "img":
-            self.alternatives.append(attributes["alt"] or "")
-        self.addresses += [attributes[name] or "" for name in LOADING if name in attributes]
-
-    def handle_data(self, data: str) -> None:
-        self.words += data.split()
-        if self.cards and data.strip():
-            self.cards[-1].append(" ".join(data.split()))
-
-
-LOADING = ("src", "srcset", "href", "data", "poster", "action")
 
 
 def fault(arguments: Sequence[object]) -> str:
@@ -243,6 +212,11 @@ FAULTS: dict[str, tuple[str, Callable[[Any], Any], str]] = {
         "metrics.json",
         lambda content: content | {"metrics": {"CIDEr": "high"}},
         "expected metrics.CIDEr to be a number, got 'high'",
+    ),
+    "infinite words": (
+        "metrics.json",
+        lambda content: content | {"divergences": {"forward_kl": "infinite"}},
+        "expected divergences.forward_kl to be a number, got 'infinite'",
     ),
     "no rows": ("metrics.json", lambda c: c | {"rows": 1}, "expected 'rows' to be dict, got 1"),
     "no results": ("captions.json", lambda _: {}, "expected a list of results, got dict"),

@@ -9,7 +9,8 @@ from PIL import Image
 
 from captioning.errors import InputError
 from captioning.report.curves import Curve, epoch_means, panels, read_log
-from captioning.report.drawing import DARK, draw
+from captioning.report.drawing import draw
+from captioning.report.style import DARK
 
 LOG = """epoch,step,train/loss,train/truth_share,val/CIDEr-D
 0,1,3.0,1.0,

@@ -13,7 +13,7 @@ def evaluation(
     search: str = "greedy",
     split: str = "test",
     rows: dict[str, dict[str, float]] | None = None,
-    world: dict[str, float] | None = None,
+    **law: dict[str, float],
 ) -> Evaluation:
     return Evaluation(
         folder=Path("runs", run, "evaluations", f"{split}-{search}"),
@@ -23,7 +23,9 @@ def evaluation(
         signature="images:2|tokenizer:ptb",
         metrics={"CIDEr": cider},
         rows=rows or {},
-        world=world or {},
+        world=law.get("world", {}),
+        samples=law.get("samples", {}),
+        divergences=law.get("divergences", {}),
         images=2,
     )
 
@@ -103,6 +105,27 @@ def test_the_share_of_true_captions_stands_last_and_other_verdicts_are_left_out(
     table = rows_of(summary_table([evaluation("shapes-tf-seed0", 0.5, world=world)]))
     assert table[0] == ["shapes, test", "search", "CIDEr", "true captions, %", "seeds"]
     assert table[2] == ["shapes-tf", "greedy", "50.0", "97.5", "1"]
+
+
+def test_divergences_are_told_in_nats_and_with_their_spread_but_not_all_of_them() -> None:
+    found = [
+        evaluation(
+            f"shapes-tf-seed{seed}",
+            0.5,
+            samples={"true": 0.5},
+            divergences={
+                "forward_kl": 0.25 + 0.01 * seed,
+                "forward_kl_per_word": 0.025,
+                "reverse_kl": 6.0,
+                "reverse_kl_error": 0.1,
+                "outside": 0.14,
+            },
+        )
+        for seed in (0, 1, 2)
+    ]
+    table = rows_of(summary_table(found))
+    assert table[0][3:-1] == ["KL[P‖Q], nats", "KL[Q‖P_δ], nats", "Q outside P, %"]
+    assert table[2][3:-1] == ["0.260 ± 0.010", "6.000 ± 0.000", "14.0 ± 0.0"]
 
 
 def test_a_metric_that_one_repetition_lacks_is_a_dash() -> None:

@@ -131,13 +131,25 @@ def table(summary: dict[str, Any]) -> str:
     ]
     for row, values in rows.items():
         lines.append(f"{row:<{width}}" + "".join(f"{100 * values[name]:9.1f}" for name in columns))
-    if summary["world"]:
-        shares = (
-            f"{name.replace('_', ' ')} {share:.1%}" for name, share in summary["world"].items()
-        )
-        lines.append("captions: " + ", ".join(shares))
+    lines += true_law(summary)
     lines += [f"left out: {reason}" for reason in summary["left out"].values()]
     return "\n".join([*lines, summary["signature"]])
+
+
+def true_law(summary: dict[str, Any]) -> list[str]:
+    """Say, where the true law is known, what it tells."""
+    lines = []
+    for name, judged in (("captions", summary["world"]), ("samples", summary["samples"])):
+        if judged:
+            shares = (f"{verdict.replace('_', ' ')} {judged[verdict]:.1%}" for verdict in judged)
+            lines.append(f"{name}: " + ", ".join(shares))
+    if divergences := summary["divergences"]:
+        lines.append(
+            "KL[P‖Q] {forward_kl:.3f} nats a caption, {forward_kl_per_word:.3f} a word; "
+            "KL[Q‖P_δ] {reverse_kl:.2f} ± {reverse_kl_error:.2f}; "
+            "{outside:.1%} of Q outside P".format(**divergences)
+        )
+    return lines
 
 
 def main(arguments: Sequence[str]) -> int:

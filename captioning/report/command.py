@@ -7,6 +7,7 @@ from pathlib import Path
 
 from captioning.errors import InputError
 from captioning.report.curves import panels, read_log
+from captioning.report.files import write
 from captioning.report.table import summary_table
 from captioning.runs import Evaluation, Run, newest_run, open_run
 
@@ -64,11 +65,11 @@ def report_run(
 
     drawn = panels(read_log(run.logs / "metrics.csv"))
     if drawn:
-        write(folder / "curves.png", draw(drawn))
+        keep(folder / "curves.png", draw(drawn))
     evaluations = evaluated(run, split)
     alike = [e for e in reversed(evaluations) if e.split == evaluations[-1].split]
     cards = gallery(alike, pictures) if pictures else {}
-    write(folder / "report.html", render(run, evaluations, drawn, cards).encode())
+    keep(folder / "report.html", render(run, evaluations, drawn, cards).encode())
 
 
 def report_runs(runs: Sequence[Run], folder: Path | None, split: str | None) -> None:
@@ -76,7 +77,7 @@ def report_runs(runs: Sequence[Run], folder: Path | None, split: str | None) -> 
     table = summary_table(e for run in runs for e in evaluated(run, split))
     print(table)
     if folder:
-        write(folder / "table.md", f"{table}\n".encode())
+        keep(folder / "table.md", f"{table}\n".encode())
 
 
 def evaluated(run: Run, split: str | None) -> list[Evaluation]:
@@ -93,13 +94,7 @@ def evaluated(run: Run, split: str | None) -> list[Evaluation]:
     return those
 
 
-def write(file: Path, content: bytes) -> None:
+def keep(file: Path, content: bytes) -> None:
     """Write a file and say so, with its size."""
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(content)
-    except OSError as error:
-        raise InputError(
-            f"{file}: cannot be written ({error.strerror}); name another folder by --output"
-        ) from error
+    write(file, content)
     print(f"{file}  {len(content) / 1e6:.1f} MB", file=sys.stderr)

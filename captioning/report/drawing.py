@@ -1,55 +1,29 @@
 """Drawings of curves as PNG."""
 
-import io
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import MaxNLocator
 
 from captioning.report.curves import Curve, Panel, epoch_means
+from captioning.report.style import LIGHT, Theme, as_png, blank, set_up
 
 SIZE = (5.0, 3.2)
 """Width and height of a panel, in inches."""
 
-DOTS_PER_INCH = 160
-
 DENSE = 4
 """Points an epoch above which a curve is drawn faintly, and the means of the epochs over it."""
-
-
-class Theme(NamedTuple):
-    """Colours of a drawing; those of the curves can be told apart by the colour-blind."""
-
-    ground: str
-    ink: str
-    line: str
-    training: str
-    validation: str
-
-
-LIGHT = Theme("#ffffff", "#31363c", "#e1e4e8", "#0b6bb0", "#cf550a")
-DARK = Theme("#1b1f24", "#c6ccd2", "#363c44", "#64b5f0", "#f2a15b")
 
 
 def draw(panels: Sequence[Panel], theme: Theme = LIGHT) -> bytes:
     """At least one panel as one PNG, two in a line."""
     across = min(2, len(panels))
     down = math.ceil(len(panels) / across)
-    figure = Figure(
-        (SIZE[0] * across, SIZE[1] * down),
-        dpi=DOTS_PER_INCH,
-        facecolor=theme.ground,
-        layout=ConstrainedLayoutEngine(w_pad=0.14, h_pad=0.14),
-    )
+    figure = blank(SIZE[0] * across, SIZE[1] * down, theme)
     for place, panel in enumerate(panels, start=1):
         _draw_panel(figure.add_subplot(down, across, place), panel, theme)
-    png = io.BytesIO()
-    figure.savefig(png, format="png")
-    return png.getvalue()
+    return as_png(figure)
 
 
 def _draw_panel(axes: Axes, panel: Panel, theme: Theme) -> None:
@@ -65,20 +39,15 @@ def _draw_panel(axes: Axes, panel: Panel, theme: Theme) -> None:
 
 
 def _set_up(axes: Axes, panel: Panel, theme: Theme) -> None:
-    """Axes with as little ink as they can be read with."""
-    axes.set_facecolor(theme.ground)
-    axes.set_title(panel.title, loc="left", fontsize=10.5, pad=10, color=theme.ink)
+    set_up(axes, panel.title, theme)
     axes.set_xlabel("epoch", fontsize=9, color=theme.ink)
     axes.set_xlim(0, max(curve.epochs[-1] for curve in panel.curves) * 1.04)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-    axes.tick_params(length=0, labelsize=9, labelcolor=theme.ink)
-    axes.grid(axis="y", color=theme.line, linewidth=0.8)
-    axes.spines[["top", "right", "left"]].set_visible(False)
-    axes.spines["bottom"].set_color(theme.line)
 
 
 def _colour(curve: Curve, theme: Theme) -> str:
-    return theme.validation if curve.label == "validation" else theme.training
+    training, validation, *_ = theme.curves
+    return validation if curve.label == "validation" else training
 
 
 def _annotate(axes: Axes, text: str, colour: str) -> None:

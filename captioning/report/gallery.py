@@ -1,6 +1,5 @@
 """The gallery: pictures beside what was said of them and what should have been."""
 
-import base64
 import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ from captioning.data.dataset import ImageId
 from captioning.data.image import open_image
 from captioning.data.paths import locate
 from captioning.errors import InputError
+from captioning.report.html import data_address
 from captioning.runs import Evaluation
 
 THUMBNAIL = 320
@@ -122,8 +122,3 @@ def thumbnail(file: Path) -> Thumbnail | None:
         picture.save(content, format="JPEG", quality=80)
     kind = "png" if tiny else "jpeg"
     return Thumbnail(data_address(kind, content.getvalue()), *picture.size, tiny)
-
-
-def data_address(kind: str, content: bytes) -> str:
-    """An address that holds the picture itself, so that the page needs no other file."""
-    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"

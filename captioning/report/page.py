@@ -4,12 +4,12 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from captioning.data.reading import read_text
 from captioning.report.curves import Panel
-from captioning.report.drawing import DARK, LIGHT, draw
-from captioning.report.gallery import Card, data_address
+from captioning.report.drawing import draw
+from captioning.report.gallery import Card
+from captioning.report.html import Drawing, fill
+from captioning.report.style import DARK, LIGHT
 from captioning.report.table import cells, columns, headings, model_record
 from captioning.runs import Evaluation, Run
 
@@ -18,8 +18,11 @@ NOTES = {
     "true distribution": "captions drawn from the known law of the world",
     "most common caption": "the same caption for every picture, the training split's commonest",
     "nearest image": "the first caption of the training picture nearest by the encoder's features",
+    "KL[P‖Q], nats": "a caption: P is the true law, Q the model's own, whatever the search; exact",
+    "KL[Q‖P_δ], nats": "a caption, from samples of Q: P_δ = (1 − δ) P + δ U, with δ as in the "
+    "signature and U uniform over words, is never zero as P is",
 }
-"""What the rows below the model's are; another row stands without a note."""
+"""What rows and columns are; others stand without a note."""
 
 
 class Table(NamedTuple):
@@ -39,19 +42,16 @@ def render(
     gallery: Mapping[str, Sequence[Card]],
 ) -> str:
     """The page as HTML, of at least one evaluation. Every text is escaped."""
-    templates = Environment(
-        loader=PackageLoader("captioning.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     cards = [card for section in gallery.values() for card in section]
-    return templates.get_template("page.html").render(
+    numbers = tables(evaluations)
+    named = {name for table in numbers for name in (*table.headings, *table.others)}
+    return fill(
+        "captioning.report",
+        "page.html",
         title=title(run.config, evaluations[-1].data),
         facts=facts(run.config) | {"Run": run.name},
-        tables=tables(evaluations),
-        notes={name: note for name, note in NOTES.items() if name in evaluations[-1].rows},
+        tables=numbers,
+        notes={name: note for name, note in NOTES.items() if name in named},
         curves=[_drawing(panel) for panel in panels],
         gallery=gallery,
         shown=len(cards),
@@ -79,13 +79,15 @@ def facts(config: Mapping[str, Any]) -> dict[str, str]:
 
 
 def tables(evaluations: Sequence[Evaluation]) -> list[Table]:
-    """For each split its metrics and, in a known world, what is wrong with the captions."""
+    """For each split its metrics and, in a known world, what the true law tells."""
     found = []
     for split in dict.fromkeys(evaluation.split for evaluation in evaluations):
         those = [evaluation for evaluation in evaluations if evaluation.split == split]
         found.append(_metrics(split, those))
         if any(evaluation.world for evaluation in those):
             found.append(_verdicts(split, those))
+        if any(evaluation.divergences for evaluation in those):
+            found.append(_divergences(split, those))
     return found
 
 
@@ -105,17 +107,29 @@ def _metrics(split: str, evaluations: Sequence[Evaluation]) -> Table:
 def _verdicts(split: str, evaluations: Sequence[Evaluation]) -> Table:
     shown = columns(evaluation.world for evaluation in evaluations)
     models = {f"Model, {e.search}": cells([e.world], shown) for e in evaluations}
+    for name, evaluation in _laws(evaluations).items():
+        models[f"{name}, samples"] = cells([evaluation.samples], shown)
     caption = f"{split.capitalize()} split, captions by the verdict of the true law, %"
     return Table(caption, [name.replace("_", " ") for name in shown], models, {}, [])
 
 
-def _drawing(panel: Panel) -> dict[str, str]:
-    """A panel for a light page and a dark one, and in words."""
-    return {
-        "light": data_address("png", draw([panel], LIGHT)),
-        "dark": data_address("png", draw([panel], DARK)),
-        "words": panel.summary,
-    }
+def _divergences(split: str, evaluations: Sequence[Evaluation]) -> Table:
+    laws = _laws(evaluations)
+    shown = columns(evaluation.divergences for evaluation in laws.values())
+    models = {name: cells([e.divergences], shown) for name, e in laws.items()}
+    caption = f"{split.capitalize()} split, the model's own law beside the true one"
+    return Table(caption, headings(shown), models, {}, [])
+
+
+def _laws(evaluations: Sequence[Evaluation]) -> dict[str, Evaluation]:
+    """One evaluation for each law of the model: a search has no part in it, a checkpoint has."""
+    found = {tuple(e.divergences.items()): e for e in evaluations if e.divergences}
+    alone = len(found) == 1
+    return {"Model" if alone else f"Model, {e.search}": e for e in found.values()}
+
+
+def _drawing(panel: Panel) -> Drawing:
+    return Drawing(panel.quantity, draw([panel], LIGHT), draw([panel], DARK), panel.summary)
 
 
 def _look_up(config: Any, *keys: str) -> str:

@@ -1,4 +1,4 @@
-"""Tables of metrics, times 100 as the field prints them, with their spread over seeds."""
+"""Tables of metrics, times 100 as the field prints them, and nats, with their spread over seeds."""
 
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from itertools import chain
@@ -20,8 +20,19 @@ NAMES = {
     "CIDEr": "CIDEr",
     "SPICE": "SPICE",
     "true": "true captions, %",
+    "forward_kl": "KL[P‖Q], nats",
+    "forward_kl_per_word": "KL[P‖Q] a word, nats",
+    "reverse_kl": "KL[Q‖P_δ], nats",
+    "reverse_kl_error": "± standard error",
+    "outside": "Q outside P, %",
 }
 """What stands above each column, in their order; other columns follow under their own names."""
+
+SUMMARISED = ("forward_kl", "reverse_kl", "outside")
+"""The divergences among the columns of several runs; a page shows them all."""
+
+NATS = frozenset({"forward_kl", "forward_kl_per_word", "reverse_kl", "reverse_kl_error"})
+"""The columns that are not times 100."""
 
 T = TypeVar("T")
 Key = TypeVar("Key", bound=Hashable)
@@ -44,21 +55,29 @@ def model_record(evaluation: Evaluation) -> Record:
     return {**evaluation.metrics, **true}
 
 
-def spread(values: Sequence[float]) -> str:
+def summary_record(evaluation: Evaluation) -> Record:
+    """The model's row among several runs: how far it is from the true distribution, too."""
+    divergences = evaluation.divergences.items()
+    few = {name: value for name, value in divergences if name in SUMMARISED}
+    return {**model_record(evaluation), **few}
+
+
+def spread(values: Sequence[float], scale: float = 100.0, digits: int = 1) -> str:
     """Mean ± sample standard deviation, times 100: `61.3 ± 0.4`; of one value, that value."""
     if not values:
         return "–"
-    centre = f"{100 * mean(values):.1f}"
-    return centre if len(values) == 1 else f"{centre} ± {100 * stdev(values):.1f}"
+    centre = f"{scale * mean(values):.{digits}f}"
+    return centre if len(values) == 1 else f"{centre} ± {scale * stdev(values):.{digits}f}"
 
 
 def cells(records: Sequence[Record], shown: Sequence[str]) -> list[str]:
     """The spread of each column; a dash unless every record has its number."""
-    complete = [all(column in record for record in records) for column in shown]
-    return [
-        spread([record[column] for record in records] if whole else [])
-        for column, whole in zip(shown, complete, strict=True)
-    ]
+    found = []
+    for column in shown:
+        whole = all(column in record for record in records)
+        values = [record[column] for record in records] if whole else []
+        found.append(spread(values, 1.0, 3) if column in NATS else spread(values))
+    return found
 
 
 def summary_table(evaluations: Iterable[Evaluation]) -> str:
@@ -75,19 +94,23 @@ def summary_table(evaluations: Iterable[Evaluation]) -> str:
 def _split_table(title: str, evaluations: list[Evaluation]) -> str:
     models = _grouped(evaluations, lambda evaluation: (evaluation.run.group, evaluation.search))
     baselines = _baselines(evaluations)
-    shown = columns(chain(map(model_record, evaluations), *baselines.values()))
-    lines = [
-        _line([title, "search", *headings(shown), "seeds"]),
-        _line(["---", "---", *("--:" for _ in shown), "--:"]),
-    ]
+    shown = columns(chain(map(summary_record, evaluations), *baselines.values()))
+    rows = []
     for (group, search), repetitions in models.items():
-        numbers = cells([model_record(e) for e in repetitions], shown)
-        lines.append(_line([group, search, *numbers, str(len(repetitions))]))
+        numbers = cells([summary_record(e) for e in repetitions], shown)
+        rows.append([group, search, *numbers, str(len(repetitions))])
     for name, records in baselines.items():
         agreed = all(record == records[0] for record in records)
-        lines.append(_line([name, "", *cells(records[:1] if agreed else records, shown), ""]))
+        rows.append([name, "", *cells(records[:1] if agreed else records, shown), ""])
+    table = markdown([title, "search", *headings(shown), "seeds"], rows, texts=2)
     signatures = dict.fromkeys(evaluation.signature for evaluation in evaluations)
-    return "\n".join([*lines, *(f"\n`{signature}`" for signature in signatures)])
+    return "\n".join([table, *(f"\n`{signature}`" for signature in signatures)])
+
+
+def markdown(head: Sequence[str], rows: Iterable[Sequence[str]], texts: int) -> str:
+    """A table in Markdown: texts in the first columns, then numbers, which stand to the right."""
+    rule = ["---"] * texts + ["--:"] * (len(head) - texts)
+    return "\n".join(map(_line, [head, rule, *rows]))
 
 
 def _baselines(evaluations: list[Evaluation]) -> dict[str, list[Record]]:

@@ -1,8 +1,9 @@
 """Verdicts: what, if anything, is wrong with a caption of a scene."""
 
 from enum import Enum
+from functools import cache
 
-from captioning.shapes.grammar import support
+from captioning.shapes.grammar import Law, support
 from captioning.shapes.scene import LONE, PAIRS, Kind, Scene
 
 
@@ -30,13 +31,19 @@ def judge(caption: str, scene: Scene) -> Verdict:
     """
     if caption in support(scene):
         return Verdict.TRUE
-    readings = [_counts(other) for other in LONE + PAIRS if caption in support(other)]
+    readings = [counts for law, counts in _laws() if caption in law]
     if not readings:
         return Verdict.UNGRAMMATICAL
     truth = _counts(scene)
     if not any(reading.keys() <= truth.keys() for reading in readings):
         return Verdict.FALSE_ATTRIBUTE
     return Verdict.WRONG_RELATION if truth in readings else Verdict.WRONG_COUNT
+
+
+@cache
+def _laws() -> list[tuple[Law, dict[Kind, int]]]:
+    """The law of every scene, with what it holds; a captioner that errs asks thousands of times."""
+    return [(support(scene), _counts(scene)) for scene in LONE + PAIRS]
 
 
 def _counts(scene: Scene) -> dict[Kind, int]:

@@ -1,0 +1,28 @@
+"""The files of a report."""
+
+from pathlib import Path
+
+from captioning.errors import InputError
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder, and those above it; InputError where that cannot be."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _refusal(folder, error) from error
+
+
+def write(file: Path, content: bytes) -> None:
+    """Write a file, in a folder made for it if need be; InputError where that cannot be."""
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(content)
+    except OSError as error:
+        raise _refusal(file, error) from error
+
+
+def _refusal(path: Path, error: OSError) -> InputError:
+    return InputError(
+        f"{path}: cannot be written ({error.strerror}); name another folder by --output"
+    )

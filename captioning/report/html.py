@@ -1,0 +1,40 @@
+"""Pages that need no other file: their templates, and the pictures inside them."""
+
+import base64
+import struct
+from typing import Any, NamedTuple
+
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
+
+
+class Drawing(NamedTuple):
+    """A drawing as PNG, for a light page and for a dark one, and in words."""
+
+    name: str
+    light: bytes
+    dark: bytes
+    words: str
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height in pixels, as they stand at the head of a PNG."""
+        width, height = struct.unpack(">II", self.light[16:24])
+        return width, height
+
+
+def fill(package: str, template: str, **values: Any) -> str:
+    """A template of this package, or of another that builds on those here. Text is escaped."""
+    environment = Environment(
+        loader=ChoiceLoader([PackageLoader(package), PackageLoader("captioning.report")]),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["png"] = lambda content: data_address("png", content)
+    return environment.get_template(template).render(**values)
+
+
+def data_address(kind: str, content: bytes) -> str:
+    """An address that holds the picture itself, so that the page needs no other file."""
+    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"

@@ -1,0 +1,96 @@
+"""What a page tells of a world whose true law is known."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from captioning.report.page import NOTES, Table, tables
+from captioning.runs import Evaluation, read_evaluation
+
+METRICS = {
+    "data": "shapes",
+    "split": "test",
+    "search": "greedy",
+    "signature": "images:3",
+    "metrics": {"CIDEr": 0.875},
+    "rows": {},
+    "world": {"true": 0.9, "wrong_count": 0.1},
+    "samples": {"true": 0.8, "wrong_count": 0.2},
+    "divergences": {
+        "forward_kl": 0.2577,
+        "forward_kl_per_word": 0.0235,
+        "reverse_kl": 5.947,
+        "reverse_kl_error": 0.135,
+        "outside": 0.14,
+    },
+    "images": 3,
+}
+VERDICTS = "Test split, captions by the verdict of the true law, %"
+DIVERGENCES = "Test split, the model's own law beside the true one"
+
+
+def write(folder: Path, without: tuple[str, ...] = ()) -> Path:
+    content = {key: value for key, value in METRICS.items() if key not in without}
+    (folder / "metrics.json").write_text(json.dumps(content))
+    return folder
+
+
+@pytest.fixture
+def greedy(tmp_path: Path) -> Evaluation:
+    return read_evaluation(write(tmp_path))
+
+
+def by_caption(*evaluations: Evaluation) -> dict[str, Table]:
+    return {table.caption: table for table in tables(evaluations)}
+
+
+def test_divergences_stand_in_nats_and_shares_in_percent(greedy: Evaluation) -> None:
+    table = by_caption(greedy)[DIVERGENCES]
+    assert table.headings == [
+        "KL[P‖Q], nats",
+        "KL[P‖Q] a word, nats",
+        "KL[Q‖P_δ], nats",
+        "± standard error",
+        "Q outside P, %",
+    ]
+    assert {"KL[P‖Q], nats", "KL[Q‖P_δ], nats"} <= NOTES.keys()
+    assert table.models == {"Model": ["0.258", "0.024", "5.947", "0.135", "14.0"]}
+
+
+def test_samples_are_judged_below_the_captions_of_every_search(greedy: Evaluation) -> None:
+    table = by_caption(greedy, replace(greedy, search="beam 5"))[VERDICTS]
+    assert table.headings == ["true", "wrong count"]
+    assert table.models == {
+        "Model, greedy": ["90.0", "10.0"],
+        "Model, beam 5": ["90.0", "10.0"],
+        "Model, samples": ["80.0", "20.0"],
+    }
+
+
+def test_a_search_has_no_part_in_the_law_of_a_model_but_a_checkpoint_has(
+    greedy: Evaluation,
+) -> None:
+    beam = replace(greedy, search="beam 5")
+    assert [*by_caption(greedy, beam)[DIVERGENCES].models] == ["Model"]
+    last = replace(
+        greedy,
+        search="greedy last checkpoint",
+        divergences={**greedy.divergences, "forward_kl": 0.5},
+    )
+    found = by_caption(greedy, last)
+    first_cells = {name: cells[0] for name, cells in found[DIVERGENCES].models.items()}
+    assert first_cells == {"Model, greedy": "0.258", "Model, greedy last checkpoint": "0.500"}
+    assert "Model, greedy last checkpoint, samples" in found[VERDICTS].models
+
+
+def test_an_evaluation_from_before_there_were_divergences_is_shown_without(tmp_path: Path) -> None:
+    old = read_evaluation(write(tmp_path, without=("samples", "divergences")))
+    assert by_caption(old)[VERDICTS].models == {"Model, greedy": ["90.0", "10.0"]}
+    assert DIVERGENCES not in by_caption(old)
+
+
+def test_where_no_law_is_known_there_are_metrics_alone(tmp_path: Path) -> None:
+    found = read_evaluation(write(tmp_path, without=("world", "samples", "divergences")))
+    assert [*by_caption(found)] == ["Test split, 3 pictures"]
