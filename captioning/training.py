@@ -119,7 +119,7 @@ class CaptioningModule(lightning.LightningModule):
     def training_step(self, batch: Batch, batch_index: int) -> None:
         """Play one batch of one turn."""
         torch.manual_seed(hash((self.seed, self.batch_number, self.global_rank)) % 2**63)
-        turn = self.objective.turns[self.global_step % len(self.objective.turns)]
+        turn = self.objective.turn(self.global_step)
         optimizer = self.optimizer_of(turn)
         accumulate = self.optimisation.accumulate
         if batch_index % accumulate == 0:

@@ -90,6 +90,7 @@ def train(
     batches = training_batches(examples, captioner, loading, data.name, seed)
     standardise(captioner, batches)
     checked = evaluation_batches(data.examples("val"), captioner, loading, data.name)
+    objective.prepare(captioner, [example.captions for example in examples])
     module = CaptioningModule(captioner, objective, optimisation, validation, seed)
     if resume:  # refuse another captioner before anything is written
         checkpoint = read_checkpoint(run.checkpoint("last"))

@@ -1,0 +1,110 @@
+"""Discriminators: how surely a caption of a picture is a real one, after each of its words."""
+
+from abc import ABC, abstractmethod
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm
+
+from captioning.batch import Captions
+from captioning.decoder import blank, embed, lstm_step, run_lstm
+
+
+class Discriminator(nn.Module, ABC):
+    """Tells real captions of a picture from generated ones."""
+
+    @abstractmethod
+    def forward(
+        self,
+        features: Float[Tensor, "n r d"],
+        captions: Captions,
+        mixtures: Float[Tensor, "p v"] | None = None,
+    ) -> Float[Tensor, " p"]:
+        """Give, at every real position (packed), the logit that the caption up to there is real.
+
+        `mixtures` stand in for the words, one row of weights over the vocabulary each, so that a
+        gradient can flow to whoever chose them.
+        """
+
+
+class RecurrentDiscriminator(Discriminator):
+    """An LSTM that sees the picture first, then the words, and judges after each."""
+
+    def __init__(
+        self,
+        vocabulary_size: int,
+        feature_size: int,
+        hidden_size: int = 512,
+        embedding_size: int = 512,
+        dropout: float = 0.0,
+        spectral_norm: bool = False,
+    ) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(vocabulary_size, embedding_size)
+        self.image = linear(feature_size, embedding_size, spectral_norm)
+        self.lstm = nn.LSTM(embedding_size, hidden_size)
+        self.verdict = linear(hidden_size, 1, spectral_norm)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(
+        self,
+        features: Float[Tensor, "n r d"],
+        captions: Captions,
+        mixtures: Float[Tensor, "p v"] | None = None,
+    ) -> Float[Tensor, " p"]:
+        """Judge every prefix."""
+        picture = self.image(features.mean(1))
+        state = lstm_step(self.lstm, picture, blank(picture, self.lstm.hidden_size))
+        words = self.dropout(embed(self.embedding, words_of(captions, mixtures)))
+        state = state.select(captions.image_index)
+        outputs = self.dropout(run_lstm(self.lstm, words, state, captions.active))
+        logits: Tensor = self.verdict(outputs)
+        return logits.squeeze(1)
+
+
+class MatchingDiscriminator(Discriminator):
+    """Picture and caption in one space: their dot product is the logit (Dai et al. 2017, eq. 2)."""
+
+    def __init__(
+        self,
+        vocabulary_size: int,
+        feature_size: int,
+        hidden_size: int = 512,
+        embedding_size: int = 512,
+        dropout: float = 0.0,
+        spectral_norm: bool = False,
+    ) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(vocabulary_size, embedding_size)
+        self.image = linear(feature_size, hidden_size, spectral_norm)
+        self.lstm = nn.LSTM(embedding_size, hidden_size)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(
+        self,
+        features: Float[Tensor, "n r d"],
+        captions: Captions,
+        mixtures: Float[Tensor, "p v"] | None = None,
+    ) -> Float[Tensor, " p"]:
+        """Match every prefix with the picture."""
+        pictures = self.dropout(self.image(features.mean(1)))[captions.image_index]
+        words = self.dropout(embed(self.embedding, words_of(captions, mixtures)))
+        start = blank(pictures, self.lstm.hidden_size)
+        outputs = self.dropout(run_lstm(self.lstm, words, start, captions.active))
+        along = torch.cat([pictures[:running] for running in captions.active])
+        logits: Tensor = (along * outputs).sum(1)
+        return logits
+
+
+def linear(inputs: int, outputs: int, normalised: bool) -> nn.Module:
+    """Give a linear map, if wanted of spectral norm one (Miyato et al. 2018)."""
+    layer = nn.Linear(inputs, outputs)
+    return spectral_norm(layer) if normalised else layer
+
+
+def words_of(
+    captions: Captions, mixtures: Float[Tensor, "p v"] | None
+) -> Int[Tensor, " p"] | Float[Tensor, "p v"]:
+    """Give what is read at each position: the mixtures, or the captions' own words."""
+    return captions.targets if mixtures is None else mixtures

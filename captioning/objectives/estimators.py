@@ -1,0 +1,88 @@
+"""The contract of a gradient estimator: how a reward of captions becomes the captioner's loss."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TypeAlias
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from captioning.batch import Captions
+from captioning.captioner import Captioner
+from captioning.objectives.base import Loss
+from captioning.schedules import Progress
+from captioning.search.ensemble import Ensemble
+from captioning.search.sampling import Choice, draw, say
+
+# What captions earn, one number each, or one for every word: what is earned from that word on.
+# Mixtures (see `Discriminator`) are judged in place of words where the estimator needs gradients.
+Reward: TypeAlias = Callable[
+    [Captions, Float[Tensor, "p v"] | None], Float[Tensor, " b"] | Float[Tensor, "b t"]
+]
+
+
+class Estimator(ABC):
+    """A way to climb the expected reward of what a captioner says, in at most `steps` tokens."""
+
+    steps: int  # END counted
+
+    @abstractmethod
+    def loss(
+        self,
+        captioner: Captioner,
+        features: Float[Tensor, "n r d"],
+        reward: Reward,
+        progress: Progress,
+    ) -> Loss:
+        """Give a loss whose gradient estimates that of minus the expected reward.
+
+        The captioner speaks without dropout: so it does when it is used, and a draw under one mask
+        with the gradient under another would be that of no captioner at all.
+        """
+
+
+@contextmanager
+def without_dropout(*modules: nn.Module) -> Iterator[None]:
+    """Let these networks drop nothing for a while; all else that training means to them stays."""
+    dropouts = [
+        layer
+        for module in modules
+        for layer in module.modules()
+        if isinstance(layer, nn.Dropout) and layer.training
+    ]
+    for layer in dropouts:
+        layer.eval()
+    try:
+        yield
+    finally:
+        for layer in dropouts:
+            layer.train()
+
+
+@torch.no_grad()
+def speak(
+    captioner: Captioner,
+    features: Float[Tensor, "n r d"],
+    image_index: Int[Tensor, " b"],
+    steps: int,
+    choose: Choice = draw,
+) -> Captions:
+    """Let the captioner say a caption of each picture named, a sample by default."""
+    with without_dropout(captioner):
+        tokens, _ = say(Ensemble([captioner], [features]), image_index, steps, choose)
+    return Captions.from_generated(tokens, image_index)
+
+
+def describe(
+    captions: Captions, log_probabilities: Float[Tensor, "p w"]
+) -> dict[str, Float[Tensor, ""]]:
+    """Say how varied captions are: entropy in nats a word, length, share of distinct ones."""
+    entropy = torch.special.entr(log_probabilities.detach().exp()).sum(1).mean()
+    distinct = len(captions.tokens.unique(dim=0)) / len(captions.tokens)
+    return {
+        "entropy": entropy,
+        "words": captions.lengths.float().mean(),
+        "distinct": torch.tensor(distinct),
+    }

@@ -1,0 +1,114 @@
+"""The policy gradient: captions are drawn, and those that earn more than others made likelier."""
+
+from typing import Literal
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from captioning.batch import Captions
+from captioning.captioner import Captioner
+from captioning.errors import InputError
+from captioning.objectives.base import Loss
+from captioning.objectives.estimators import Estimator, Reward, describe, speak, without_dropout
+from captioning.schedules import Progress
+from captioning.text import END
+
+Baseline = Literal["none", "mean", "leave_one_out", "greedy"]
+
+
+def mean_of_others(
+    rewards: Float[Tensor, "b t"], groups: Int[Tensor, " b"]
+) -> Float[Tensor, "b t"]:
+    """Average, at each step, the rewards of the other captions of the same group.
+
+    What a caption earned is never in its own baseline, so the gradient stays unbiased (Kool et al.
+    2019, eq. 4). A caption alone in its group has the baseline zero.
+    """
+    count = int(groups.max()) + 1
+    sums = rewards.new_zeros(count, rewards.shape[1]).index_add_(0, groups, rewards)
+    sizes = groups.bincount(minlength=count)[groups, None]
+    return (sums[groups] - rewards) / (sizes - 1).clamp(min=1) * (sizes > 1)
+
+
+def reinforce(
+    log_likelihoods: Float[Tensor, "b t"], advantages: Float[Tensor, "b _"]
+) -> Float[Tensor, ""]:
+    """Give the loss of REINFORCE (Williams 1992): its gradient is minus that of the mean reward.
+
+    Log likelihoods are zero at padding; advantages are one for each word or one for each caption.
+    Words are added up, captions averaged.
+    """
+    return -(advantages * log_likelihoods).sum(1).mean()
+
+
+class PolicyGradient(Estimator):
+    """REINFORCE with `samples` captions of each picture and a baseline.
+
+    The baseline is the mean reward of the other captions of the batch (`mean`) or of the same
+    picture (`leave_one_out`, Luo 2020), the reward of the picture's `greedy` caption (Rennie et al.
+    2017), or `none`. Captions have at most `steps` tokens, END counted.
+    """
+
+    def __init__(
+        self, samples: int = 5, baseline: Baseline = "leave_one_out", steps: int = 21
+    ) -> None:
+        if samples < 1 or steps < 1:
+            raise InputError(
+                f"the policy gradient needs samples and steps of 1 or more, got {samples}, {steps}"
+            )
+        if baseline == "leave_one_out" and samples == 1:
+            raise InputError(
+                "the baseline leave_one_out is made of a picture's other captions, but samples is "
+                "1: raise it or choose another baseline"
+            )
+        self.samples, self.baseline, self.steps = samples, baseline, steps
+
+    def loss(
+        self,
+        captioner: Captioner,
+        features: Float[Tensor, "n r d"],
+        reward: Reward,
+        progress: Progress,
+    ) -> Loss:
+        """Draw, reward, and weigh the log likelihood of what was drawn."""
+        images = torch.arange(len(features), device=features.device)
+        captions = speak(captioner, features, images.repeat_interleave(self.samples), self.steps)
+        with torch.no_grad():
+            rewards = as_columns(reward(captions, None))
+            advantages = rewards - self.expected(captioner, features, captions, rewards, reward)
+        with without_dropout(captioner):
+            log_probabilities = captioner.decoder.log_probabilities(captioner(features, captions))
+        said = log_probabilities.gather(1, captions.targets[:, None] - END).squeeze(1)
+        value = reinforce(captions.unpack(said), advantages)
+        logs = {"reward": rewards[:, 0].mean(), **describe(captions, log_probabilities)}
+        return Loss(value, logs)
+
+    def expected(
+        self,
+        captioner: Captioner,
+        features: Float[Tensor, "n r d"],
+        captions: Captions,
+        rewards: Float[Tensor, "b t"],
+        reward: Reward,
+    ) -> Float[Tensor, "b t"]:
+        """Give the baseline of each caption, at each step where rewards differ by step."""
+        if self.baseline == "none":
+            return torch.zeros_like(rewards)
+        if self.baseline == "mean":
+            return mean_of_others(rewards, torch.zeros_like(captions.image_index))
+        if self.baseline == "leave_one_out":
+            return mean_of_others(rewards, captions.image_index)
+        images = torch.arange(len(features), device=features.device)
+        greedy = speak(captioner, features, images, self.steps, lambda scores: scores.argmax(1))
+        earned = as_columns(reward(greedy, None))[:, :1]
+        return (
+            torch.zeros_like(earned)
+            .index_copy(0, greedy.image_index, earned)[captions.image_index]
+            .expand_as(rewards)
+        )
+
+
+def as_columns(rewards: Float[Tensor, " b"] | Float[Tensor, "b t"]) -> Float[Tensor, "b t"]:
+    """Give the rewards of whole captions the same form as those of every word."""
+    return rewards[:, None] if rewards.ndim == 1 else rewards

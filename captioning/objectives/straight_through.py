@@ -1,0 +1,105 @@
+"""Straight-through Gumbel-softmax: words are drawn, yet a gradient flows through the choice."""
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from torch.nn import functional
+
+from captioning.batch import Captions
+from captioning.captioner import Captioner
+from captioning.errors import InputError
+from captioning.objectives.base import Loss
+from captioning.objectives.estimators import Estimator, Reward, describe, without_dropout
+from captioning.schedules import Constant, Progress, Schedule
+from captioning.text import END
+
+
+def relaxed_sample(
+    log_probabilities: Float[Tensor, "b w"], temperature: float
+) -> Float[Tensor, "b w"]:
+    """Draw one-hot rows whose gradient is that of softmax((log Q + noise) / temperature).
+
+    Jang et al. 2017, section 2.2. Exact draws, a biased gradient.
+    """
+    uniform = torch.rand_like(log_probabilities).clamp(min=1e-20)
+    noise = -torch.log(-torch.log(uniform))
+    soft = ((log_probabilities + noise) / temperature).softmax(1)
+    hard = torch.zeros_like(soft).scatter(1, soft.argmax(1, keepdim=True), 1.0)
+    return hard + soft - soft.detach()
+
+
+class StraightThrough(Estimator):
+    """Differentiates the reward itself, through words relaxed at a `temperature` that may fall.
+
+    Draws `samples` captions of each picture, of at most `steps` tokens, END counted. The reward
+    must be differentiable in mixtures of words.
+    """
+
+    def __init__(
+        self, temperature: Schedule | None = None, samples: int = 5, steps: int = 21
+    ) -> None:
+        if samples < 1 or steps < 1:
+            raise InputError(
+                f"straight-through needs samples and steps of 1 or more, got {samples} and {steps}"
+            )
+        self.temperature = temperature or Constant(1.0)
+        self.samples, self.steps = samples, steps
+
+    def loss(
+        self,
+        captioner: Captioner,
+        features: Float[Tensor, "n r d"],
+        reward: Reward,
+        progress: Progress,
+    ) -> Loss:
+        """Draw with relaxed words and give minus their mean reward."""
+        temperature = self.temperature.at(progress)
+        if not temperature > 0:
+            raise InputError(f"the temperature must stay above 0, got {temperature:g}")
+        images = torch.arange(len(features), device=features.device)
+        with without_dropout(captioner):
+            captions, mixtures, log_probabilities = say_relaxed(
+                captioner, features, images.repeat_interleave(self.samples), self.steps, temperature
+            )
+        rewards = reward(captions, mixtures)
+        earned = rewards if rewards.ndim == 1 else rewards[:, 0]
+        logs = {
+            "reward": earned.detach().mean(),
+            "temperature": torch.tensor(temperature),
+            **describe(captions, log_probabilities),
+        }
+        return Loss(-earned.mean(), logs)
+
+
+def say_relaxed(
+    captioner: Captioner,
+    features: Float[Tensor, "n r d"],
+    image_index: Int[Tensor, " b"],
+    steps: int,
+    temperature: float,
+) -> tuple[Captions, Float[Tensor, "p v"], Float[Tensor, "p w"]]:
+    """Caption the images named; each word said is fed on as the mixture that was drawn.
+
+    Gives the captions with, packed, their mixtures and the log probabilities these were drawn by.
+    All captions run to the last step: which end before is known only afterwards.
+    """
+    decoder = captioner.decoder
+    scores: list[Tensor] = []
+    drawn: list[Tensor] = []
+
+    def feed(_t: int, outputs: Float[Tensor, "b h"]) -> Float[Tensor, "b v"]:
+        scores.append(decoder.log_probabilities(outputs))
+        drawn.append(functional.pad(relaxed_sample(scores[-1], temperature), (END, 0)))
+        return drawn[-1]
+
+    outputs = decoder.unroll(decoder.begin(features, image_index), [len(image_index)] * steps, feed)
+    feed(steps, outputs[-len(image_index) :])
+    mixtures, log_probabilities = torch.stack(drawn, 1), torch.stack(scores, 1)
+    captions, order = Captions.sort_generated(mixtures.argmax(2), image_index)
+    longest = captions.tokens.shape[1]
+    at = captions.mask
+    return (
+        captions,
+        mixtures[order, :longest].transpose(0, 1)[at],
+        log_probabilities[order, :longest].transpose(0, 1)[at],
+    )
