@@ -31,6 +31,9 @@ eval: .venv/ready ## score a run by the COCO metrics
 report: .venv/ready ## draw a run's curves and its page of pictures with captions
 	$(captioning) report $(RUN) $(ARGS)
 
+lab: .venv/ready ## compute every claim of the paper where the truth is known
+	$(captioning) lab $(ARGS)
+
 test: .venv/ready ## run the fast tests
 	$(python) -m pytest -m "not slow" $(ARGS)
 
@@ -56,7 +59,7 @@ clean: ## remove .venv and the caches; data and runs stay
 	rm -rf .venv .*_cache .hypothesis
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
-.PHONY: help setup train-tf train-ss eval report test lint check bench lock clean
+.PHONY: help setup train-tf train-ss eval report lab test lint check bench lock clean
 
 uv := $(shell command -v uv 2>/dev/null)
 ifneq ($(uv),)

@@ -11,6 +11,7 @@ COMMANDS = {
     "evaluate": ("captioning.commands.evaluate", "score a run's captions with the COCO metrics"),
     "caption": ("captioning.commands.caption", "caption your own pictures"),
     "report": ("captioning.report", "make a run's page, or a table of several runs"),
+    "lab": ("captioning.commands.lab", "check the paper's claims where the truth is known"),
     "doctor": ("captioning.doctor", "say what is there, what is missing and how to mend it"),
 }
 

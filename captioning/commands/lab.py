@@ -1,0 +1,110 @@
+"""`captioning lab`: the paper's claims, computed where the truth is known."""
+
+import importlib
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+from captioning.commands.configuration import Parser
+from captioning.errors import InputError
+from captioning.lab.claims import Claim
+from captioning.lab.section import Section, Table
+
+EXPERIMENTS = {
+    "scheduled-sampling": "captioning.lab.scheduled_sampling",
+    "adversarial": "captioning.lab.adversarial",
+    "figure-1": "captioning.lab.figure_1",
+    "gradients": "captioning.lab.gradients",
+}
+"""Each module's `section(seeds, size, jobs)` is the experiment."""
+
+
+def lab(
+    experiment: str = "all",
+    seeds: int = 3,
+    size: Literal["default", "small"] = "default",
+    output: str = "runs/lab",
+    jobs: int | None = None,
+) -> list[Claim]:
+    """Run experiments, print what each finds, and give its claims.
+
+    The page is written again after each experiment, so that what was done is not lost if a later
+    one breaks off. It shows this run alone: an experiment by itself has a folder of its own, and
+    leaves the page of a run of all as it is.
+
+    Args:
+        experiment: One by its name, or all.
+        seeds: How often each model is trained.
+        size: Small takes seconds and shows that all runs; its claims may not hold.
+        output: Folder of the page; one experiment's is in it, by its name.
+        jobs: How many models are trained at a time, each on a core; null: one for each core.
+    """
+    from captioning.lab.page import verdict, write_page
+    from captioning.report.files import make_folder
+
+    for option, number in (("seeds", seeds), ("jobs", jobs)):
+        if number is not None and number < 1:
+            raise InputError(f"--{option}: expected 1 or more, got {number}")
+    names = list(EXPERIMENTS) if experiment == "all" else [experiment]
+    folder = Path(output) if experiment == "all" else Path(output) / experiment
+    make_folder(folder)  # one that cannot be written is told before the work
+    start = time.monotonic()
+    sections: list[Section] = []
+    for name in names:
+        run = importlib.import_module(EXPERIMENTS[name]).section
+        sections.append(run(seeds, size, jobs or os.cpu_count() or 1))
+        write_page(folder, sections, facts(seeds, size, time.monotonic() - start))
+        print(text(sections[-1]), end="\n\n", flush=True)
+    print(f"{verdict(sections)}: {folder / 'lab.html'}")
+    return [claim for section in sections for claim in section.claims]
+
+
+def facts(seeds: int, size: str, seconds: float) -> dict[str, str]:
+    """Tell how the page was made."""
+    from torch import __version__
+
+    return {
+        "Seeds": str(seeds),
+        "Size": size,
+        "Took": f"{seconds / 60:.1f} minutes",
+        "PyTorch": str(__version__),
+    }
+
+
+def text(section: Section) -> str:
+    """Lay a section out for a terminal."""
+    claims = [
+        f"{'✓' if claim.holds else '✗'} {claim.claim}\n"
+        f"  expected {claim.expectation}, measured {claim.finding}"
+        for claim in section.claims
+    ]
+    return "\n\n".join([section.title.upper(), *map(aligned, section.tables), "\n".join(claims)])
+
+
+def aligned(table: Table) -> str:
+    """Lay a table out in columns, the first to the left and the others to the right."""
+    rows = [[table.heading, *table.columns[1:]], *table.rows]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = []
+    for name, *cells in rows:
+        numbers = (f"{cell:>{width}}" for cell, width in zip(cells, widths[1:], strict=True))
+        lines.append("  ".join([f"{name:<{widths[0]}}", *numbers]))
+    return "\n".join(lines)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Parse, build, run; 1 if a claim does not hold and --strict was said."""
+    parser = Parser(prog="captioning lab", description=__doc__)
+    parser.add_argument(
+        "experiment", nargs="?", default="all", choices=["all", *EXPERIMENTS], help="default: all"
+    )
+    parser.add_function_arguments(lab, skip={"experiment"})
+    parser.add_argument(
+        "--strict", action="store_true", help="exit with status 1 if a claim does not hold"
+    )
+    options = vars(parser.build(parser.read(arguments)))
+    strict = options.pop("strict")
+    claims = lab(**options)
+    return int(strict and not all(claim.holds for claim in claims))

@@ -1,0 +1,154 @@
+"""Small worlds, whose true law of sequences of words is a table that can be summed."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float64, Int
+from torch import Generator, Tensor
+
+from captioning.errors import InputError
+from captioning.lab.divergences import mutual_information
+
+LARGEST = 2**20
+"""Sequences that a world may have: each costs eight bytes in every table made of it."""
+
+
+@dataclass(frozen=True, eq=False)
+class World:
+    """The law P of sequences x_0 … x_{T-1} of `steps` words out of `words`.
+
+    `table[x_0, …, x_{T-1}]` is the probability of a sequence. All sequences have the same length.
+    InputError where the table is not such a law.
+    """
+
+    name: str
+    table: Float64[Tensor, "..."]
+
+    def __post_init__(self) -> None:
+        _check_size(self.words, self.steps)
+        shape, total = tuple(self.table.shape), float(self.table.sum())
+        if shape != (self.words,) * self.steps:
+            raise InputError(f"world {self.name}: expected as many words at each step, got {shape}")
+        if self.table.min() < 0 or not abs(total - 1) < 1e-9:
+            raise InputError(
+                f"world {self.name}: expected probabilities that sum to one, got a least one of "
+                f"{self.table.min():g} and a sum of {total:g}"
+            )
+
+    @property
+    def words(self) -> int:
+        """The number of different words."""
+        return self.table.shape[0] if self.table.dim() else 0
+
+    @property
+    def steps(self) -> int:
+        """The length of every sequence."""
+        return self.table.dim()
+
+    @property
+    def log_table(self) -> Float64[Tensor, "..."]:
+        """Log probabilities: minus infinity for a sequence that never occurs."""
+        return self.table.log()
+
+    def prefixes(self, t: int) -> Float64[Tensor, "..."]:
+        """Give P(x_0 … x_{t-1}), one axis for each of the first t words; t from 0 to `steps`."""
+        return self.table.reshape((self.words,) * t + (-1,)).sum(-1)
+
+    def conditional(self, t: int) -> Float64[Tensor, "..."]:
+        """Give P(x_t | x_0 … x_{t-1}), t + 1 axes; uniform after a prefix that never occurs."""
+        given = self.prefixes(t).unsqueeze(-1)
+        return torch.where(given > 0, self.prefixes(t + 1) / given, 1 / self.words)
+
+    def sample(self, n: int, generator: Generator) -> Int[Tensor, "n t"]:
+        """Draw n sequences of words 0 … `words` - 1."""
+        places = torch.multinomial(self.table.flatten(), n, replacement=True, generator=generator)
+        return torch.stack(torch.unravel_index(places, self.table.shape), 1)
+
+
+def random_world(words: int, steps: int, spread: float, generator: Generator) -> World:
+    """Make P ∝ exp(spread · N(0, 1)), each sequence by itself; uniform where `spread` is 0."""
+    _check_size(words, steps)
+    table = _normal((words**steps,), spread, generator).softmax(0).reshape((words,) * steps)
+    return World(f"random, {words} words, {steps} steps", table)
+
+
+def markov(words: int, steps: int, spread: float, generator: Generator) -> World:
+    """Make a chain whose words depend on the one before only, by one law at every step.
+
+    The rows of that law, and the first word's, are ∝ exp(spread · N(0, 1)).
+    """
+    _check_size(words, steps)
+    table = _normal((words,), spread, generator).softmax(0)
+    transition = _normal((words, words), spread, generator).softmax(1)
+    for _ in range(steps - 1):
+        table = table.unsqueeze(-1) * transition
+    return World(f"Markov, {words} words, {steps} steps", table)
+
+
+def two_words(words: int, information: float, generator: Generator) -> World:
+    """Make sequences of two words that tell `information` nats of each other: I(x_0; x_1).
+
+    The law lies between two random laws of independent words (0 nats) and a random one-to-one
+    relation of equally likely words (log `words` nats), where bisection finds it.
+    """
+    _check_size(words, 2)
+    most = math.log(words)
+    if not 0 <= information <= most:
+        raise InputError(
+            f"expected an information from 0 to log({words}) = {most:.3f} nats, got {information}: "
+            "change it, or take more words"
+        )
+    first, second = _normal((2, words), 1.0, generator).softmax(1)
+    independent = torch.outer(first, second)
+    relation = torch.eye(words, dtype=torch.float64)[torch.randperm(words, generator=generator)]
+
+    def between(share: float) -> Float64[Tensor, "v v"]:
+        return independent.lerp(relation / words, share)
+
+    share = _bisect(lambda at: mutual_information(between(at).log()).item(), information)
+    return World(f"two out of {words} words, {information:g} nats", between(share))
+
+
+def long_range(words: int, steps: int, information: float, generator: Generator) -> World:
+    """Make sequences whose last word depends on the first alone, by `information` nats.
+
+    The first and last word are as in `two_words`; those between are independent of all others, so
+    the best law of each place that does not see back to the first word loses just that information.
+    """
+    _check_size(words, steps)
+    if steps < 3:
+        raise InputError(f"a long range needs steps of 3 or more, got {steps}: take two_words")
+    table = two_words(words, information, generator).table
+    for middle in _normal((steps - 2, words), 1.0, generator).softmax(1):
+        table = table.unsqueeze(-2) * middle.unsqueeze(-1)
+    return World(f"long range, {words} words, {steps} steps, {information:g} nats", table)
+
+
+def _normal(shape: tuple[int, ...], spread: float, generator: Generator) -> Float64[Tensor, "..."]:
+    """Draw from N(0, spread²), in double precision."""
+    if not 0 <= spread < math.inf:
+        raise InputError(f"expected a finite spread of at least 0, got {spread}")
+    return spread * torch.randn(shape, generator=generator, dtype=torch.float64)
+
+
+def _bisect(function: Callable[[float], float], value: float) -> float:
+    """Find where in [0, 1] a function with f(0) <= value <= f(1) has the value."""
+    low, high = 0.0, 1.0
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (middle, high) if function(middle) < value else (low, middle)
+    return high
+
+
+def _check_size(words: int, steps: int) -> None:
+    """Raise InputError where a world is too small to tell anything, or too large to enumerate."""
+    if words < 2 or steps < 1:
+        raise InputError(f"a world needs words >= 2 and steps >= 1, got {words} and {steps}")
+    # Compared as logarithms: the power of huge numbers would take for ever.
+    if steps * math.log(words) > math.log(LARGEST) + 1e-9:
+        raise InputError(
+            f"a world has {LARGEST:,} sequences at most, got {words}^{steps}: take fewer words or "
+            "steps"
+        )
