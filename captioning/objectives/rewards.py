@@ -1,0 +1,97 @@
+"""Rewards of captions: what a caption is worth, given the true ones of its picture."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
+
+import numpy as np
+from jaxtyping import Float
+from numpy import ndarray
+
+from captioning.errors import InputError
+from captioning.metrics.ciderd import CiderD
+
+Words: TypeAlias = Sequence[str]  # of one caption, its end among them as a word where it has one
+
+
+class CaptionReward(ABC):
+    """A function of captions and references, made ready once for all the training pictures."""
+
+    @abstractmethod
+    def prepare(self, references: Sequence[Sequence[Words]]) -> None:
+        """Take the true captions of every training picture; the pictures are numbered by them."""
+
+    @abstractmethod
+    def __call__(self, captions: Sequence[Words], images: Sequence[int]) -> Float[ndarray, " b"]:
+        """Reward each caption; `images` says of which picture it is."""
+
+
+class CiderDReward(CaptionReward):
+    """CIDEr-D, from 0 to 10, with the document frequencies of the training split."""
+
+    def prepare(self, references: Sequence[Sequence[Words]]) -> None:
+        """Count the references."""
+        self.scorer = CiderD(references)
+
+    def __call__(self, captions: Sequence[Words], images: Sequence[int]) -> Float[ndarray, " b"]:
+        """Score each caption."""
+        return self.scorer.score(captions, images)
+
+
+class FunctionReward(CaptionReward):
+    """Any function that gives a number for a caption and the true captions of its picture."""
+
+    def __init__(self, function: Callable[[Words, Sequence[Words]], float]) -> None:
+        self.function = function
+
+    def prepare(self, references: Sequence[Sequence[Words]]) -> None:
+        """Keep the references."""
+        self.references = references
+
+    def __call__(self, captions: Sequence[Words], images: Sequence[int]) -> Float[ndarray, " b"]:
+        """Call the function for each caption."""
+        pairs = zip(captions, images, strict=True)
+        earned = [self.function(caption, self.references[image]) for caption, image in pairs]
+        return np.array(earned, dtype=float)
+
+
+class BleuReward(FunctionReward):
+    """BLEU of one caption with n-grams of up to four words, from 0 to 1, as pycocoevalcap's."""
+
+    def __init__(self) -> None:
+        super().__init__(bleu)
+
+
+def bleu(caption: Words, references: Sequence[Words]) -> float:
+    """Give the BLEU-4 of one caption, the reference nearest in length deciding the penalty."""
+    from pycocoevalcap.bleu.bleu_scorer import BleuScorer
+
+    # Split at white space again by the scorer, so that no word may hold any.
+    text, *others = (" ".join(words) for words in (caption, *references))
+    scorer = BleuScorer(text, others, n=4)
+    corpus, _ = scorer.compute_score(option="closest", verbose=0)
+    return float(corpus[3])
+
+
+class WeightedSum(CaptionReward):
+    """Several rewards, each multiplied by its weight, added up."""
+
+    def __init__(self, rewards: Sequence[CaptionReward], weights: Sequence[float]) -> None:
+        if len(rewards) != len(weights) or not rewards:
+            raise InputError(
+                f"a weighted sum needs a weight for each of its rewards, got {len(weights)} for "
+                f"{len(rewards)}"
+            )
+        self.rewards, self.weights = rewards, weights
+
+    def prepare(self, references: Sequence[Sequence[Words]]) -> None:
+        """Make every reward ready."""
+        for reward in self.rewards:
+            reward.prepare(references)
+
+    def __call__(self, captions: Sequence[Words], images: Sequence[int]) -> Float[ndarray, " b"]:
+        """Add the rewards up."""
+        earned = (reward(captions, images) for reward in self.rewards)
+        terms = zip(self.weights, earned, strict=True)
+        total: ndarray = np.sum([weight * values for weight, values in terms], axis=0)
+        return total

@@ -1,0 +1,85 @@
+"""Self-critical training: captions are drawn, and those made likelier that a metric likes more."""
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from captioning.batch import Batch, Captions
+from captioning.captioner import Captioner
+from captioning.errors import InputError
+from captioning.objectives.base import Loss, Objective
+from captioning.objectives.policy_gradient import PolicyGradient
+from captioning.objectives.rewards import CaptionReward, CiderDReward
+from captioning.schedules import Progress
+from captioning.text import END, PAD, SPECIAL
+
+
+class SelfCritical(Objective):
+    """Climbs the expected reward of what the captioner says (Rennie et al. 2017).
+
+    By default the reward is CIDEr-D and a caption's baseline that of the picture's other samples
+    (Luo 2020); `PolicyGradient(samples=1, baseline="greedy")` is as first published. The end of a
+    caption counts as a word, in captions, references and document frequencies: without it
+    (`count_end: false`) nothing is lost by stopping after "with a", and captions do.
+    """
+
+    def __init__(
+        self,
+        estimator: PolicyGradient | None = None,
+        reward: CaptionReward | None = None,
+        count_end: bool = True,
+    ) -> None:
+        super().__init__()
+        self.estimator = estimator or PolicyGradient()
+        self.reward = reward or CiderDReward()
+        self.count_end = count_end
+
+    def prepare(self, captioner: Captioner, references: Sequence[Sequence[str]]) -> None:
+        """Read the references of every training picture, as the captioner would say them."""
+        vocabulary = captioner.vocabulary
+        end = (SPECIAL[END],) if self.count_end else ()
+        split = [[(*vocabulary.split(text), *end) for text in texts] for texts in references]
+        self.reward.prepare(split)
+        self.numbers = {tuple(texts): number for number, texts in enumerate(references)}
+        self.tokens = vocabulary.tokens
+        last = {words[-1 - len(end)] for texts in split for words in texts if len(words) > len(end)}
+        ending = [word in last for word in self.tokens]
+        self.ending = torch.tensor(ending, device=captioner.feature_mean.device)
+
+    def forward(self, captioner: Captioner, batch: Batch, *, turn: str, progress: Progress) -> Loss:
+        """Give the loss of the policy gradient, and the share of captions that end badly."""
+        images = self.number(batch)
+        bad: list[Tensor] = []
+
+        def reward(captions: Captions, _: Tensor | None) -> Float[Tensor, " b"]:
+            bad.append(self.bad_endings(captions))
+            words = [self.words(row) for row in captions.tokens.tolist()]
+            earned = self.reward(words, [images[i] for i in captions.image_index.tolist()])
+            return torch.as_tensor(earned).to(captioner.feature_mean)
+
+        loss = self.estimator.loss(captioner, captioner.encode(batch), reward, progress)
+        return Loss(loss.value, loss.logs | {"bad_endings": bad[0]})
+
+    def number(self, batch: Batch) -> list[int]:
+        """Tell which of the training pictures those of a batch are, by their captions."""
+        try:
+            return [self.numbers[tuple(texts)] for texts in batch.references]
+        except KeyError as error:
+            raise InputError(
+                "self-critical training knows the references of the training split only, got a "
+                f"picture of {error.args[0][:1]}"
+            ) from error
+
+    def words(self, tokens: Sequence[int]) -> list[str]:
+        """Spell a generated caption out, its end as a word if that counts."""
+        counted = [token for token in tokens if token != PAD and (self.count_end or token != END)]
+        return [self.tokens[token] for token in counted]
+
+    def bad_endings(self, captions: Captions) -> Float[Tensor, ""]:
+        """Give the share of captions cut off, empty, or ending in a word that ends no true one."""
+        last = captions.tokens.gather(1, captions.lengths[:, None] - 1)
+        before = captions.tokens.gather(1, (captions.lengths[:, None] - 2).clamp(min=0))
+        good = (last == END) & (captions.lengths[:, None] > 1) & self.ending[before]
+        return 1 - good.float().mean()
