@@ -1,13 +1,14 @@
 """The only LightningModule: it plays an objective's turns and judges by free captions."""
 
+import warnings
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytorch_lightning as lightning
 import torch
 import torch.distributed
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
 from captioning.batch import Batch
@@ -20,6 +21,10 @@ from captioning.schedules import Progress, Schedule
 from captioning.search import Search, caption_texts
 
 SELECTED_BY = "val/CIDEr-D"
+
+# Below these, what an objective draws from the captioner has collapsed.
+LEAST_ENTROPY = 0.02  # nats a word
+LEAST_DISTINCT = 0.05  # of the captions of a batch
 
 
 def fused_adam(parameters: Iterable[Any]) -> Optimizer:
@@ -35,6 +40,8 @@ class Optimisation:
         optimizer: Any of PyTorch's, with its arguments.
         schedule: Factor on every learning rate as training goes on; null keeps it at 1.
         encoder_learning_rate: For the weights of an encoder that is not frozen; null: as the rest.
+        player_learning_rates: For players other than the captioner, by their names; as the
+            captioner's where there is none.
         gradient_norm: Longer gradients are scaled down to this length; null leaves them.
         accumulate: Batches whose gradients make one step.
     """
@@ -42,6 +49,7 @@ class Optimisation:
     optimizer: Callable[[Iterable[Any]], Optimizer] = fused_adam
     schedule: Schedule | None = None
     encoder_learning_rate: float | None = None
+    player_learning_rates: dict[str, float] = field(default_factory=dict)
     gradient_norm: float | None = 5.0
     accumulate: int = 1
 
@@ -78,6 +86,12 @@ class CaptioningModule(lightning.LightningModule):
         self.search = search
         self.seed = seed
         self.players = list(dict.fromkeys(objective.turns))
+        unknown = optimisation.player_learning_rates.keys() - {*self.players} - {"captioner"}
+        if unknown:
+            raise InputError(
+                f"optimisation.player_learning_rates names {', '.join(sorted(unknown))}, which "
+                f"does not play here: expected some of {', '.join(self.players)}"
+            )
         self.captions: dict[ImageId, str] = {}
         self.references: dict[ImageId, Sequence[str]] = {}
 
@@ -92,12 +106,13 @@ class CaptioningModule(lightning.LightningModule):
     def groups(self, player: str) -> list[dict[str, Any]]:
         """Give a player's weights as the optimiser takes them."""
         if player != "captioner":
-            return [{"params": list(self.objective.get_submodule(player).parameters())}]
+            rate = self.optimisation.player_learning_rates.get(player)
+            weights = list(self.objective.get_submodule(player).parameters())
+            return [{"params": weights} | rate_of(rate)]
         groups: list[dict[str, Any]] = [{"params": list(self.captioner.decoder.parameters())}]
         encoder = [p for p in self.captioner.encoder.parameters() if p.requires_grad]
         if encoder:
-            rate = self.optimisation.encoder_learning_rate
-            groups.append({"params": encoder} | ({} if rate is None else {"lr": rate}))
+            groups.append({"params": encoder} | rate_of(self.optimisation.encoder_learning_rate))
         return groups
 
     @property
@@ -126,6 +141,7 @@ class CaptioningModule(lightning.LightningModule):
             optimizer.zero_grad()
         loss = self.objective(self.captioner, batch, turn=turn, progress=self.progress)
         self.manual_backward(loss.value / accumulate)
+        warn_of_collapse(loss.logs)
         logs = {f"train/{name}": value for name, value in loss.logs.items()}
         self.log_dict(logs, batch_size=len(batch.image_ids))
         self.log("loss", loss.value.detach(), prog_bar=True, logger=False)
@@ -158,7 +174,9 @@ class CaptioningModule(lightning.LightningModule):
                 "optimisation.optimizer's fused to false, gradient_norm to null, or train in bf16"
             )
         weights = [weight for group in optimizer.param_groups for weight in group["params"]]
-        self.log("train/gradient_norm", nn.utils.clip_grad_norm_(weights, longest))
+        player = self.objective.turn(self.global_step)
+        name = "gradient_norm" if player == "captioner" else f"{player}_gradient_norm"
+        self.log(f"train/{name}", nn.utils.clip_grad_norm_(weights, longest))
 
     def validation_step(self, batch: Batch, batch_index: int) -> None:
         """Caption freely; measure the likelihood of the true captions apart."""
@@ -195,6 +213,27 @@ class CaptioningModule(lightning.LightningModule):
                     f"the checkpoint's {part} is not this run's: it was trained on other data or "
                     "with other settings; resume with the settings of its config.yaml"
                 )
+
+
+def rate_of(rate: float | None) -> dict[str, float]:
+    """Give a learning rate as an optimiser's group takes it, nothing for the optimiser's own."""
+    return {} if rate is None else {"lr": rate}
+
+
+def warn_of_collapse(logs: dict[str, Tensor]) -> None:
+    """Say it once, in plain words, when the captioner says hardly more than one thing."""
+    if "entropy" in logs and logs["entropy"] < LEAST_ENTROPY:
+        warnings.warn(
+            f"the captioner has collapsed: its entropy fell below {LEAST_ENTROPY} nats a word, so "
+            "it says nearly the same every time; lower its learning rate or mix a likelihood in",
+            stacklevel=1,
+        )
+    if "distinct" in logs and logs["distinct"] < LEAST_DISTINCT:
+        warnings.warn(
+            f"the captioner has collapsed: fewer than {LEAST_DISTINCT:.0%} of the captions that it "
+            "draws in a batch are distinct; lower its learning rate or mix a likelihood in",
+            stacklevel=1,
+        )
 
 
 def cider_d(

@@ -38,8 +38,8 @@ def config(folder: Path) -> Path:
 def weights(run: Path) -> dict[str, torch.Tensor]:
     """What a run has learned so far."""
     checkpoint = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)
-    state: dict[str, torch.Tensor] = checkpoint["state_dict"]
-    return state
+    state = checkpoint["state_dict"]
+    return {name: value for name, value in state.items() if torch.is_tensor(value)}
 
 
 def equal(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:

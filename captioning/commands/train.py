@@ -1,5 +1,6 @@
 """`captioning train`: a data set, a captioner and an objective become a run folder."""
 
+import itertools
 import logging
 import os
 import re
@@ -18,9 +19,10 @@ from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning import Trainer
 from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
+from pytorch_lightning.strategies import DDPStrategy
 from pytorch_lightning.utilities import rank_zero_only
 
-from captioning.captioner import Captioner, read_checkpoint
+from captioning.captioner import Captioner, load_weights, read_checkpoint
 from captioning.checkpoints import WholeFiles
 from captioning.commands.configuration import Parser
 from captioning.commands.evaluate import evaluate_run
@@ -38,7 +40,7 @@ from captioning.loaders import (
 )
 from captioning.logs import continue_csv
 from captioning.objectives.base import Objective
-from captioning.runs import Run
+from captioning.runs import Run, open_run
 from captioning.search import Greedy, Search
 from captioning.training import SELECTED_BY, CaptioningModule, Optimisation
 
@@ -54,6 +56,7 @@ def train(
     loading: Loading,
     optimisation: Optimisation,
     validation: Search,
+    from_run: str | None = None,
     patience: int | None = None,
     seed: int = 0,
     matmul_precision: Literal["highest", "high", "medium"] = "highest",
@@ -74,6 +77,7 @@ def train(
         loading: How data become batches.
         optimisation: How steps are made.
         validation: How the validation split is captioned after each epoch.
+        from_run: Run folder whose best captioner training starts from; null: from new weights.
         patience: Validations without a better CIDEr-D after which training stops; null: never.
         seed: Of the weights' first values, the order of the data and every draw.
         matmul_precision: PyTorch's float32 matrix products; medium may round to bfloat16 where the
@@ -89,6 +93,8 @@ def train(
     captioner = Captioner(encoder, decoder(len(vocabulary), encoder.feature_size), vocabulary)
     batches = training_batches(examples, captioner, loading, data.name, seed)
     standardise(captioner, batches)
+    if from_run is not None and not resume:
+        start_from(captioner, open_run(Path(from_run)))
     checked = evaluation_batches(data.examples("val"), captioner, loading, data.name)
     objective.prepare(captioner, [example.captions for example in examples])
     module = CaptioningModule(captioner, objective, optimisation, validation, seed)
@@ -118,7 +124,8 @@ def train(
         if resume:
             continue_csv(csv, run.logs / "metrics.csv", batches.served)
     start = str(run.checkpoint("last")) if resume else None
-    make_trainer(options).fit(module, batches, checked, ckpt_path=start, weights_only=True)
+    fitting = make_trainer(options, several=len(module.players) > 1)
+    fitting.fit(module, batches, checked, ckpt_path=start, weights_only=True)
     if interruption.asked:
         raise Interrupted
 
@@ -139,10 +146,30 @@ def trainer_options(trainer: dict[str, Any], run: Run) -> dict[str, Any]:
     return options
 
 
-def make_trainer(options: dict[str, Any]) -> Trainer:
-    """Build the Trainer; tell in one line what it refuses."""
+def start_from(captioner: Captioner, run: Run) -> None:
+    """Fill a captioner with the best weights of a run, which must know the same words."""
+    source = run.checkpoint("best")
+    checkpoint = read_checkpoint(source)
+    if checkpoint["captioner"]["vocabulary"] != captioner.vocabulary.to_json():
+        raise InputError(
+            f"{source} knows other words than this run's data: start from a run on the same data "
+            "with the same --loading.minimum_count"
+        )
+    load_weights(captioner, checkpoint["state_dict"], source)
+
+
+def make_trainer(options: dict[str, Any], several: bool = False) -> Trainer:
+    """Build the Trainer; tell in one line what it refuses.
+
+    Where `several` players share a step among processes, the weights of those whose turn it is not
+    get no gradient, which DDP must be told.
+    """
     try:
-        return Trainer(**options)
+        trainer = Trainer(**options)
+        if several and type(trainer.strategy) is DDPStrategy:
+            unused = {"strategy": "ddp_find_unused_parameters_true"}
+            trainer = Trainer(**options | unused)
+        return trainer
     except (MisconfigurationException, ValueError, ImportError) as error:
         raise InputError(f"--trainer: {' '.join(str(error).split())}") from error
 
@@ -214,16 +241,19 @@ def quieten() -> None:
     warnings.filterwarnings("ignore", message="(Experiment logs|Checkpoint) directory")
 
 
-def without_files(arguments: Sequence[str]) -> list[str]:
-    """Leave out the configuration files of a command line."""
+def split_files(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Part the configuration files of a command line, with their option, from all else."""
     words = iter(arguments)
-    kept = []
+    files: list[str] = []
+    others: list[str] = []
     for word in words:
         if word == "--config":
-            next(words, None)
-        elif not word.startswith("--config="):
-            kept.append(word)
-    return kept
+            files += [word, *itertools.islice(words, 1)]
+        elif word.startswith("--config="):
+            files.append(word)
+        else:
+            others.append(word)
+    return files, others
 
 
 def first_process() -> bool:
@@ -239,7 +269,7 @@ def main(arguments: Sequence[str]) -> int:
     config = parser.read(arguments)
     run = run_folder(config)
     if config.resume and run.config_file.is_file():  # its own settings, and what is said beside
-        config = parser.read(["--config", str(run.config_file), *without_files(arguments)])
+        config = parser.read(["--config", str(run.config_file), *split_files(arguments)[1]])
     if first_process():
         check_folder(run, config)
     torch.manual_seed(config.seed)

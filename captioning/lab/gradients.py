@@ -158,6 +158,9 @@ CASES: Mapping[str, Case] = {
     "policy gradient, mean baseline": Case(
         adversarial(PolicyGradient(SAMPLES, "mean", STEPS)), divergence
     ),
+    "policy gradient, leave-one-out, 4 rollouts": Case(
+        adversarial(PolicyGradient(SAMPLES, "leave_one_out", STEPS, rollouts=4)), divergence
+    ),
     "straight-through, temperature 1": Case(
         adversarial(StraightThrough(Constant(1.0), SAMPLES, STEPS)), divergence
     ),

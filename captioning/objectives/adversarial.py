@@ -13,13 +13,15 @@ from torch.nn import functional
 from captioning.batch import Batch, Captions
 from captioning.captioner import Captioner
 from captioning.discriminator import Discriminator
+from captioning.errors import InputError
 from captioning.objectives.base import Loss, Objective
 from captioning.objectives.divergence import Reward, log_odds, reward
 from captioning.objectives.estimators import Estimator, speak, without_dropout
+from captioning.objectives.replay import Replay
 from captioning.schedules import Progress
 
 
-@dataclass
+@dataclass(frozen=True)
 class Prior:
     """The chance π that a caption shown to the discriminator is real (Huszár 2015, section 3).
 
@@ -41,6 +43,32 @@ class Prior:
     def shown(self) -> float:
         """The share of real captions among those shown."""
         return self.real if self.by == "share" else 0.5
+
+
+@dataclass(frozen=True)
+class Negatives:
+    """What else the discriminator is shown as not real.
+
+    Args:
+        mismatched: Weight of real captions of other pictures (Dai et al. 2017, section 3.2). With
+            them the best discriminator is no longer a function of P/Q alone.
+        replay: Turns whose generated captions are kept; half of what is shown is then of those.
+    """
+
+    mismatched: float = 0.0
+    replay: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse what is neither weight nor number."""
+        if self.mismatched < 0 or self.replay < 0:
+            raise InputError(
+                "negatives.mismatched and negatives.replay must be 0 or more, got "
+                f"{self.mismatched} and {self.replay}"
+            )
+
+
+EQUAL = Prior()
+GENERATED = Negatives()
 
 
 def last_of(captions: Captions, values: Float[Tensor, " p"]) -> Float[Tensor, " b"]:
@@ -70,7 +98,7 @@ def calibration_error(
     It is how far, on average over captions, a stated chance is from the share of real captions
     among those of about that chance.
     """
-    stated = torch.sigmoid(logits)
+    stated = torch.sigmoid(logits.float())
     cell = (stated * bins).long().clamp(max=bins - 1)
     gaps = torch.zeros(bins, device=logits.device).index_add_(0, cell, stated - real.float())
     return gaps.abs().sum() / len(logits)
@@ -83,26 +111,37 @@ class Adversarial(Objective):
     reward of the log-ratio that it reads off. With `per_prefix`, every prefix is judged and
     rewarded (the sum over prefix lengths of their divergences), else the whole caption.
     `discriminator_turns` come before each turn of the captioner, `warm_up` more before the first.
+    `likelihood` is the weight of the true captions' cross entropy beside the reward.
     """
 
     def __init__(  # noqa: PLR0913 - hyper-parameters
         self,
         discriminator: Callable[[int, int], Discriminator],
         estimator: Estimator,
-        prior: Prior | None = None,
+        prior: Prior = EQUAL,
         reward: Reward = "js",
         per_prefix: bool = False,
         discriminator_turns: int = 1,
         warm_up: int = 0,
+        negatives: Negatives = GENERATED,
+        likelihood: float = 0.0,
     ) -> None:
         super().__init__()
+        if discriminator_turns < 1 or warm_up < 0:
+            raise InputError(
+                "adversarial training needs discriminator_turns of 1 or more and a warm_up of 0 or "
+                f"more, got {discriminator_turns} and {warm_up}"
+            )
         self.make_discriminator = discriminator
         self.estimator = estimator
-        self.prior = prior or Prior()
+        self.prior = prior
         self.reward = reward
         self.per_prefix = per_prefix
         self.opening = ("discriminator",) * warm_up
         self.turns = ("discriminator",) * discriminator_turns + ("captioner",)
+        self.negatives = negatives
+        self.replay = Replay(self.negatives.replay)
+        self.likelihood = likelihood
 
     def prepare(self, captioner: Captioner, references: Sequence[Sequence[str]]) -> None:
         """Make a discriminator that fits the captioner."""
@@ -119,25 +158,33 @@ class Adversarial(Objective):
         def judge(captions: Captions, mixtures: Tensor | None) -> Tensor:
             return self.judge(features.detach(), captions, mixtures)
 
-        return self.estimator.loss(captioner, features, judge, progress)
+        value, logs = self.estimator.loss(captioner, features, judge, progress)
+        if self.likelihood:
+            outputs = captioner(features, batch.captions)
+            truth = captioner.decoder.cross_entropy(outputs, batch.captions.targets)
+            value = value + self.likelihood * truth
+            logs = logs | {"cross_entropy": truth.detach()}
+        return Loss(value, logs)
 
     def discriminate(
-        self, captioner: Captioner, features: Float[Tensor, "n r d"], real: Captions
+        self, captioner: Captioner, features: Float[Tensor, "n r d"], captions: Captions
     ) -> Loss:
         """Give the discriminator's cross entropy on real and generated captions, in nats."""
-        kept, replaced = self.deal(len(real.lengths), features.device)
-        logits = []
-        if len(kept):
-            logits.append(self.logits(features, real.select(kept)))
-        positive = len(logits[0]) if len(kept) else 0
+        nothing = features.new_zeros(0)
+        kept, replaced = self.deal(len(captions.lengths), features.device)
+        real = self.logits(features, captions.select(kept)) if len(kept) else nothing
+        false = earlier = nothing
         if len(replaced):
-            owners = real.image_index[replaced]
+            owners = captions.image_index[replaced]
             generated = speak(captioner, features, owners, self.estimator.steps)
-            logits.append(self.logits(features, generated))
-        every = torch.cat(logits)
-        real_ones = torch.arange(len(every), device=every.device) < positive
-        value = functional.binary_cross_entropy_with_logits(every, real_ones.float())
-        return Loss(value, judgement(every.detach(), real_ones, self.prior))
+            false = self.logits(features, generated)
+            said = self.replay.exchange(features, generated) if self.replay.size else None
+            earlier = self.logits(*said) if said else nothing
+        value = cross_entropy(real, false, earlier)
+        if self.negatives.mismatched:
+            mismatched = self.logits(features, mismatch(captions, len(features)))
+            value = value + self.negatives.mismatched * functional.softplus(mismatched).mean()
+        return Loss(value, judgement(real.detach(), false.detach(), self.prior))
 
     def deal(self, count: int, device: torch.device) -> tuple[Int[Tensor, " _"], Int[Tensor, " _"]]:
         """Choose which captions are shown, and for which a generated one of the same picture."""
@@ -160,8 +207,11 @@ class Adversarial(Objective):
     ) -> Float[Tensor, " b"] | Float[Tensor, "b t"]:
         """Give the reward of generated captions; its gradient reaches their words alone."""
         weights = {name: weight.detach() for name, weight in self.discriminator.named_parameters()}
+        # In training, spectral norm moves its vectors at every call: here it moves copies.
+        vectors = {name: buffer.clone() for name, buffer in self.discriminator.named_buffers()}
+        state, arguments = weights | vectors, (features, captions, mixtures)
         with without_dropout(self.discriminator):
-            logits = functional_call(self.discriminator, weights, (features, captions, mixtures))
+            logits = functional_call(self.discriminator, state, arguments)
         rewards = reward(self.reward, logits - log_odds(self.prior.shown), self.prior.real)
         if not self.per_prefix:
             return last_of(captions, rewards)
@@ -169,13 +219,35 @@ class Adversarial(Objective):
         return earned_from_on(captions, rewards, steps) / steps
 
 
+def cross_entropy(
+    real: Float[Tensor, " r"], generated: Float[Tensor, " g"], earlier: Float[Tensor, " e"]
+) -> Float[Tensor, ""]:
+    """Average the cross entropy of logits; those `earlier` share the weight of the generated."""
+    every = torch.cat([generated, earlier])
+    negative = len(generated) * functional.softplus(every).mean() if len(generated) else 0.0
+    return (functional.softplus(-real).sum() + negative) / (len(real) + len(generated))
+
+
+def mismatch(captions: Captions, images: int) -> Captions:
+    """Give every caption to another picture of the batch, the same number of places on."""
+    if images < 2:
+        raise InputError(
+            "mismatched captions need batches of two pictures or more, got one: raise batch_size "
+            "or set negatives.mismatched to 0"
+        )
+    shift = torch.randint(1, images, (), device=captions.image_index.device)
+    return captions._replace(image_index=(captions.image_index + shift) % images)
+
+
 def judgement(
-    logits: Float[Tensor, " b"], real: Bool[Tensor, " b"], prior: Prior
+    real: Float[Tensor, " r"], generated: Float[Tensor, " g"], prior: Prior
 ) -> dict[str, Float[Tensor, ""]]:
-    """Say how good a discriminator is: its loss, accuracy, calibration and mean log-ratio."""
-    of_generated = logits[~real] - log_odds(prior.shown)
+    """Say how good a discriminator is: accuracy, calibration, mean log-ratio of the generated."""
+    every = torch.cat([real, generated])
+    truly = torch.arange(len(every), device=every.device) < len(real)
+    log_ratios = generated - log_odds(prior.shown)
     return {
-        "accuracy": ((logits > 0) == real).float().mean(),
-        "calibration_error": calibration_error(logits, real),
-        "log_ratio": of_generated.mean() if len(of_generated) else logits.new_zeros(()),
+        "accuracy": ((every > 0) == truly).float().mean(),
+        "calibration_error": calibration_error(every, truly),
+        "log_ratio": log_ratios.mean() if len(generated) else every.new_zeros(()),
     }

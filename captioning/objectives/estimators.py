@@ -15,6 +15,7 @@ from captioning.objectives.base import Loss
 from captioning.schedules import Progress
 from captioning.search.ensemble import Ensemble
 from captioning.search.sampling import Choice, draw, say
+from captioning.text import PAD
 
 # What captions earn, one number each, or one for every word: what is earned from that word on.
 # Mixtures (see `Discriminator`) are judged in place of words where the estimator needs gradients.
@@ -73,6 +74,31 @@ def speak(
     with without_dropout(captioner):
         tokens, _ = say(Ensemble([captioner], [features]), image_index, steps, choose)
     return Captions.from_generated(tokens, image_index)
+
+
+@torch.no_grad()
+def complete(
+    captioner: Captioner,
+    features: Float[Tensor, "n r d"],
+    captions: Captions,
+    rollouts: int,
+    steps: int,
+) -> tuple[Captions, Int[Tensor, " c"], Int[Tensor, " c"]]:
+    """Let the captioner go on `rollouts` times from every true prefix of every caption.
+
+    Gives the c completions, all said in one batch, with the row of `captions` that each belongs to
+    and the place of the last word that was given.
+    """
+    width = captions.tokens.shape[1]
+    places = torch.arange(width, device=captions.tokens.device)
+    row, place = (places < captions.lengths[:, None] - 1).nonzero(as_tuple=True)
+    row, place = row.repeat_interleave(rollouts), place.repeat_interleave(rollouts)
+    opening = captions.tokens[row].masked_fill(places > place[:, None], PAD)
+    owners = captions.image_index[row]
+    with without_dropout(captioner):
+        tokens, _ = say(Ensemble([captioner], [features]), owners, steps, draw, opening)
+    completions, order = Captions.sort_generated(tokens, owners)
+    return completions, row[order], place[order]
 
 
 def describe(

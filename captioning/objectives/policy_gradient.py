@@ -10,7 +10,14 @@ from captioning.batch import Captions
 from captioning.captioner import Captioner
 from captioning.errors import InputError
 from captioning.objectives.base import Loss
-from captioning.objectives.estimators import Estimator, Reward, describe, speak, without_dropout
+from captioning.objectives.estimators import (
+    Estimator,
+    Reward,
+    complete,
+    describe,
+    speak,
+    without_dropout,
+)
 from captioning.schedules import Progress
 from captioning.text import END
 
@@ -47,15 +54,21 @@ class PolicyGradient(Estimator):
 
     The baseline is the mean reward of the other captions of the batch (`mean`) or of the same
     picture (`leave_one_out`, Luo 2020), the reward of the picture's `greedy` caption (Rennie et al.
-    2017), or `none`. Captions have at most `steps` tokens, END counted.
+    2017), or `none`. Captions have at most `steps` tokens, END counted. With `rollouts`, a word
+    earns the mean reward of so many completions from there on (Yu et al. 2017, eq. 4).
     """
 
     def __init__(
-        self, samples: int = 5, baseline: Baseline = "leave_one_out", steps: int = 21
+        self,
+        samples: int = 5,
+        baseline: Baseline = "leave_one_out",
+        steps: int = 21,
+        rollouts: int = 0,
     ) -> None:
-        if samples < 1 or steps < 1:
+        if samples < 1 or steps < 1 or rollouts < 0:
             raise InputError(
-                f"the policy gradient needs samples and steps of 1 or more, got {samples}, {steps}"
+                "the policy gradient needs samples and steps of 1 or more and rollouts of 0 or "
+                f"more, got {samples}, {steps} and {rollouts}"
             )
         if baseline == "leave_one_out" and samples == 1:
             raise InputError(
@@ -63,6 +76,7 @@ class PolicyGradient(Estimator):
                 "1: raise it or choose another baseline"
             )
         self.samples, self.baseline, self.steps = samples, baseline, steps
+        self.rollouts = rollouts
 
     def loss(
         self,
@@ -76,6 +90,8 @@ class PolicyGradient(Estimator):
         captions = speak(captioner, features, images.repeat_interleave(self.samples), self.steps)
         with torch.no_grad():
             rewards = as_columns(reward(captions, None))
+            if self.rollouts:
+                rewards = self.roll_out(captioner, features, captions, rewards, reward)
             advantages = rewards - self.expected(captioner, features, captions, rewards, reward)
         with without_dropout(captioner):
             log_probabilities = captioner.decoder.log_probabilities(captioner(features, captions))
@@ -83,6 +99,28 @@ class PolicyGradient(Estimator):
         value = reinforce(captions.unpack(said), advantages)
         logs = {"reward": rewards[:, 0].mean(), **describe(captions, log_probabilities)}
         return Loss(value, logs)
+
+    def roll_out(
+        self,
+        captioner: Captioner,
+        features: Float[Tensor, "n r d"],
+        captions: Captions,
+        rewards: Float[Tensor, "b _"],
+        reward: Reward,
+    ) -> Float[Tensor, "b t"]:
+        """Give, at each word, the mean reward of completions from it on; at the last, its own."""
+        if rewards.shape[1] > 1:
+            raise InputError(
+                "rollouts are for rewards of whole captions, but every prefix is rewarded: set "
+                "rollouts to 0 or per_prefix to false"
+            )
+        if captions.tokens.shape[1] == 1:  # nothing to go on from
+            return rewards
+        completions, row, place = complete(captioner, features, captions, self.rollouts, self.steps)
+        earned = reward(completions, None)
+        table = rewards.expand(captions.tokens.shape).clone()
+        table[row, place] = 0
+        return table.index_put_((row, place), earned / self.rollouts, accumulate=True)
 
     def expected(
         self,

@@ -25,7 +25,7 @@ def relaxed_sample(
     noise = -torch.log(-torch.log(uniform))
     soft = ((log_probabilities + noise) / temperature).softmax(1)
     hard = torch.zeros_like(soft).scatter(1, soft.argmax(1, keepdim=True), 1.0)
-    return hard + soft - soft.detach()
+    return hard + (soft - soft.detach())  # in this order it is exactly `hard`
 
 
 class StraightThrough(Estimator):

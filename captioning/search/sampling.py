@@ -51,12 +51,17 @@ def likeliest(
 
 @torch.no_grad()
 def say(
-    ensemble: Ensemble, image_index: Int[Tensor, " b"], steps: int, choose: Choice
+    ensemble: Ensemble,
+    image_index: Int[Tensor, " b"],
+    steps: int,
+    choose: Choice,
+    opening: Int[Tensor, "b _"] | None = None,
 ) -> tuple[Int[Tensor, "b t"], Float[Tensor, " b"]]:
     """Caption each of the images named; `choose` picks among END and the words.
 
-    Gives the tokens, PAD after END, and the log probabilities. All captions run as one batch, which
-    each leaves when it ends.
+    A caption begins with the tokens of its `opening`, up to the first PAD there. Gives the tokens,
+    PAD after END, and the log probabilities. All captions run as one batch, which each leaves when
+    it ends.
     """
     states = ensemble.begin(image_index)
     tokens = image_index.new_full((len(image_index), steps), PAD)
@@ -68,6 +73,9 @@ def say(
             break
         log_probabilities, states = ensemble.step(chosen, states)
         chosen = choose(log_probabilities[:, END:]) + END
+        if opening is not None and t < opening.shape[1]:
+            given = opening[running, t]
+            chosen = torch.where(given == PAD, chosen, given)
         tokens[running, t] = chosen
         totals[running] += log_probabilities.gather(1, chosen[:, None]).squeeze(1)
         going_on = (chosen != END).nonzero().squeeze(1)

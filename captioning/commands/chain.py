@@ -1,0 +1,72 @@
+"""`captioning chain`: objectives in turn, each from the captioner that the last one left."""
+
+import json
+import sys
+from argparse import ArgumentParser
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from captioning.commands import train
+from captioning.data.reading import read_text
+from captioning.errors import InputError
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Train the phases in their order; 130 if interrupted, then the same command goes on."""
+    parser = ArgumentParser(
+        "captioning chain",
+        description="Train objectives one after another, each with fresh optimisers from the best "
+        "captioner of the last one. A phase is a run of its own, in the folder that `captioning "
+        "train` would give it: what is there is gone on with, or taken as it is if finished.",
+        epilog="All other options are those of `captioning train`, and hold for every phase.",
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "chain", type=Path, metavar="CHAIN.yaml", help="phases: a list of what train's files hold"
+    )
+    parser.add_argument("--evaluate", metavar="SPLIT", help="split to evaluate the last phase on")
+    options, rest = parser.parse_known_args(arguments)
+    files, words = train.split_files(rest)
+    last = None
+    phases = read_phases(options.chain)
+    for number, phase in enumerate(phases, start=1):
+        given = [*files, *phase, *words] + ([] if last is None else ["--from_run", str(last)])
+        run = train.run_folder(train.make_parser().read(given))
+        begun = run.checkpoint("last").exists() and "--overwrite" not in words
+        doing = "goes on with" if begun else "begins"
+        print(f"phase {number} of {len(phases)} {doing} {run.folder}", file=sys.stderr)
+        given += ["--resume"] if begun else []
+        if options.evaluate and number == len(phases):
+            given += ["--evaluate", options.evaluate]
+        status = train.main(given)
+        if status:
+            return status
+        last = run.folder
+    return 0
+
+
+def read_phases(path: Path) -> list[list[str]]:
+    """Give each phase as options of `captioning train`.
+
+    A phase holds what a configuration file may; under `config` it names one that it builds on.
+    """
+    try:
+        content = yaml.safe_load(read_text(path))
+    except yaml.YAMLError as error:
+        raise InputError(f"{path}: expected YAML, but {' '.join(str(error).split())}") from error
+    phases = content.get("phases") if isinstance(content, dict) else None
+    if not isinstance(phases, list) or not phases:
+        raise InputError(f"{path}: expected a list of phases under the key 'phases'")
+    return [options_of(phase, f"{path}, phase {n}") for n, phase in enumerate(phases, start=1)]
+
+
+def options_of(phase: Any, where: str) -> list[str]:
+    """Give one phase as options: the file it builds on, then what it says itself."""
+    if not isinstance(phase, dict):
+        raise InputError(f"{where}: expected a mapping, got {phase!r:.60}")
+    own = {key: value for key, value in phase.items() if key != "config"}
+    options = ["--config", str(phase["config"])] if "config" in phase else []
+    return options + (["--config", json.dumps(own)] if own else [])

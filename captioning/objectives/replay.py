@@ -1,0 +1,46 @@
+"""Captions that a captioner said some time ago, and what it said them of."""
+
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from captioning.batch import Captions
+
+Said = tuple[Float[Tensor, "n r d"], Captions]
+
+
+class Replay(nn.Module):
+    """The captions of up to `size` earlier turns, saved and restored with the objective.
+
+    A discriminator that also sees these does not forget what it once caught (Shrivastava et al.
+    2017, section 2.3).
+    """
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.size = size
+        self.kept: list[Said] = []
+
+    def exchange(self, features: Float[Tensor, "n r d"], captions: Captions) -> Said | None:
+        """Give the captions of an earlier turn, drawn at random, and keep these.
+
+        Once all places are taken, they take the place of those given. None while there are none.
+        """
+        earlier = None
+        place = len(self.kept)
+        if self.kept:
+            drawn = int(torch.randint(len(self.kept), ()))
+            earlier = self.kept[drawn]
+            place = drawn if len(self.kept) == self.size else place
+        self.kept[place : place + 1] = [(features, captions)]
+        return earlier
+
+    def get_extra_state(self) -> list[tuple[Tensor, ...]]:
+        """Give what is kept, as plain tensors."""
+        return [(features, *captions) for features, captions in self.kept]
+
+    def set_extra_state(self, state: Any) -> None:
+        """Take back what `get_extra_state` gave."""
+        self.kept = [(features, Captions(*captions)) for features, *captions in state]

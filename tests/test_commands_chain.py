@@ -1,0 +1,142 @@
+"""`captioning chain`: phases, each a run that begins where the last one ended."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from captioning.__main__ import main
+from captioning.captioner import load_captioner
+from tests.tiny_run import config, equal, validation_losses, weights
+
+ADVERSARIAL = {
+    "class_path": "captioning.objectives.adversarial.Adversarial",
+    "init_args": {
+        "discriminator": {
+            "class_path": "captioning.discriminator.RecurrentDiscriminator",
+            "init_args": {"hidden_size": 8, "embedding_size": 8},
+        },
+        "estimator": {
+            "class_path": "captioning.objectives.policy_gradient.PolicyGradient",
+            "init_args": {"samples": 2, "steps": 6},
+        },
+        "warm_up": 2,
+        "negatives": {"replay": 2},
+    },
+}
+FORCED = {"class_path": "captioning.objectives.teacher_forcing.TeacherForcing"}
+
+
+def write_chain(folder: Path, *phases: object) -> str:
+    path = folder / "chain.yaml"
+    path.write_text(yaml.safe_dump({"phases": list(phases)}))
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def chained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a chain of three phases, the middle one from a file, and its runs."""
+    folder = tmp_path_factory.mktemp("chained")
+    (folder / "forced.yaml").write_text(yaml.safe_dump({"objective": FORCED}))
+    chain = write_chain(
+        folder,
+        {"trainer": {"max_epochs": 1}},
+        {"config": str(folder / "forced.yaml"), "name": "second"},
+        {"objective": ADVERSARIAL},
+    )
+    assert main(["chain", chain, "--config", str(config(folder))]) == 0
+    return folder
+
+
+@pytest.mark.slow
+def test_every_phase_is_a_run_that_begins_with_the_last_ones_captioner(chained: Path) -> None:
+    runs = chained / "runs"
+    first, second, third = (
+        yaml.safe_load((runs / name / "config.yaml").read_text())
+        for name in (
+            "shapes-scheduled-sampling-seed0",
+            "shapes-teacher-forcing-second-seed0",
+            "shapes-adversarial-seed0",
+        )
+    )
+    assert first["trainer"]["max_epochs"] == 1
+    assert second["from_run"] == str(runs / "shapes-scheduled-sampling-seed0")
+    assert third["from_run"] == str(runs / "shapes-teacher-forcing-second-seed0")
+
+
+@pytest.mark.slow
+def test_a_chain_begun_again_takes_finished_phases_as_they_are(
+    chained: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runs = sorted(chained.glob("runs/*"))
+    before = [weights(run) for run in runs]
+    assert (
+        main(["chain", str(chained / "chain.yaml"), "--config", str(chained / "config.yaml")]) == 0
+    )
+    assert all(equal(weights(run), one) for run, one in zip(runs, before, strict=True))
+    assert "phase 3 of 3 goes on with" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_an_adversarial_phase_resumes_to_the_same_weights(chained: Path, tmp_path: Path) -> None:
+    source = chained / "runs" / "shapes-adversarial-seed0" / "config.yaml"
+    again = ["train", "--config", str(source), "--optimisation.schedule", "null", "--runs"]
+    whole, half = tmp_path / "whole", tmp_path / "half"
+    assert main([*again, str(whole)]) == 0
+    assert main([*again, str(half), "--trainer.max_epochs", "1"]) == 0
+    assert main([*again, str(half), "--trainer.max_epochs", "2", "--resume"]) == 0
+    ends = [folder / "shapes-adversarial-seed0" for folder in (half, whole)]
+    assert validation_losses(ends[0])[1:] == validation_losses(ends[1])[1:]
+    assert equal(*map(weights, ends))
+
+
+@pytest.mark.slow
+def test_training_starts_from_the_best_weights_of_a_run(chained: Path, tmp_path: Path) -> None:
+    source = chained / "runs" / "shapes-scheduled-sampling-seed0"
+    start = ["--from_run", str(source), "--runs", str(tmp_path)]
+    still = ["--optimisation.optimizer", "torch.optim.SGD", "--optimisation.optimizer.lr", "0"]
+    assert main(["train", "--config", str(chained / "config.yaml"), *start, *still]) == 0
+    best = load_captioner(source / "checkpoints" / "best.ckpt").state_dict()
+    assert equal(
+        load_captioner(tmp_path / source.name / "checkpoints" / "last.ckpt").state_dict(), best
+    )
+
+
+@pytest.mark.slow
+def test_a_run_that_knows_other_words_is_no_start(
+    chained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = chained / "runs" / "shapes-scheduled-sampling-seed0"
+    other = ["--from_run", str(source), "--runs", str(tmp_path), "--loading.minimum_count", "20"]
+    assert main(["train", "--config", str(chained / "config.yaml"), *other]) == 2
+    assert "knows other words than this run's data" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("phases: [", "expected YAML"),
+        ("steps: []", "expected a list of phases under the key 'phases'"),
+        ("phases: [forced.yaml]", "phase 1: expected a mapping, got 'forced.yaml'"),
+        ("phases: [{trainer: {max_epoch: 1}}]", "max_epoch"),
+    ],
+)
+def test_a_bad_chain_is_one_line(
+    content: str, words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "chain.yaml"
+    path.write_text(content)
+    assert main(["chain", str(path), "--config", str(config(tmp_path))]) == 2
+    error = capsys.readouterr().err
+    assert words in error
+    assert error.strip().splitlines()[-1].startswith("error: ")
+
+
+def test_a_learning_rate_of_a_player_that_does_not_play_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rates = ["--optimisation.player_learning_rates", "{judge: 0.1}"]
+    assert main(["train", "--config", str(config(tmp_path)), *rates]) == 2
+    assert "names judge, which does not play here: expected some of captioner" in (
+        capsys.readouterr().err
+    )
