@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from captioning.commands import train
+from captioning.commands.configuration import split_files
 from captioning.data.reading import read_text
 from captioning.errors import InputError
 
@@ -29,7 +30,7 @@ def main(arguments: Sequence[str]) -> int:
     )
     parser.add_argument("--evaluate", metavar="SPLIT", help="split to evaluate the last phase on")
     options, rest = parser.parse_known_args(arguments)
-    files, words = train.split_files(rest)
+    files, words = split_files(rest)
     last = None
     phases = read_phases(options.chain)
     for number, phase in enumerate(phases, start=1):

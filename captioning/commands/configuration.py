@@ -3,6 +3,7 @@
 import difflib
 import importlib
 import inspect
+import itertools
 import re
 from collections.abc import Iterator, Sequence
 from typing import NoReturn
@@ -75,3 +76,18 @@ def parameters(class_path: str) -> Iterator[str]:
     module, _, name = class_path.rpartition(".")
     constructor = vars(importlib.import_module(module))[name]
     return iter(inspect.signature(constructor).parameters)
+
+
+def split_files(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Part the configuration files of a command line, with their option, from all else."""
+    words = iter(arguments)
+    files: list[str] = []
+    others: list[str] = []
+    for word in words:
+        if word == "--config":
+            files += [word, *itertools.islice(words, 1)]
+        elif word.startswith("--config="):
+            files.append(word)
+        else:
+            others.append(word)
+    return files, others

@@ -1,12 +1,9 @@
 """`captioning train`: a data set, a captioner and an objective become a run folder."""
 
-import itertools
-import logging
 import os
 import re
 import shutil
 import sys
-import warnings
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -15,17 +12,15 @@ from typing import Any, Literal
 import torch
 import torch.distributed
 from jsonargparse import Namespace
-from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning import Trainer
 from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
-from pytorch_lightning.strategies import DDPStrategy
 from pytorch_lightning.utilities import rank_zero_only
 
 from captioning.captioner import Captioner, load_weights, read_checkpoint
-from captioning.checkpoints import WholeFiles
-from captioning.commands.configuration import Parser
+from captioning.commands.configuration import Parser, split_files
 from captioning.commands.evaluate import evaluate_run
+from captioning.commands.trainer import REPLACED, make_trainer, quieten, trainer_options
 from captioning.data.dataset import Dataset
 from captioning.decoder import Decoder
 from captioning.encoder import Encoder
@@ -43,9 +38,6 @@ from captioning.objectives.base import Objective
 from captioning.runs import Run, open_run
 from captioning.search import Greedy, Search
 from captioning.training import SELECTED_BY, CaptioningModule, Optimisation
-
-# Options of the Trainer that it refuses under manual optimisation; `Optimisation` has its own.
-REPLACED = {"gradient_clip_val", "gradient_clip_algorithm", "accumulate_grad_batches"}
 
 
 def train(
@@ -137,15 +129,6 @@ def free_cores(taken: int) -> int:
     return max(1, (os.cpu_count() or 1) - taken)
 
 
-def trainer_options(trainer: dict[str, Any], run: Run) -> dict[str, Any]:
-    """Complete what the user said of the Trainer with what a run folder needs."""
-    options = dict(trainer)
-    options["use_distributed_sampler"] = False  # batches divide themselves among processes
-    options["default_root_dir"] = str(run.folder)
-    options["plugins"] = [WholeFiles(), *(options["plugins"] or [])]
-    return options
-
-
 def start_from(captioner: Captioner, run: Run) -> None:
     """Fill a captioner with the best weights of a run, which must know the same words."""
     source = run.checkpoint("best")
@@ -156,22 +139,6 @@ def start_from(captioner: Captioner, run: Run) -> None:
             "with the same --loading.minimum_count"
         )
     load_weights(captioner, checkpoint["state_dict"], source)
-
-
-def make_trainer(options: dict[str, Any], several: bool = False) -> Trainer:
-    """Build the Trainer; tell in one line what it refuses.
-
-    Where `several` players share a step among processes, the weights of those whose turn it is not
-    get no gradient, which DDP must be told.
-    """
-    try:
-        trainer = Trainer(**options)
-        if several and type(trainer.strategy) is DDPStrategy:
-            unused = {"strategy": "ddp_find_unused_parameters_true"}
-            trainer = Trainer(**options | unused)
-        return trainer
-    except (MisconfigurationException, ValueError, ImportError) as error:
-        raise InputError(f"--trainer: {' '.join(str(error).split())}") from error
 
 
 def make_parser() -> Parser:
@@ -229,31 +196,6 @@ def start_folder(run: Run, config: str, resume: bool) -> None:
         shutil.rmtree(run.folder)
     run.checkpoint("last").parent.mkdir(parents=True, exist_ok=True)
     run.config_file.write_text(config, encoding="utf-8")
-
-
-def quieten() -> None:
-    """Keep Lightning's tips and self-descriptions from hiding what matters."""
-    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
-    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
-    warnings.filterwarnings("ignore", message=r"`isinstance\(treespec, LeafSpec\)`")
-    warnings.filterwarnings("ignore", message="The number of training batches")
-    warnings.filterwarnings("ignore", message=r"Found \d+ module")  # a frozen encoder
-    warnings.filterwarnings("ignore", message="(Experiment logs|Checkpoint) directory")
-
-
-def split_files(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Part the configuration files of a command line, with their option, from all else."""
-    words = iter(arguments)
-    files: list[str] = []
-    others: list[str] = []
-    for word in words:
-        if word == "--config":
-            files += [word, *itertools.islice(words, 1)]
-        elif word.startswith("--config="):
-            files.append(word)
-        else:
-            others.append(word)
-    return files, others
 
 
 def first_process() -> bool:

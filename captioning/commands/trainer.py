@@ -1,0 +1,51 @@
+"""Lightning's Trainer, as a run folder needs it, and no louder than it has to be."""
+
+import logging
+import warnings
+from typing import Any
+
+from lightning_fabric.utilities.exceptions import MisconfigurationException
+from pytorch_lightning import Trainer
+from pytorch_lightning.strategies import DDPStrategy
+
+from captioning.checkpoints import WholeFiles
+from captioning.errors import InputError
+from captioning.runs import Run
+
+# Options of the Trainer that it refuses under manual optimisation; `Optimisation` has its own.
+REPLACED = {"gradient_clip_val", "gradient_clip_algorithm", "accumulate_grad_batches"}
+
+
+def trainer_options(trainer: dict[str, Any], run: Run) -> dict[str, Any]:
+    """Complete what the user said of the Trainer with what a run folder needs."""
+    options = dict(trainer)
+    options["use_distributed_sampler"] = False  # batches divide themselves among processes
+    options["default_root_dir"] = str(run.folder)
+    options["plugins"] = [WholeFiles(), *(options["plugins"] or [])]
+    return options
+
+
+def make_trainer(options: dict[str, Any], several: bool = False) -> Trainer:
+    """Build the Trainer; tell in one line what it refuses.
+
+    Where `several` players share a step among processes, the weights of those whose turn it is not
+    get no gradient, which DDP must be told.
+    """
+    try:
+        trainer = Trainer(**options)
+        if several and type(trainer.strategy) is DDPStrategy:
+            unused = {"strategy": "ddp_find_unused_parameters_true"}
+            trainer = Trainer(**options | unused)
+        return trainer
+    except (MisconfigurationException, ValueError, ImportError) as error:
+        raise InputError(f"--trainer: {' '.join(str(error).split())}") from error
+
+
+def quieten() -> None:
+    """Keep Lightning's tips and self-descriptions from hiding what matters."""
+    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", message=r"`isinstance\(treespec, LeafSpec\)`")
+    warnings.filterwarnings("ignore", message="The number of training batches")
+    warnings.filterwarnings("ignore", message=r"Found \d+ module")  # a frozen encoder
+    warnings.filterwarnings("ignore", message="(Experiment logs|Checkpoint) directory")
