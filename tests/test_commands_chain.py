@@ -1,8 +1,11 @@
 """`captioning chain`: phases, each a run that begins where the last one ended."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 
 from captioning.__main__ import main
@@ -110,6 +113,20 @@ def test_a_run_that_knows_other_words_is_no_start(
     other = ["--from_run", str(source), "--runs", str(tmp_path), "--loading.minimum_count", "20"]
     assert main(["train", "--config", str(chained / "config.yaml"), *other]) == 2
     assert "knows other words than this run's data" in capsys.readouterr().err
+
+
+@pytest.mark.slow  # starts Python twice more
+def test_two_processes_play_an_adversarial_game(chained: Path, tmp_path: Path) -> None:
+    source = chained / "runs" / "shapes-adversarial-seed0" / "config.yaml"
+    command = [sys.executable, "-m", "captioning", "train", "--config", str(source)]
+    two = ["--trainer.devices", "2", "--trainer.strategy", "ddp", "--runs", str(tmp_path)]
+    done = subprocess.run([*command, *two], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    moved = weights(tmp_path / "shapes-adversarial-seed0")
+    begun = weights(chained / "runs" / "shapes-teacher-forcing-second-seed0")
+    player = "objective.discriminator.verdict.weight"
+    assert not torch.equal(moved[player], torch.zeros_like(moved[player]))
+    assert not equal({name: moved[name] for name in begun}, begun)
 
 
 @pytest.mark.parametrize(
