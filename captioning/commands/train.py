@@ -98,18 +98,10 @@ def train(
         batches.load_state_dict({"served": done})
     if first_process():
         start_folder(run, config, resume)
-    folder = run.checkpoint("last").parent
-    keep = partial(ModelCheckpoint, folder, enable_version_counter=False)
     interruption = Interruption(run.checkpoint("last"), optimisation.accumulate)
-    callbacks: list[Callback] = [
-        keep("best", monitor=SELECTED_BY, mode="max"),
-        keep("last", save_on_train_epoch_end=True),
-        interruption,
-    ]
-    if patience is not None:
-        callbacks.append(EarlyStopping(SELECTED_BY, patience=patience, mode="max"))
     options = trainer_options(trainer, run)
-    options["callbacks"] = [*callbacks, *(trainer["callbacks"] or [])]
+    own = [*checkpoints(run, patience), interruption]
+    options["callbacks"] = [*own, *(trainer["callbacks"] or [])]
     if options["logger"] is None:
         csv = CSVLogger(run.folder, name=run.logs.name, version="")
         options["logger"] = [csv, TensorBoardLogger(run.folder, name=run.logs.name, version="")]
@@ -120,6 +112,19 @@ def train(
     fitting.fit(module, batches, checked, ckpt_path=start, weights_only=True)
     if interruption.asked:
         raise Interrupted
+
+
+def checkpoints(run: Run, patience: int | None) -> list[Callback]:
+    """Keep the best captioner and the last, and stop once it gets no better."""
+    folder = run.checkpoint("last").parent
+    keep = partial(ModelCheckpoint, folder, enable_version_counter=False)
+    callbacks: list[Callback] = [
+        keep("best", monitor=SELECTED_BY, mode="max"),
+        keep("last", save_on_train_epoch_end=True),
+    ]
+    if patience is not None:
+        callbacks.append(EarlyStopping(SELECTED_BY, patience=patience, mode="max"))
+    return callbacks
 
 
 def free_cores(taken: int) -> int:

@@ -8,9 +8,8 @@ import torch
 from jaxtyping import Float
 from torch import Generator, Tensor
 
-from captioning.batch import Batch, Captions
+from captioning.batch import Batch
 from captioning.captioner import Captioner
-from captioning.discriminator import Discriminator
 from captioning.lab.claims import Claim, Relation, mean_and_spread, shown
 from captioning.lab.divergences import js
 from captioning.lab.drawings import Estimates, dots
@@ -18,6 +17,7 @@ from captioning.lab.fixed_points import feed
 from captioning.lab.jobs import run_all
 from captioning.lab.models import NOTHING, Bigram, as_captions, log_table, speaker
 from captioning.lab.section import Section, Table
+from captioning.lab.true_ratio import TrueRatio
 from captioning.lab.worlds import World, random_world
 from captioning.objectives.adversarial import Adversarial, Prior
 from captioning.objectives.base import Objective
@@ -28,7 +28,6 @@ from captioning.objectives.straight_through import StraightThrough
 from captioning.objectives.teacher_forcing import TeacherForcing
 from captioning.report.html import Drawing
 from captioning.schedules import Constant, Progress
-from captioning.text import END
 
 SOURCE = "Williams 1992; Jang et al. 2017; Kool et al. 2019"
 
@@ -44,33 +43,6 @@ TEXT = (
     "straight-through estimator reads the reward between the words, where it means nothing, and "
     "its error does not average out. A baseline leaves the mean alone and takes variance away."
 )
-
-
-class TrueRatio(Discriminator):
-    """The best discriminator there is, at equal shares: log P/Q at the end of a caption.
-
-    Between words it is the multilinear function with these values at the words.
-    """
-
-    def __init__(self, log_ratio: Float[Tensor, "..."]) -> None:
-        super().__init__()
-        self.log_ratio = log_ratio
-
-    def forward(
-        self,
-        features: Float[Tensor, "n r d"],
-        captions: Captions,
-        mixtures: Float[Tensor, "p v"] | None = None,
-    ) -> Float[Tensor, " p"]:
-        """Give log P/Q of the whole at every position."""
-        words, steps = self.log_ratio.shape[0], self.log_ratio.dim()
-        if mixtures is None:
-            mixtures = torch.eye(words + END + 1).to(self.log_ratio)[captions.targets]
-        weights = mixtures[:, END + 1 :].unflatten(0, (steps, len(captions.lengths)))
-        values = self.log_ratio.expand(len(captions.lengths), *self.log_ratio.shape)
-        for step in weights:
-            values = torch.einsum("bv,bv...->b...", step, values)
-        return values.repeat(steps)
 
 
 class Quality(NamedTuple):
