@@ -15,11 +15,13 @@ from captioning.batch import Batch, Captions
 from captioning.captioner import Captioner
 from captioning.data.dataset import Example
 from captioning.decoder import Decoder, Lrcn, ShowAndTell
+from captioning.discriminator import Discriminator, MatchingDiscriminator, RecurrentDiscriminator
 from captioning.encoder import Encoder, SmallCnn
 from captioning.errors import InputError
 from captioning.text import END, Vocabulary
 
 DECODERS: tuple[type[Decoder], ...] = (ShowAndTell, Lrcn, ShowAttendTell)
+DISCRIMINATORS: tuple[type[Discriminator], ...] = (RecurrentDiscriminator, MatchingDiscriminator)
 
 # Tokens 4 to 9 are its words, by the alphabet.
 VOCABULARY = Vocabulary.build(["ant bee cat dog elk fox"], minimum_count=1)
@@ -61,6 +63,25 @@ def make_captioner(kind: type[Decoder], *, dropout: float = 0.0, tied: bool = Fa
     return Captioner(encoder, decoder, VOCABULARY).double().eval()
 
 
+def make_discriminator(
+    kind: type[Discriminator], *, dropout: float = 0.0, spectral_norm: bool = False
+) -> Discriminator:
+    """A discriminator in doubles, as keen as the decoders, of what `make_features` gives."""
+    discriminator = kind(
+        vocabulary_size=len(VOCABULARY),
+        feature_size=4,
+        hidden_size=5,
+        embedding_size=5,
+        dropout=dropout,
+        spectral_norm=spectral_norm,
+    )
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for weights in discriminator.parameters():
+            weights.normal_(0, 0.7, generator=generator)
+    return discriminator.double()
+
+
 def make_features(images: int = 3, seed: int = 0) -> Tensor:
     generator = torch.Generator().manual_seed(seed)
     return torch.randn(images, 4, 4, dtype=torch.float64, generator=generator)
@@ -72,6 +93,11 @@ def make_captions(
     """Captions, with so many columns of nothing but PAD behind them."""
     captions = Captions.from_lists(rows, owners)
     return captions._replace(tokens=nn.functional.pad(captions.tokens, (0, columns)))
+
+
+def as_mixtures(captions: Captions) -> Tensor:
+    """The words of captions, packed, each as a mixture of itself alone."""
+    return nn.functional.one_hot(captions.targets, len(VOCABULARY)).double()
 
 
 def make_batch(captions: Captions | None = None, features: Tensor | None = None) -> Batch:
