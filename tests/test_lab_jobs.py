@@ -13,7 +13,7 @@ import torch
 from captioning.lab.jobs import run_all
 
 SCRIPT = """
-import os, sys, time
+import os, signal, sys, time
 from captioning.lab.jobs import run_all
 
 def threads(number):
@@ -32,6 +32,8 @@ def wait(number):
     time.sleep(60)
 
 if __name__ == "__main__":
+    # A job that a shell runs in the background hears no Ctrl-C; this one is to hear it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     print(run_all(globals()[sys.argv[1]], [float(word) for word in sys.argv[2:]], 2, "numbers"))
 """
 
