@@ -85,6 +85,10 @@ class Captions(NamedTuple):
         """
         return values.t()[self.mask]
 
+    def along(self, values: Shaped[Tensor, "b _"]) -> Shaped[Tensor, "p _"]:
+        """Repeat each caption's row of `values` at every real position of it, packed."""
+        return torch.cat([values[:running] for running in self.active])
+
     def unpack(self, values: Shaped[Tensor, " p"]) -> Shaped[Tensor, "b t"]:
         """Undo `pack`, with zeros at padding."""
         padded = values.new_zeros(self.mask.shape)

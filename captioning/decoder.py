@@ -214,7 +214,7 @@ class Lrcn(Decoder):
         """Run all steps in one fused call."""
         state = self.begin(features, captions.image_index)
         words = self.embed(captions.pack(inputs))
-        pictures = torch.cat([state.memory[0][:running] for running in captions.active])
+        pictures = captions.along(state.memory[0])
         both = torch.cat([words, pictures], dim=1)
         outputs: Tensor = self.dropout(run_lstm(self.lstm, both, state, captions.active))
         return outputs

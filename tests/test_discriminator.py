@@ -82,10 +82,10 @@ def test_a_caption_is_judged_with_its_own_picture(kind: type[Discriminator]) -> 
 
 
 def recurrent(discriminator: Discriminator, picture: Tensor, words: Tensor) -> Tensor:
-    """The picture goes first; every output but its own is judged."""
+    """The picture is there with every word; every output is judged."""
     seen = discriminator.get_submodule("image")(picture.mean(0))
-    outputs, _ = discriminator.get_submodule("lstm")(torch.cat([seen[None], words]))
-    return discriminator.get_submodule("verdict")(outputs[1:]).squeeze(1)
+    outputs, _ = discriminator.get_submodule("lstm")(words + seen)
+    return discriminator.get_submodule("verdict")(outputs).squeeze(1)
 
 
 def matching(discriminator: Discriminator, picture: Tensor, words: Tensor) -> Tensor:

@@ -131,7 +131,7 @@ def test_the_section_has_all_its_parts() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("share", "feed", "away"),
-    # Not "the likeliest word": of two that are nearly as likely, longer training has to choose.
+    # "The likeliest word" needs longer training.
     [
         (1.0, PUBLISHED, 0.0),
         (0.0, PUBLISHED, 0.9),
