@@ -73,6 +73,7 @@ def complaint(capsys: pytest.CaptureFixture[str]) -> str:
     [
         (["--loading.batchsize", "3"], "nearest valid key is 'loading.batch_size'"),
         (["--decoder.hiden_size", "3"], "nearest valid key is 'hidden_size'"),
+        (["--trainer.max_epoch", "3"], "nearest valid key is 'trainer.max_epochs'"),
         (["--objective", "ScheduleSampling"], "ScheduleSampling"),
         (["--trainer.max_epochs", "many"], "trainer.max_epochs"),
         (["--config", "nowhere.yaml"], "nowhere.yaml"),

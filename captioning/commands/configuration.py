@@ -6,7 +6,7 @@ import inspect
 import itertools
 import re
 from collections.abc import Iterator, Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from jsonargparse import ArgumentParser, Namespace
 
@@ -21,8 +21,11 @@ OWNER = re.compile(r"class_path='(?P<path>[\w.]+)'")
 class Parser(ArgumentParser):
     """jsonargparse's parser, whose errors are one line that names the nearest valid key.
 
-    Options may be written with dashes or underscores.
+    Options may be written with dashes or underscores, but not cut short.
     """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options | {"allow_abbrev": False})
 
     def read(self, arguments: Sequence[str]) -> Namespace:
         """Parse a command line, `--like-this` taken for `--like_this`."""

@@ -17,9 +17,18 @@ Row = Mapping[str, float]
 TITLES = {
     "CIDEr-D": "CIDEr-D × 100",
     "cross_entropy": "Cross-entropy, nats per word",
+    "reward": "Reward of drawn captions",
+    "entropy": "Entropy of the captioner, nats per word",
     "distinct": "Distinct captions, share",
-    "truth_share": "True words fed, share",
     "words": "Length of captions, words",
+    "bad_endings": "Bad endings, share",
+    "truth_share": "True words fed, share",
+    "temperature": "Temperature of relaxed words",
+    "accuracy": "Discriminator's accuracy",
+    "calibration_error": "Discriminator's calibration error",
+    "log_ratio": "Log P/Q of generated captions, nats",
+    "gradient_norm": "Length of the captioner's gradient",
+    "discriminator_gradient_norm": "Length of the discriminator's gradient",
 }
 """Quantities with their units, the most telling first; others are shown by their own names."""
 
