@@ -39,17 +39,17 @@ class Optimisation:
     Args:
         optimizer: Any of PyTorch's, with its arguments.
         schedule: Factor on every learning rate as training goes on; null keeps it at 1.
-        encoder_learning_rate: For the weights of an encoder that is not frozen; null: as the rest.
-        player_learning_rates: For players other than the captioner, by their names; as the
-            captioner's where there is none.
+        learning_rates: By player, `captioner` or `discriminator`; the optimizer's own for others.
+        encoder_learning_rate: For the weights of an encoder that is not frozen; null: as the rest
+            of the captioner.
         gradient_norm: Longer gradients are scaled down to this length; null leaves them.
         accumulate: Batches whose gradients make one step.
     """
 
     optimizer: Callable[[Iterable[Any]], Optimizer] = fused_adam
     schedule: Schedule | None = None
+    learning_rates: dict[str, float] = field(default_factory=dict)
     encoder_learning_rate: float | None = None
-    player_learning_rates: dict[str, float] = field(default_factory=dict)
     gradient_norm: float | None = 5.0
     accumulate: int = 1
 
@@ -86,10 +86,10 @@ class CaptioningModule(lightning.LightningModule):
         self.search = search
         self.seed = seed
         self.players = list(dict.fromkeys(objective.turns))
-        unknown = optimisation.player_learning_rates.keys() - {*self.players} - {"captioner"}
+        unknown = optimisation.learning_rates.keys() - {*self.players}
         if unknown:
             raise InputError(
-                f"optimisation.player_learning_rates names {', '.join(sorted(unknown))}, which "
+                f"optimisation.learning_rates names {', '.join(sorted(unknown))}, which "
                 f"does not play here: expected some of {', '.join(self.players)}"
             )
         self.captions: dict[ImageId, str] = {}
@@ -105,14 +105,15 @@ class CaptioningModule(lightning.LightningModule):
 
     def groups(self, player: str) -> list[dict[str, Any]]:
         """Give a player's weights as the optimiser takes them."""
+        rate = self.optimisation.learning_rates.get(player)
         if player != "captioner":
-            rate = self.optimisation.player_learning_rates.get(player)
             weights = list(self.objective.get_submodule(player).parameters())
             return [{"params": weights} | rate_of(rate)]
-        groups: list[dict[str, Any]] = [{"params": list(self.captioner.decoder.parameters())}]
+        groups = [{"params": list(self.captioner.decoder.parameters())} | rate_of(rate)]
         encoder = [p for p in self.captioner.encoder.parameters() if p.requires_grad]
         if encoder:
-            groups.append({"params": encoder} | rate_of(self.optimisation.encoder_learning_rate))
+            own = self.optimisation.encoder_learning_rate
+            groups.append({"params": encoder} | rate_of(rate if own is None else own))
         return groups
 
     @property

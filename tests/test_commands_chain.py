@@ -152,7 +152,7 @@ def test_a_bad_chain_is_one_line(
 def test_a_learning_rate_of_a_player_that_does_not_play_is_told(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    rates = ["--optimisation.player_learning_rates", "{judge: 0.1}"]
+    rates = ["--optimisation.learning_rates", "{judge: 0.1}"]
     assert main(["train", "--config", str(config(tmp_path)), *rates]) == 2
     assert "names judge, which does not play here: expected some of captioner" in (
         capsys.readouterr().err
