@@ -2,7 +2,6 @@
 
 from abc import ABC, abstractmethod
 
-import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
@@ -46,7 +45,7 @@ class RecurrentDiscriminator(Discriminator):
         super().__init__()
         self.embedding = nn.Embedding(vocabulary_size, embedding_size)
         self.image = linear(feature_size, embedding_size, spectral_norm)
-        self.lstm = nn.LSTM(embedding_size, hidden_size)
+        self.lstm = remembering(nn.LSTM(embedding_size, hidden_size))
         self.verdict = linear(hidden_size, 1, spectral_norm)
         self.dropout = nn.Dropout(dropout)
 
@@ -81,7 +80,7 @@ class MatchingDiscriminator(Discriminator):
         super().__init__()
         self.embedding = nn.Embedding(vocabulary_size, embedding_size)
         self.image = linear(feature_size, hidden_size, spectral_norm)
-        self.lstm = nn.LSTM(embedding_size, hidden_size)
+        self.lstm = remembering(nn.LSTM(embedding_size, hidden_size))
         self.dropout = nn.Dropout(dropout)
 
     def forward(
@@ -103,6 +102,18 @@ def linear(inputs: int, outputs: int, normalised: bool) -> nn.Module:
     """Give a linear map, if wanted of spectral norm one (Miyato et al. 2018)."""
     layer = nn.Linear(inputs, outputs)
     return spectral_norm(layer) if normalised else layer
+
+
+def remembering(lstm: nn.LSTM) -> nn.LSTM:
+    """Open the forget gates, as a caption's judgement is far from its words.
+
+    A bias of one (Jozefowicz et al. 2015, section 2.2): a mistake is then found in a third fewer
+    turns.
+    """
+    size = lstm.hidden_size
+    _, _, _, bias = lstm.parameters()
+    nn.init.ones_(bias[size : 2 * size])
+    return lstm
 
 
 def words_of(

@@ -129,6 +129,20 @@ def test_two_processes_play_an_adversarial_game(chained: Path, tmp_path: Path) -
     assert not equal({name: moved[name] for name in begun}, begun)
 
 
+@pytest.mark.slow
+def test_another_runs_folder_is_not_taken_for_a_phase(
+    chained: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = chained / "runs" / "shapes-scheduled-sampling-seed0"
+    before = (run / "checkpoints" / "last.ckpt").read_bytes()
+    chain = ["chain", str(chained / "chain.yaml"), "--config", str(chained / "config.yaml")]
+    assert main([*chain, "--decoder.hidden_size", "9"]) == 2
+    error = capsys.readouterr().err
+    assert "holds another run: its decoder.init_args.hidden_size is" in error
+    assert "this phase's is 9; --name NAME makes runs beside it" in error
+    assert (run / "checkpoints" / "last.ckpt").read_bytes() == before
+
+
 @pytest.mark.parametrize(
     ("content", "words"),
     [

@@ -8,11 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from jsonargparse import Namespace
 
 from captioning.commands import train
 from captioning.commands.configuration import split_files
 from captioning.data.reading import read_text
 from captioning.errors import InputError
+
+# What a run cannot change and be the same; how long and how fast it is trained, it can.
+ESSENTIAL = ("data", "encoder", "decoder", "objective", "from_run")
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -35,8 +39,12 @@ def main(arguments: Sequence[str]) -> int:
     phases = read_phases(options.chain)
     for number, phase in enumerate(phases, start=1):
         given = [*files, *phase, *words] + ([] if last is None else ["--from_run", str(last)])
-        run = train.run_folder(train.make_parser().read(given))
+        parser = train.make_parser()
+        config = parser.read(given)
+        run = train.run_folder(config)
         begun = run.checkpoint("last").exists() and "--overwrite" not in words
+        if begun:
+            check_same(config, parser.read(["--config", str(run.config_file)]), run.folder)
         doing = "goes on with" if begun else "begins"
         print(f"phase {number} of {len(phases)} {doing} {run.folder}", file=sys.stderr)
         given += ["--resume"] if begun else []
@@ -47,6 +55,18 @@ def main(arguments: Sequence[str]) -> int:
             return status
         last = run.folder
     return 0
+
+
+def check_same(config: Namespace, earlier: Namespace, folder: Path) -> None:
+    """Refuse to take another run's folder for a phase."""
+    ours, theirs = vars(config.as_flat()), vars(earlier.as_flat())
+    unlike = [key for key in {**ours, **theirs} if ours.get(key) != theirs.get(key)]
+    for key in unlike:
+        if key.split(".")[0] in ESSENTIAL:
+            raise InputError(
+                f"{folder} holds another run: its {key} is {theirs.get(key)!r}, this phase's is "
+                f"{ours.get(key)!r}; --name NAME makes runs beside it, --overwrite deletes it"
+            )
 
 
 def read_phases(path: Path) -> list[list[str]]:
