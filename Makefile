@@ -12,6 +12,7 @@ PYTHON =
 python := .venv/bin/python
 captioning := $(python) -m captioning
 train = $(captioning) train --config configs/data/$(DATA).yaml --config configs/$(1).yaml --evaluate test $(ARGS)
+chain = $(captioning) chain configs/chains/$(1).yaml --config configs/data/$(DATA).yaml --evaluate test $(ARGS)
 
 help: ## this list
 	@echo "make TARGET [DATA=$(DATA)] [RUN=the newest] [ARGS='anything the command takes']"
@@ -24,6 +25,15 @@ train-tf: .venv/ready ## train by teacher forcing
 
 train-ss: .venv/ready ## train by scheduled sampling
 	$(call train,scheduled_sampling)
+
+train-adv: .venv/ready ## train by teacher forcing, then adversarially
+	$(call chain,adversarial)
+
+train-gumbel: .venv/ready ## the same through relaxed words (Gumbel-softmax)
+	$(call chain,gumbel)
+
+train-scst: .venv/ready ## train by teacher forcing, then self-critically (CIDEr-D)
+	$(call chain,self_critical)
 
 eval: .venv/ready ## score a run by the COCO metrics
 	$(captioning) evaluate $(RUN) $(ARGS)
@@ -59,7 +69,7 @@ clean: ## remove .venv and the caches; data and runs stay
 	rm -rf .venv .*_cache .hypothesis
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
-.PHONY: help setup train-tf train-ss eval report lab test lint check bench lock clean
+.PHONY: help setup train-tf train-ss train-adv train-gumbel train-scst eval report lab test lint check bench lock clean
 
 uv := $(shell command -v uv 2>/dev/null)
 ifneq ($(uv),)

@@ -10,6 +10,7 @@ import yaml
 
 from captioning.__main__ import main
 from captioning.captioner import load_captioner
+from captioning.commands.chain import read_phases
 from tests.tiny_run import config, equal, validation_losses, weights
 
 ADVERSARIAL = {
@@ -161,6 +162,16 @@ def test_a_bad_chain_is_one_line(
     error = capsys.readouterr().err
     assert words in error
     assert error.strip().splitlines()[-1].startswith("error: ")
+
+
+CHAINS = sorted((Path(__file__).parents[1] / "configs" / "chains").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("path", CHAINS, ids=lambda path: path.stem)
+def test_a_chain_as_shipped_goes_from_maximum_likelihood_to_its_namesake(path: Path) -> None:
+    assert read_phases(path) == [
+        ["--config", f"configs/{name}.yaml"] for name in ("teacher_forcing", path.stem)
+    ]
 
 
 def test_a_learning_rate_of_a_player_that_does_not_play_is_told(

@@ -162,7 +162,9 @@ def test_every_configuration_opens_with_its_command() -> None:
 
 DATA = sorted((ROOT / "configs" / "data").glob("*.yaml"))
 OBJECTIVES = [
-    ROOT / "configs" / f"{name}.yaml" for name in ("teacher_forcing", "scheduled_sampling")
+    path
+    for path in sorted((ROOT / "configs").glob("*.yaml"))
+    if path.stem not in ("attention", "small_decoder")
 ]
 
 

@@ -18,6 +18,7 @@ else:
 
 ROOT = Path(__file__).parents[1]
 TRAIN = ".venv/bin/python -m captioning train --config configs/data/"
+CHAIN = ".venv/bin/python -m captioning chain configs/chains/"
 SS = "configs/scheduled_sampling.yaml --evaluate test"
 
 
@@ -48,6 +49,14 @@ def project(tmp_path: Path) -> Path:
         (
             "train-ss DATA=flickr8k ARGS=--seed=3",
             TRAIN + f"flickr8k.yaml --config {SS} --seed=3",
+        ),
+        *(
+            (target, f"{CHAIN}{name}.yaml --config configs/data/shapes.yaml --evaluate test")
+            for target, name in [
+                ("train-adv", "adversarial"),
+                ("train-gumbel", "gumbel"),
+                ("train-scst", "self_critical"),
+            ]
         ),
         ("eval", ".venv/bin/python -m captioning evaluate"),
         ("eval RUN=runs/a ARGS=--split=val", "captioning evaluate runs/a --split=val"),
