@@ -112,7 +112,7 @@ def run(job: Job) -> Divergences:
 
 def section(seeds: int, size: str, jobs: int) -> Section:
     """Train at every π, in every way."""
-    plan = Plan(1200 if size == "default" else 60, 512, rate=0.05, discriminator_rate=0.01)
+    plan = Plan(2000 if size == "default" else 60, 512, rate=0.02, discriminator_rate=0.01)
     exact = run_all(optimum, PRIORS, jobs, "exact optima")
     todo = [
         Job(prior, way, seed, plan) for way in WAYS for prior in PRIORS for seed in range(seeds)
