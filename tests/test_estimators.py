@@ -6,8 +6,16 @@ import pytest
 import torch
 from torch import nn
 
+from captioning.attention import ShowAttendTell
 from captioning.decoder import Decoder, Lrcn
-from captioning.objectives.estimators import complete, describe, speak, without_dropout
+from captioning.objectives.estimators import (
+    complete,
+    describe,
+    speak,
+    speak_with_gradient,
+    without_dropout,
+)
+from captioning.objectives.policy_gradient import draw_word
 from captioning.text import END, PAD
 from tests.builders import (
     DECODERS,
@@ -82,6 +90,46 @@ def test_speaking_leaves_no_gradient_and_says_no_special_token() -> None:
         assert set(row[length:]) <= {PAD}
     assert set(captions.lengths.tolist()) == {1, 2, 3, 4, 5}
     assert captions.lengths.diff().max() <= 0
+
+
+@each_decoder
+def test_all_captions_run_in_one_batch_and_a_picture_is_looked_at_once(
+    kind: type[Decoder],
+) -> None:
+    captioner, features = make_captioner(kind), make_features()
+    looked: list[int] = []
+    fed: list[int] = []
+    eye = captioner.decoder.get_submodule("value" if kind is ShowAttendTell else "image")
+    eye.register_forward_hook(lambda module, inputs, seen: looked.append(len(seen)))
+    captioner.decoder.embedding.register_forward_hook(
+        lambda module, inputs, words: fed.append(len(words))
+    )
+    owners = torch.arange(3).repeat_interleave(20)
+    captions = speak(captioner, features, owners, 4)
+    assert (looked, fed) == ([3], captions.active)
+    captions, _, _ = speak_with_gradient(captioner, features, owners, 4, draw_word)
+    assert (looked[1:], fed[4:]) == ([3], captions.active)
+
+
+@each_decoder
+def test_one_pass_gives_the_likelihoods_and_the_gradient_of_a_second_one(
+    kind: type[Decoder],
+) -> None:
+    captioner, features = make_captioner(kind), make_features()
+    owners = torch.arange(3).repeat_interleave(20)
+    torch.manual_seed(0)
+    captions, kept, law = speak_with_gradient(captioner, features, owners, 4, draw_word)
+    expected = said(captioner, features, captions)
+    torch.testing.assert_close(captions.unpack(kept), expected, rtol=0, atol=1e-12)
+    of_said = law.gather(1, captions.targets[:, None] - END).squeeze(1)
+    assert torch.equal(of_said, kept)
+    weights = list(captioner.decoder.parameters())
+    factors = torch.randn(expected.shape)
+    found = torch.autograd.grad((factors * captions.unpack(kept)).sum(), weights)
+    for one, other in zip(
+        found, torch.autograd.grad((factors * expected).sum(), weights), strict=True
+    ):
+        torch.testing.assert_close(one, other, rtol=0, atol=1e-12)
 
 
 def test_every_true_prefix_is_completed_so_many_times() -> None:

@@ -1,7 +1,6 @@
 """Any configuration made tiny and trained as in earnest, but for the command and the run folder."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -9,9 +8,11 @@ import torch
 from jsonargparse import Namespace
 from pytorch_lightning import Callback
 
+from captioning.batch import Batch
 from captioning.captioner import Captioner
 from captioning.commands.train import make_parser
 from captioning.commands.trainer import make_trainer
+from captioning.data.dataset import Example
 from captioning.loaders import build_vocabulary, training_batches
 from captioning.training import CaptioningModule
 
@@ -23,6 +24,7 @@ TINY = {
     "hidden_size": 8,
     "embedding_size": 8,
     "attention_size": 8,
+    "samples": 5,
     "steps": 6,
     "warm_up": 1,
     "batch_size": 4,
@@ -53,19 +55,21 @@ def read_tiny(files: Sequence[Path], folder: Path, **changes: object) -> Namespa
 class Training:
     """A captioner with its objective, about to be trained on eight pictures.
 
-    `seed` is that of the first weights, `draws` that of every step's draws; `captions` says how
-    many each picture has.
+    `seed` is that of the first weights, `draws` that of every step's draws; the pictures are those
+    of the configuration unless given.
     """
 
     def __init__(
-        self, config: Namespace, *, seed: int = 0, draws: int = 0, captions: int | None = None
+        self,
+        config: Namespace,
+        *,
+        seed: int = 0,
+        draws: int = 0,
+        examples: Sequence[Example] | None = None,
     ) -> None:
         torch.manual_seed(seed)
         built = parser().build(config)
-        examples = [
-            replace(example, captions=example.captions[:captions])
-            for example in built.data.examples("train")
-        ]
+        examples = examples or built.data.examples("train")
         vocabulary = build_vocabulary(examples, built.loading)
         decoder = built.decoder(len(vocabulary), built.encoder.feature_size)
         self.captioner = Captioner(built.encoder, decoder, vocabulary)
@@ -84,3 +88,7 @@ class Training:
         trainer.fit(
             self.module, self.batches, self.batches, ckpt_path=checkpoint, weights_only=True
         )
+
+    def first_batch(self) -> Batch:
+        self.batches.load_state_dict({"served": 0})
+        return next(self.batches)

@@ -151,9 +151,11 @@ class Adversarial(Objective):
 
     def forward(self, captioner: Captioner, batch: Batch, *, turn: str, progress: Progress) -> Loss:
         """Play the discriminator's turn or the captioner's."""
-        features = captioner.encode(batch)
         if turn == "discriminator":
-            return self.discriminate(captioner, features.detach(), batch.captions)
+            with torch.no_grad():
+                features = captioner.encode(batch)
+            return self.discriminate(captioner, features, batch.captions)
+        features = captioner.encode(batch)
 
         def judge(captions: Captions, mixtures: Tensor | None) -> Tensor:
             return self.judge(features.detach(), captions, mixtures)

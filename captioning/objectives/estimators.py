@@ -11,11 +11,12 @@ from torch import Tensor, nn
 
 from captioning.batch import Captions
 from captioning.captioner import Captioner
+from captioning.decoder import Words
 from captioning.objectives.base import Loss
 from captioning.schedules import Progress
 from captioning.search.ensemble import Ensemble
 from captioning.search.sampling import Choice, draw, say
-from captioning.text import PAD
+from captioning.text import BEGIN, END, PAD
 
 # What captions earn, one number each, or one for every word: what is earned from that word on.
 # Mixtures (see `Discriminator`) are judged in place of words where the estimator needs gradients.
@@ -74,6 +75,45 @@ def speak(
     with without_dropout(captioner):
         tokens, _ = say(Ensemble([captioner], [features]), image_index, steps, choose)
     return Captions.from_generated(tokens, image_index)
+
+
+def speak_with_gradient(
+    captioner: Captioner,
+    features: Float[Tensor, "n r d"],
+    image_index: Int[Tensor, " b"],
+    steps: int,
+    choose: Callable[[Float[Tensor, "b w"]], tuple[Words, Float[Tensor, "b ..."]]],
+) -> tuple[Captions, Float[Tensor, "p ..."], Float[Tensor, "p w"]]:
+    """Caption the pictures named in one pass, which a gradient can follow back.
+
+    From log Q of what can be said next, `choose` gives the words to be said and fed on, and
+    whatever of them is to be kept. Gives the captions with, packed, what was kept and, without its
+    gradient, log Q.
+    """
+    decoder = captioner.decoder
+    state = decoder.begin(features, image_index)
+    tokens = image_index.new_full((len(image_index), steps), PAD)
+    running = torch.arange(len(image_index), device=image_index.device)
+    words: Tensor = torch.full_like(running, BEGIN)
+    kept: list[Tensor] = []
+    scores: list[Tensor] = []
+    for t in range(steps):
+        if not len(running):
+            break
+        outputs, state = decoder.step(words, state)
+        log_probabilities = decoder.log_probabilities(outputs)
+        words, keep = choose(log_probabilities)
+        kept.append(keep)
+        scores.append(log_probabilities.detach())
+        tokens[running, t] = words.argmax(1) if words.is_floating_point() else words
+        going_on = (tokens[running, t] != END).nonzero().squeeze(1)
+        running, words, state = running[going_on], words[going_on], state.select(going_on)
+    captions, order = Captions.sort_generated(tokens, image_index)
+    # What was kept comes by step and row; packed, it comes by step and length.
+    said = (tokens != PAD).t()
+    numbers = (said.flatten().cumsum(0) - 1).view_as(said).t()
+    places = captions.pack(numbers[order, : captions.tokens.shape[1]])
+    return captions, torch.cat(kept)[places], torch.cat(scores)[places]
 
 
 @torch.no_grad()

@@ -16,9 +16,11 @@ from captioning.objectives.estimators import (
     complete,
     describe,
     speak,
+    speak_with_gradient,
     without_dropout,
 )
 from captioning.schedules import Progress
+from captioning.search.sampling import draw
 from captioning.text import END
 
 Baseline = Literal["none", "mean", "leave_one_out", "greedy"]
@@ -47,6 +49,14 @@ def reinforce(
     Words are added up, captions averaged.
     """
     return -(advantages * log_likelihoods).sum(1).mean()
+
+
+def draw_word(
+    log_probabilities: Float[Tensor, "b w"],
+) -> tuple[Int[Tensor, " b"], Float[Tensor, " b"]]:
+    """Draw the next word of each caption; give it with its log likelihood."""
+    places = draw(log_probabilities.detach())
+    return places + END, log_probabilities.gather(1, places[:, None]).squeeze(1)
 
 
 class PolicyGradient(Estimator):
@@ -87,16 +97,17 @@ class PolicyGradient(Estimator):
     ) -> Loss:
         """Draw, reward, and weigh the log likelihood of what was drawn."""
         images = torch.arange(len(features), device=features.device)
-        captions = speak(captioner, features, images.repeat_interleave(self.samples), self.steps)
+        owners = images.repeat_interleave(self.samples)
+        with without_dropout(captioner):
+            captions, log_likelihoods, log_probabilities = speak_with_gradient(
+                captioner, features, owners, self.steps, draw_word
+            )
         with torch.no_grad():
             rewards = as_columns(reward(captions, None))
             if self.rollouts:
                 rewards = self.roll_out(captioner, features, captions, rewards, reward)
             advantages = rewards - self.expected(captioner, features, captions, rewards, reward)
-        with without_dropout(captioner):
-            log_probabilities = captioner.decoder.log_probabilities(captioner(features, captions))
-        said = log_probabilities.gather(1, captions.targets[:, None] - END).squeeze(1)
-        value = reinforce(captions.unpack(said), advantages)
+        value = reinforce(captions.unpack(log_likelihoods), advantages)
         logs = {"reward": rewards[:, 0].mean(), **describe(captions, log_probabilities)}
         return Loss(value, logs)
 

@@ -9,7 +9,13 @@ from captioning.batch import Captions
 from captioning.captioner import Captioner
 from captioning.errors import InputError
 from captioning.objectives.base import Loss
-from captioning.objectives.estimators import Estimator, Reward, describe, without_dropout
+from captioning.objectives.estimators import (
+    Estimator,
+    Reward,
+    describe,
+    speak_with_gradient,
+    without_dropout,
+)
 from captioning.schedules import Constant, Progress, Schedule
 from captioning.text import END
 
@@ -81,25 +87,10 @@ def say_relaxed(
     """Caption the images named; each word said is fed on as the mixture that was drawn.
 
     Gives the captions with, packed, their mixtures and the log probabilities these were drawn by.
-    All captions run to the last step: which end before is known only afterwards.
     """
-    decoder = captioner.decoder
-    scores: list[Tensor] = []
-    drawn: list[Tensor] = []
 
-    def feed(_t: int, outputs: Float[Tensor, "b h"]) -> Float[Tensor, "b v"]:
-        scores.append(decoder.log_probabilities(outputs))
-        drawn.append(functional.pad(relaxed_sample(scores[-1], temperature), (END, 0)))
-        return drawn[-1]
+    def relax(log_probabilities: Float[Tensor, "b w"]) -> tuple[Tensor, Tensor]:
+        mixtures = functional.pad(relaxed_sample(log_probabilities, temperature), (END, 0))
+        return mixtures, mixtures
 
-    outputs = decoder.unroll(decoder.begin(features, image_index), [len(image_index)] * steps, feed)
-    feed(steps, outputs[-len(image_index) :])
-    mixtures, log_probabilities = torch.stack(drawn, 1), torch.stack(scores, 1)
-    captions, order = Captions.sort_generated(mixtures.argmax(2), image_index)
-    longest = captions.tokens.shape[1]
-    at = captions.mask
-    return (
-        captions,
-        mixtures[order, :longest].transpose(0, 1)[at],
-        log_probabilities[order, :longest].transpose(0, 1)[at],
-    )
+    return speak_with_gradient(captioner, features, image_index, steps, relax)
