@@ -132,6 +132,7 @@ def test_a_turn_moves_its_own_player_and_nobody_else(training: Training, watched
     assert set(played) == {*training.objective.opening, *training.objective.turns}
     for turn, gradients, moved in zip(played, watched.gradients, watched.moved, strict=True):
         owner = "captioner." if turn == "captioner" else f"objective.{turn}."
+        assert moved
         assert all(name.startswith(owner) for name in moved)
         assert moved >= {
             name for name, each in gradients.items() if each is not None and each.any()
@@ -190,7 +191,7 @@ def test_what_stands_in_the_padding_is_not_read(training: Training) -> None:
 
 
 def test_more_padding_changes_nothing(training: Training) -> None:
-    """When training begins, without dropout: coins and masks for the padding are draws, too."""
+    """At the start and without dropout: coins fall on padding, too, and shift all later draws."""
     captions = training.first_batch().captions
     wide = captions._replace(tokens=nn.functional.pad(captions.tokens, (0, 3)))
     training.module.eval()
