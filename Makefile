@@ -16,7 +16,7 @@ chain = $(captioning) chain configs/chains/$(1).yaml --config configs/data/$(DAT
 
 help: ## this list
 	@echo "make TARGET [DATA=$(DATA)] [RUN=the newest] [ARGS='anything the command takes']"
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' Makefile
 
 setup: .venv/ready ## make .venv from requirements.lock (with PYTHON=python3.12, of that Python)
 

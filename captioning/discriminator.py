@@ -30,7 +30,7 @@ class Discriminator(nn.Module, ABC):
 class RecurrentDiscriminator(Discriminator):
     """An LSTM that sees the picture with every word, and judges after each.
 
-    Shown the picture only once, first, it takes many times as long to learn what is false of it.
+    Shown once and first, the picture would have to be remembered all along the caption.
     """
 
     def __init__(
@@ -105,10 +105,9 @@ def linear(inputs: int, outputs: int, normalised: bool) -> nn.Module:
 
 
 def remembering(lstm: nn.LSTM) -> nn.LSTM:
-    """Open the forget gates, as a caption's judgement is far from its words.
+    """Open the forget gates by a bias of one (Jozefowicz et al. 2015).
 
-    A bias of one (Jozefowicz et al. 2015, section 2.2): a mistake is then found in a third fewer
-    turns.
+    A caption is judged far from the word that was wrong, which has to be remembered until then.
     """
     size = lstm.hidden_size
     _, _, _, bias = lstm.parameters()

@@ -46,7 +46,7 @@ TEXT = (
     "For every ε below 1 it is not P: neither more data nor a larger model can help. With ε = 0 "
     "nothing is left of how words depend on each other. (In this world no two words are nearly as "
     "likely as each other at the top: where they are, the likeliest is now one, now the other, as "
-    "training wavers, and its fixed point is never reached.)"
+    "training wavers, and training does not settle on the fixed point.)"
 )
 
 
