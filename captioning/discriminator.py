@@ -8,6 +8,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 from captioning.batch import Captions
 from captioning.decoder import blank, embed, run_lstm
+from captioning.settings import check_sizes
 
 
 class Discriminator(nn.Module, ABC):
@@ -42,6 +43,7 @@ class RecurrentDiscriminator(Discriminator):
         dropout: float = 0.0,
         spectral_norm: bool = False,
     ) -> None:
+        check_sizes(locals())
         super().__init__()
         self.embedding = nn.Embedding(vocabulary_size, embedding_size)
         self.image = linear(feature_size, embedding_size, spectral_norm)
@@ -77,6 +79,7 @@ class MatchingDiscriminator(Discriminator):
         dropout: float = 0.0,
         spectral_norm: bool = False,
     ) -> None:
+        check_sizes(locals())
         super().__init__()
         self.embedding = nn.Embedding(vocabulary_size, embedding_size)
         self.image = linear(feature_size, hidden_size, spectral_norm)

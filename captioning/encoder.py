@@ -67,6 +67,8 @@ class SmallCnn(Encoder):
         features: Literal["pooled", "grid"] = "pooled",
     ) -> None:
         super().__init__(arguments(locals()))
+        if channels < 4:
+            raise InputError(f"channels must be 4 or more, a quarter come first, got {channels}")
         cells = math.ceil(image_size / 8) ** 2
         self.regions = 1 if features == "pooled" else cells
         self.feature_size = channels * cells // self.regions

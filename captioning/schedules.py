@@ -98,4 +98,6 @@ class Cosine(Schedule):
 
 def elapsed(progress: Progress, length: float | None) -> float:
     """Give the i of a schedule: steps so far, or the share of the run times `length`."""
+    if length is not None and length <= 0:
+        raise InputError(f"a schedule's length must be positive, or null for steps, got {length:g}")
     return float(progress.step) if length is None else progress.share * length

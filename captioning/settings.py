@@ -17,7 +17,17 @@ class Described(Protocol):
 
 def arguments(scope: dict[str, Any]) -> dict[str, Any]:
     """Take the arguments out of `locals()`, called first thing in a constructor."""
+    check_sizes(scope)
     return {name: value for name, value in scope.items() if name not in ("self", "__class__")}
+
+
+def check_sizes(scope: dict[str, Any]) -> None:
+    """Refuse, in the `locals()` of a network's constructor, what no network can be made with."""
+    for name, value in scope.items():
+        if name.endswith("_size") and value < 1:
+            raise InputError(f"{name} must be 1 or more, got {value}")
+        if name == "dropout" and not 0 <= value < 1:
+            raise InputError(f"dropout is a share, expected 0 <= it < 1, got {value}")
 
 
 def describe(module: Described) -> dict[str, Any]:

@@ -61,6 +61,9 @@ class Optimisation:
             raise InputError(
                 f"optimisation.gradient_norm must be positive or null, got {self.gradient_norm}"
             )
+        for rate in (*self.learning_rates.values(), self.encoder_learning_rate or 0):
+            if rate < 0:
+                raise InputError(f"optimisation: a learning rate must be 0 or more, got {rate}")
 
 
 class CaptioningModule(lightning.LightningModule):
@@ -92,12 +95,22 @@ class CaptioningModule(lightning.LightningModule):
                 f"optimisation.learning_rates names {', '.join(sorted(unknown))}, which "
                 f"does not play here: expected some of {', '.join(self.players)}"
             )
+        frozen = not any(weight.requires_grad for weight in captioner.encoder.parameters())
+        if frozen and optimisation.encoder_learning_rate is not None:
+            raise InputError(
+                "optimisation.encoder_learning_rate is for an encoder that learns, but this one is "
+                "frozen: set it to null, or the encoder's frozen to false"
+            )
         self.captions: dict[ImageId, str] = {}
         self.references: dict[ImageId, Sequence[str]] = {}
 
     def configure_optimizers(self) -> list[Optimizer]:
         """Give each player its own optimiser."""
-        optimizers = [self.optimisation.optimizer(self.groups(player)) for player in self.players]
+        make = self.optimisation.optimizer
+        try:
+            optimizers = [make(self.groups(player)) for player in self.players]
+        except (TypeError, ValueError) as error:
+            raise InputError(f"optimisation.optimizer: {' '.join(str(error).split())}") from error
         for optimizer in optimizers:
             for group in optimizer.param_groups:
                 group["peak"] = group["lr"]
@@ -159,6 +172,8 @@ class CaptioningModule(lightning.LightningModule):
         """Move along the gradient, as far as the schedule says."""
         schedule = self.optimisation.schedule
         factor = 1.0 if schedule is None else schedule.at(self.progress)
+        if factor < 0:
+            raise InputError(f"optimisation.schedule must stay at 0 or more, got {factor:g}")
         for group in optimizer.param_groups:
             group["lr"] = factor * group["peak"]
         optimizer.step()

@@ -140,7 +140,7 @@ def test_another_runs_folder_is_not_taken_for_a_phase(
     assert main([*chain, "--decoder.hidden_size", "9"]) == 2
     error = capsys.readouterr().err
     assert "holds another run: its decoder.init_args.hidden_size is" in error
-    assert "this phase's is 9; --name NAME makes runs beside it" in error
+    assert "not 9; --name NAME makes one beside it" in error
     assert (run / "checkpoints" / "last.ckpt").read_bytes() == before
 
 

@@ -56,7 +56,7 @@ def test_resuming_with_another_architecture_is_refused(
     command = ["train", "--config", str(trained / "config.yaml"), "--resume"]
     assert main([*command, "--decoder.hidden_size", "24"]) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert "decoder is not this run's" in line
+    assert "its decoder.init_args.hidden_size is 16, not 24; --name NAME" in line
 
 
 @pytest.mark.parametrize("batch", [1, 4])

@@ -189,10 +189,15 @@ def test_dropout_has_no_part_in_it() -> None:
 
 @pytest.mark.parametrize("temperature", [0.0, -0.5, math.nan])
 def test_a_temperature_that_is_not_positive_is_refused(temperature: float) -> None:
-    estimator = StraightThrough(Constant(temperature), samples=2, steps=3)
-    with pytest.raises(InputError, match=f"must stay above 0, got {temperature:g}") as error:
-        estimator.loss(make_captioner(Lrcn), make_features(), worth, Progress(0, 0.0))
+    with pytest.raises(InputError, match=f"above 0 to the end, got {temperature:g}:") as error:
+        StraightThrough(Constant(temperature), samples=2, steps=3)
     one_line(error)
+
+
+def test_a_temperature_that_falls_to_zero_step_by_step_is_told_when_it_does() -> None:
+    estimator = StraightThrough(Linear(slope=0.1, length=None), samples=2, steps=3)
+    with pytest.raises(InputError, match="above 0 to the end, got 0:"):
+        estimator.loss(make_captioner(Lrcn), make_features(), worth, Progress(10, 0.0))
 
 
 @pytest.mark.parametrize("options", [{"samples": 0}, {"steps": 0}], ids=str)

@@ -2,21 +2,21 @@
 
 import json
 import sys
-from argparse import ArgumentParser
+from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
-from jsonargparse import Namespace
 
 from captioning.commands import train
+from captioning.commands.checks import check_same
 from captioning.commands.configuration import split_files
 from captioning.data.reading import read_text
 from captioning.errors import InputError
 
-# What a run cannot change and be the same; how long and how fast it is trained, it can.
-ESSENTIAL = ("data", "encoder", "decoder", "objective", "from_run")
+# Where a chain starts and ends, and what becomes of earlier runs, holds for all of its phases.
+NOT_ITS_OWN = {"from_run", "resume", "overwrite", "evaluate"}
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -37,6 +37,7 @@ def main(arguments: Sequence[str]) -> int:
     files, words = split_files(rest)
     last = None
     phases = read_phases(options.chain)
+    check_phases(options, [[*files, *phase, *words] for phase in phases])
     for number, phase in enumerate(phases, start=1):
         given = [*files, *phase, *words] + ([] if last is None else ["--from_run", str(last)])
         parser = train.make_parser()
@@ -57,16 +58,22 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def check_same(config: Namespace, earlier: Namespace, folder: Path) -> None:
-    """Refuse to take another run's folder for a phase."""
-    ours, theirs = vars(config.as_flat()), vars(earlier.as_flat())
-    unlike = [key for key in {**ours, **theirs} if ours.get(key) != theirs.get(key)]
-    for key in unlike:
-        if key.split(".")[0] in ESSENTIAL:
+def check_phases(options: Namespace, phases: list[list[str]]) -> None:
+    """Tell what is wrong with any of the phases before the first is trained."""
+    folders: list[Path] = []
+    for number, phase in enumerate(phases, start=1):
+        parser = train.make_parser()
+        config = parser.read(phase)
+        folder = train.run_folder(config).folder
+        if folder in folders:
             raise InputError(
-                f"{folder} holds another run: its {key} is {theirs.get(key)!r}, this phase's is "
-                f"{ours.get(key)!r}; --name NAME makes runs beside it, --overwrite deletes it"
+                f"{options.chain}, phase {number}: {folder} is an earlier phase's, too: give this "
+                "phase a name"
             )
+        folders.append(folder)
+        built = parser.build(config)
+        if options.evaluate:
+            built.data.examples(options.evaluate)
 
 
 def read_phases(path: Path) -> list[list[str]]:
@@ -79,8 +86,8 @@ def read_phases(path: Path) -> list[list[str]]:
     except yaml.YAMLError as error:
         raise InputError(f"{path}: expected YAML, but {' '.join(str(error).split())}") from error
     phases = content.get("phases") if isinstance(content, dict) else None
-    if not isinstance(phases, list) or not phases:
-        raise InputError(f"{path}: expected a list of phases under the key 'phases'")
+    if not isinstance(phases, list) or not phases or len(content) > 1:
+        raise InputError(f"{path}: expected a list of phases under the key 'phases', nothing else")
     return [options_of(phase, f"{path}, phase {n}") for n, phase in enumerate(phases, start=1)]
 
 
@@ -88,6 +95,8 @@ def options_of(phase: Any, where: str) -> list[str]:
     """Give one phase as options: the file it builds on, then what it says itself."""
     if not isinstance(phase, dict):
         raise InputError(f"{where}: expected a mapping, got {phase!r:.60}")
+    for key in NOT_ITS_OWN & phase.keys():
+        raise InputError(f"{where}: {key} is not for a phase to say, but for the command line")
     own = {key: value for key, value in phase.items() if key != "config"}
     options = ["--config", str(phase["config"])] if "config" in phase else []
     return options + (["--config", json.dumps(own)] if own else [])

@@ -16,6 +16,10 @@ UNKNOWN = re.compile(
     r"Option '(?P<option>[^']+)' is not accepted|unrecognized arguments: --(?P<flag>\S+)"
 )
 OWNER = re.compile(r"class_path='(?P<path>[\w.]+)'")
+NEAREST = "the nearest valid key is"
+# What parsers inside the parser say of themselves; and of what may be null, what it is not.
+INNER = re.compile(r"(?<=: )[\w. ]+: (?=Parser key|Option|the following)| \(see [^)]+ --help\)")
+UNION = re.compile(r"Does not validate against any of the Union .*? Errors: - (.*?) - Expected .*")
 
 
 class Parser(ArgumentParser):
@@ -38,15 +42,18 @@ class Parser(ArgumentParser):
         except InputError:
             raise
         except (TypeError, ValueError, ImportError) as error:
+            told = error.__cause__ or error.__context__  # an object that may be null hides its own
+            if isinstance(told, InputError):
+                raise told from error
             raise InputError(f"{self.prog}: {' '.join(str(error).split())}") from error
         return built
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Say what is wrong, and what was probably meant."""
         text = " ".join(message.split()).split(" Got value:")[0]
-        raise InputError(
-            f"{self.prog}: {text}{self.hint(message)} (see {self.prog} --help)"
-        ) from ex
+        text = INNER.sub("", UNION.sub(r"\1", text))
+        hint = "" if NEAREST in text else self.hint(message)
+        raise InputError(f"{self.prog}: {text}{hint} (see {self.prog} --help)") from ex
 
     def hint(self, message: str) -> str:
         """Name the valid keys nearest to the unknown one that `message` complains of."""
@@ -59,7 +66,7 @@ class Parser(ArgumentParser):
         if unknown.split(".")[0] not in {key.split(".")[0] for key in valid}:
             unknown, valid = unknown.split(".")[0], [key.split(".")[0] for key in valid]
         close = difflib.get_close_matches(unknown, valid, n=1, cutoff=0.0)
-        return f"; the nearest valid key is '{close[0]}'" if close else ""
+        return f"; {NEAREST} '{close[0]}'" if close else ""
 
     def keys(self) -> Iterator[str]:
         """List every key of this command."""

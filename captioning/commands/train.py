@@ -18,6 +18,7 @@ from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
 from pytorch_lightning.utilities import rank_zero_only
 
 from captioning.captioner import Captioner, load_weights, read_checkpoint
+from captioning.commands.checks import check_folder, check_length, check_same, steps_of
 from captioning.commands.configuration import Parser, split_files
 from captioning.commands.evaluate import evaluate_run
 from captioning.commands.trainer import REPLACED, make_trainer, quieten, trainer_options
@@ -87,6 +88,7 @@ def train(
     standardise(captioner, batches)
     if from_run is not None and not resume:
         start_from(captioner, open_run(Path(from_run)))
+    check_length(objective, steps_of(trainer, patience, batches, optimisation))
     checked = evaluation_batches(data.examples("val"), captioner, loading, data.name)
     objective.prepare(captioner, [example.captions for example in examples])
     module = CaptioningModule(captioner, objective, optimisation, validation, seed)
@@ -177,24 +179,6 @@ def run_folder(config: Namespace) -> Run:
     return Run(Path(config.runs) / "-".join(parts))
 
 
-def check_folder(run: Run, config: Namespace) -> None:
-    """Refuse, before any work, to touch an earlier run without being asked."""
-    kept = [*run.checkpoint("last").parent.glob("*.ckpt"), *run.folder.glob("*.json")]
-    if config.resume and not run.checkpoint("last").exists():
-        raise InputError(f"nothing to resume: {run.folder} holds no checkpoint; leave out --resume")
-    if kept and not (config.resume or config.overwrite):
-        raise InputError(
-            f"{run.folder} holds a run already: --resume goes on with it, --overwrite deletes it, "
-            "--name NAME or another --seed makes a run beside it"
-        )
-    try:
-        run.folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(
-            f"{run.folder} cannot be written ({error.strerror}): choose another folder with --runs"
-        ) from error
-
-
 def start_folder(run: Run, config: str, resume: bool) -> None:
     """Keep the configuration; begin with an empty folder unless the run goes on."""
     if not resume:
@@ -216,7 +200,9 @@ def main(arguments: Sequence[str]) -> int:
     config = parser.read(arguments)
     run = run_folder(config)
     if config.resume and run.config_file.is_file():  # its own settings, and what is said beside
-        config = parser.read(["--config", str(run.config_file), *split_files(arguments)[1]])
+        kept = ["--config", str(run.config_file)]
+        config = parser.read([*kept, *split_files(arguments)[1]])
+        check_same(config, parser.read(kept), run.folder)
     if first_process():
         check_folder(run, config)
     torch.manual_seed(config.seed)

@@ -15,8 +15,9 @@ from captioning.captioner import Captioner
 from captioning.discriminator import Discriminator
 from captioning.errors import InputError
 from captioning.objectives.base import Loss, Objective
-from captioning.objectives.divergence import Reward, log_odds, reward
+from captioning.objectives.divergence import LIMITS, Reward, log_odds, reward
 from captioning.objectives.estimators import Estimator, speak, without_dropout
+from captioning.objectives.policy_gradient import PolicyGradient
 from captioning.objectives.replay import Replay
 from captioning.schedules import Progress
 
@@ -131,6 +132,18 @@ class Adversarial(Objective):
             raise InputError(
                 "adversarial training needs discriminator_turns of 1 or more and a warm_up of 0 or "
                 f"more, got {discriminator_turns} and {warm_up}"
+            )
+        if likelihood < 0:
+            raise InputError(f"the weight of the likelihood must be 0 or more, got {likelihood}")
+        if reward in LIMITS and prior.by == "logit_shift" and prior.real != EQUAL.real:
+            raise InputError(
+                f"the reward {reward} is a limit that knows no prior, so prior.real {prior.real} "
+                "would change nothing: set the reward to js, or prior.by to share"
+            )
+        if per_prefix and isinstance(estimator, PolicyGradient) and estimator.rollouts:
+            raise InputError(
+                "rollouts are for rewards of whole captions, but every prefix is rewarded: set "
+                "rollouts to 0 or per_prefix to false"
             )
         self.make_discriminator = discriminator
         self.estimator = estimator

@@ -17,6 +17,8 @@ from captioning.errors import InputError
 
 Reward = Literal["js", "reverse_kl", "log_d", "likelihood"]
 
+LIMITS: tuple[Reward, ...] = ("reverse_kl", "likelihood")  # of js, as the prior tends to 1 or to 0
+
 
 def log_odds(prior: float) -> float:
     """Give log π/(1-π)."""

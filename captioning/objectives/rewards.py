@@ -45,8 +45,15 @@ class FunctionReward(CaptionReward):
         self.function = function
 
     def prepare(self, references: Sequence[Sequence[Words]]) -> None:
-        """Keep the references."""
+        """Keep the references, and see whether the function can be called."""
         self.references = references
+        try:
+            float(self.function(references[0][0], references[0]))
+        except (TypeError, ValueError) as error:
+            raise InputError(
+                "a reward's function takes the words of a caption and those of the true ones, and "
+                f"gives a number; {self.function!r} does not: {error}"
+            ) from error
 
     def __call__(self, captions: Sequence[Words], images: Sequence[int]) -> Float[ndarray, " b"]:
         """Call the function for each caption."""

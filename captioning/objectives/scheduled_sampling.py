@@ -128,6 +128,11 @@ class ScheduledSampling(Objective):
         captions, decoder = batch.captions, captioner.decoder
         features = captioner.encode(batch)
         truth_share = self.schedule.at(progress)
+        if not 0 <= truth_share <= 1:
+            raise InputError(
+                "the schedule gives the share of true words, which must stay between 0 and 1, got "
+                f"{truth_share:g}"
+            )
         truth = flip_coins(captions.inputs, truth_share, self.coin)
         inputs = self.feed(decoder, features, captions, truth)
         outputs = captioner(features, captions, inputs)

@@ -49,7 +49,18 @@ class StraightThrough(Estimator):
                 f"straight-through needs samples and steps of 1 or more, got {samples} and {steps}"
             )
         self.temperature = temperature or Constant(1.0)
+        for share in (0.0, 1.0):  # told now, not when a run is nearly over
+            self.check(self.temperature.at(Progress(0, share)))
         self.samples, self.steps = samples, steps
+
+    @staticmethod
+    def check(temperature: float) -> None:
+        """Refuse a temperature at which nothing is soft."""
+        if not temperature > 0:
+            raise InputError(
+                f"the temperature must stay above 0 to the end, got {temperature:g}: give its "
+                "schedule a floor"
+            )
 
     def loss(
         self,
@@ -60,8 +71,7 @@ class StraightThrough(Estimator):
     ) -> Loss:
         """Draw with relaxed words and give minus their mean reward."""
         temperature = self.temperature.at(progress)
-        if not temperature > 0:
-            raise InputError(f"the temperature must stay above 0, got {temperature:g}")
+        self.check(temperature)
         images = torch.arange(len(features), device=features.device)
         with without_dropout(captioner):
             captions, mixtures, log_probabilities = say_relaxed(

@@ -1,0 +1,89 @@
+"""What is refused before a run begins, while nothing is lost by it."""
+
+import itertools
+import math
+from pathlib import Path
+from typing import Any
+
+from jsonargparse import Namespace
+
+from captioning.data.batching import TrainingBatches
+from captioning.errors import InputError
+from captioning.objectives.base import Objective
+from captioning.runs import Run
+from captioning.training import Optimisation
+
+# What a run cannot change and be the same; how long and how fast it is trained, it can.
+ESSENTIAL = (
+    "data",
+    "encoder",
+    "decoder",
+    "objective",
+    "optimisation.optimizer.class_path",
+    "from_run",
+)
+
+
+def check_folder(run: Run, config: Namespace) -> None:
+    """Refuse, before any work, to touch an earlier run without being asked."""
+    if config.resume and config.overwrite:
+        raise InputError("--resume goes on with a run, --overwrite deletes it: leave one out")
+    for name in ("patience", "threads"):
+        if config[name] is not None and config[name] < 1:
+            raise InputError(f"--{name} must be 1 or more, or null, got {config[name]}")
+    source = config.from_run and Path(config.from_run).resolve()
+    if config.overwrite and source == run.folder.resolve():
+        raise InputError(
+            f"--from_run names {run.folder}, which --overwrite would delete: give --name NAME"
+        )
+    kept = [*run.checkpoint("last").parent.glob("*.ckpt"), *run.folder.glob("*.json")]
+    if config.resume and not run.checkpoint("last").exists():
+        raise InputError(f"nothing to resume: {run.folder} holds no checkpoint; leave out --resume")
+    if kept and not (config.resume or config.overwrite):
+        raise InputError(
+            f"{run.folder} holds a run already: --resume goes on with it, --overwrite deletes it, "
+            "--name NAME or another --seed makes a run beside it"
+        )
+    try:
+        run.folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"{run.folder} cannot be written ({error.strerror}): choose another folder with --runs"
+        ) from error
+
+
+def check_same(config: Namespace, earlier: Namespace, folder: Path) -> None:
+    """Refuse to go on with a run as if it were another."""
+    ours, theirs = vars(config.as_flat()), vars(earlier.as_flat())
+    unlike = [key for key in {**ours, **theirs} if ours.get(key) != theirs.get(key)]
+    for key in unlike:
+        if f"{key}.".startswith(tuple(f"{each}." for each in ESSENTIAL)):
+            raise InputError(
+                f"{folder} holds another run: its {key} is {theirs.get(key)!r}, not "
+                f"{ours.get(key)!r}; --name NAME makes one beside it, --overwrite deletes it"
+            )
+
+
+def steps_of(
+    trainer: dict[str, Any],
+    patience: int | None,
+    batches: TrainingBatches,
+    optimisation: Optimisation,
+) -> float:
+    """Count the steps of a run whose captioner gets no better; infinity where nothing ends it."""
+    last = trainer["max_epochs"]
+    epochs = [last] if last is not None and last >= 0 else []
+    epochs += [] if patience is None else [1 + patience]
+    steps = [trainer["max_steps"]] if trainer["max_steps"] >= 0 else []
+    steps += [epoch * math.ceil(len(batches) / optimisation.accumulate) for epoch in epochs]
+    return float(min(steps, default=math.inf))
+
+
+def check_length(objective: Objective, steps: float) -> None:
+    """Refuse a run that is over before the captioner's first turn."""
+    first = next(step for step in itertools.count() if objective.turn(step) == "captioner")
+    if first >= steps:
+        raise InputError(
+            f"the captioner would never play: its first turn is step {first + 1:,}, the run may "
+            f"end after {steps:,.0f}; raise trainer.max_epochs or patience, or shorten the warm-up"
+        )
