@@ -87,20 +87,21 @@ def test_what_is_impossible_is_never_drawn_and_no_gradient_is_lost_to_it() -> No
 
 
 @each_decoder
-def test_mixtures_and_probabilities_are_those_of_the_captions_in_their_order(
+def test_mixtures_and_entropies_are_those_of_the_captions_in_their_order(
     kind: type[Decoder],
 ) -> None:
     captioner, features = make_captioner(kind), 3 * make_features()
     torch.manual_seed(0)
     image_index = torch.arange(3).repeat_interleave(20)
-    captions, mixtures, log_probabilities = say_relaxed(captioner, features, image_index, 4, 1.0)
+    captions, mixtures, entropies = say_relaxed(captioner, features, image_index, 4, 1.0)
     assert set(captions.lengths.tolist()) == {1, 2, 3, 4}
     assert captions.lengths.diff().max() <= 0
     assert sorted(captions.image_index.tolist()) == image_index.tolist()
     expected = torch.nn.functional.one_hot(captions.targets, len(VOCABULARY)).double()
     assert torch.equal(mixtures, expected)
     forced = captioner.decoder.log_probabilities(captioner(features, captions))
-    torch.testing.assert_close(log_probabilities, forced, rtol=0, atol=1e-12)
+    expected = -(forced.exp() * forced).sum(1)
+    torch.testing.assert_close(entropies, expected, rtol=0, atol=1e-12)
 
 
 def test_captions_end_at_their_first_end() -> None:

@@ -83,12 +83,12 @@ def speak_with_gradient(
     image_index: Int[Tensor, " b"],
     steps: int,
     choose: Callable[[Float[Tensor, "b w"]], tuple[Words, Float[Tensor, "b ..."]]],
-) -> tuple[Captions, Float[Tensor, "p ..."], Float[Tensor, "p w"]]:
+) -> tuple[Captions, Float[Tensor, "p ..."], Float[Tensor, " p"]]:
     """Caption the pictures named in one pass, which a gradient can follow back.
 
     From log Q of what can be said next, `choose` gives the words to be said and fed on, and
-    whatever of them is to be kept. Gives the captions with, packed, what was kept and, without its
-    gradient, log Q.
+    whatever of them is to be kept. Gives the captions with, packed, what was kept and the entropy
+    of Q, in nats and without its gradient.
     """
     decoder = captioner.decoder
     state = decoder.begin(features, image_index)
@@ -96,7 +96,7 @@ def speak_with_gradient(
     running = torch.arange(len(image_index), device=image_index.device)
     words: Tensor = torch.full_like(running, BEGIN)
     kept: list[Tensor] = []
-    scores: list[Tensor] = []
+    entropies: list[Tensor] = []
     for t in range(steps):
         if not len(running):
             break
@@ -104,7 +104,7 @@ def speak_with_gradient(
         log_probabilities = decoder.log_probabilities(outputs)
         words, keep = choose(log_probabilities)
         kept.append(keep)
-        scores.append(log_probabilities.detach())
+        entropies.append(torch.special.entr(log_probabilities.detach().exp()).sum(1))
         tokens[running, t] = words.argmax(1) if words.is_floating_point() else words
         going_on = (tokens[running, t] != END).nonzero().squeeze(1)
         running, words, state = running[going_on], words[going_on], state.select(going_on)
@@ -113,7 +113,7 @@ def speak_with_gradient(
     said = (tokens != PAD).t()
     numbers = (said.flatten().cumsum(0) - 1).view_as(said).t()
     places = captions.pack(numbers[order, : captions.tokens.shape[1]])
-    return captions, torch.cat(kept)[places], torch.cat(scores)[places]
+    return captions, torch.cat(kept)[places], torch.cat(entropies)[places]
 
 
 @torch.no_grad()
@@ -141,14 +141,11 @@ def complete(
     return completions, row[order], place[order]
 
 
-def describe(
-    captions: Captions, log_probabilities: Float[Tensor, "p w"]
-) -> dict[str, Float[Tensor, ""]]:
+def describe(captions: Captions, entropies: Float[Tensor, " p"]) -> dict[str, Float[Tensor, ""]]:
     """Say how varied captions are: entropy in nats a word, length, share of distinct ones."""
-    entropy = torch.special.entr(log_probabilities.detach().exp()).sum(1).mean()
     distinct = len(captions.tokens.unique(dim=0)) / len(captions.tokens)
     return {
-        "entropy": entropy,
+        "entropy": entropies.mean(),
         "words": captions.lengths.float().mean(),
         "distinct": torch.tensor(distinct),
     }

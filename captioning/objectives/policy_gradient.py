@@ -99,7 +99,7 @@ class PolicyGradient(Estimator):
         images = torch.arange(len(features), device=features.device)
         owners = images.repeat_interleave(self.samples)
         with without_dropout(captioner):
-            captions, log_likelihoods, log_probabilities = speak_with_gradient(
+            captions, log_likelihoods, entropies = speak_with_gradient(
                 captioner, features, owners, self.steps, draw_word
             )
         with torch.no_grad():
@@ -108,7 +108,7 @@ class PolicyGradient(Estimator):
                 rewards = self.roll_out(captioner, features, captions, rewards, reward)
             advantages = rewards - self.expected(captioner, features, captions, rewards, reward)
         value = reinforce(captions.unpack(log_likelihoods), advantages)
-        logs = {"reward": rewards[:, 0].mean(), **describe(captions, log_probabilities)}
+        logs = {"reward": rewards[:, 0].mean(), **describe(captions, entropies)}
         return Loss(value, logs)
 
     def roll_out(

@@ -74,7 +74,7 @@ class StraightThrough(Estimator):
         self.check(temperature)
         images = torch.arange(len(features), device=features.device)
         with without_dropout(captioner):
-            captions, mixtures, log_probabilities = say_relaxed(
+            captions, mixtures, entropies = say_relaxed(
                 captioner, features, images.repeat_interleave(self.samples), self.steps, temperature
             )
         rewards = reward(captions, mixtures)
@@ -82,7 +82,7 @@ class StraightThrough(Estimator):
         logs = {
             "reward": earned.detach().mean(),
             "temperature": torch.tensor(temperature),
-            **describe(captions, log_probabilities),
+            **describe(captions, entropies),
         }
         return Loss(-earned.mean(), logs)
 
@@ -93,10 +93,10 @@ def say_relaxed(
     image_index: Int[Tensor, " b"],
     steps: int,
     temperature: float,
-) -> tuple[Captions, Float[Tensor, "p v"], Float[Tensor, "p w"]]:
+) -> tuple[Captions, Float[Tensor, "p v"], Float[Tensor, " p"]]:
     """Caption the images named; each word said is fed on as the mixture that was drawn.
 
-    Gives the captions with, packed, their mixtures and the log probabilities these were drawn by.
+    Gives the captions with, packed, their mixtures and the entropies of what these were drawn from.
     """
 
     def relax(log_probabilities: Float[Tensor, "b w"]) -> tuple[Tensor, Tensor]:
