@@ -170,10 +170,10 @@ def path_drawing(exact: Sequence[Divergences], trained: Sequence[Sequence[Diverg
         Frame("From covering to seeking", "KL[P‖Q], nats", "KL[Q‖P], nats"),
         [
             Series(
-                "exact optimum of JS_π",
+                "exact optimum of JS_π, at π",
                 [best.forward for best in exact],
                 [best.reverse for best in exact],
-                names=[f"π = {prior:g}" for prior in PRIORS],
+                names=[f"{prior:g}" for prior in PRIORS],
             ),
             Series(
                 "trained",

@@ -206,16 +206,16 @@ def _bars(spread: Sequence[float | None] | None) -> list[float] | None:
 
 
 def _write_names(axes: Axes, series: Series, theme: Theme) -> None:
-    """Write below and to the left of the points, the empty side of a path that falls and levels."""
+    """Write above and to the right of the points, where a path that falls and levels is not."""
     halo = withStroke(linewidth=2.5, foreground=theme.ground)
     for name, x, y in zip(series.names, series.x, series.y, strict=bool(series.names)):
         axes.annotate(
             name,
             (x, y),
-            (-5, -5),
+            (4, 6),
             textcoords="offset points",
-            ha="right",
-            va="top",
+            ha="left",
+            va="bottom",
             fontsize=9,
             color=theme.ink,
             path_effects=[halo],
