@@ -1,7 +1,7 @@
 """Captions of a split and what they are worth, beside the rows that put the numbers in place."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,7 @@ from captioning.data.dataset import Dataset, Example, ImageId
 from captioning.errors import InputError
 from captioning.known_world import World, compare, from_true_law, known_scenes
 from captioning.loaders import Loading, evaluation_batches
-from captioning.metrics import Scorer, Scores, human
+from captioning.metrics import Scorer, Scores, distinct_captions, human
 from captioning.search import Search, caption_texts
 from captioning.text import SPECIAL
 
@@ -65,12 +65,17 @@ def evaluate(
         if known := known_scenes(data, captions):
             others["true distribution"] = from_true_law(known)
         scores = scorer.score(captions, references, progress=sys.stderr.isatty())
-        rows = {name: scorer.score(other, references).corpus for name, other in others.items()}
+        rows = {name: row(scorer.score(other, references), other) for name, other in others.items()}
         held_out, remaining = human(references)
         if held_out:
-            rows = {"human": scorer.score(held_out, remaining).corpus} | rows
+            rows = {"human": row(scorer.score(held_out, remaining), held_out)} | rows
     world = compare(captioners, batches, captions, known)
     return Findings(examples, captions, scores, rows, world)
+
+
+def row(scores: Scores, captions: Mapping[ImageId, str]) -> dict[str, float]:
+    """Give the numbers of one set of captions: the metrics, and how many captions differ."""
+    return scores.corpus | {"distinct": distinct_captions(captions.values())}
 
 
 def check_vocabulary(captioner: Captioner, examples: Sequence[Example], name: str) -> None:
@@ -118,7 +123,7 @@ def as_json(found: Findings, data: str, split: str, search: str) -> dict[str, An
         "search": search,
         "signature": found.scores.signature + found.world.signature,
         "images": len(found.captions),
-        "metrics": found.scores.corpus,
+        "metrics": row(found.scores, found.captions),
         "rows": found.rows,
         "world": found.world.verdicts,
         "samples": found.world.samples,

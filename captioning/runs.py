@@ -13,6 +13,8 @@ from captioning.data.dataset import Example, ImageId
 from captioning.data.reading import field, identifier, parse_json, read_text
 from captioning.errors import InputError
 
+Which = Literal["best", "last"]
+
 
 @dataclass(frozen=True)
 class Run:
@@ -49,8 +51,15 @@ class Run:
     def logs(self) -> Path:
         return self.folder / "logs"
 
-    def checkpoint(self, which: Literal["best", "last"]) -> Path:
-        return self.folder / "checkpoints" / f"{which}.ckpt"
+    @property
+    def result(self) -> Which:
+        """The checkpoint that the run stands for, as its configuration says."""
+        result: Which = self.config.get("result", "best")  # older runs do not say
+        return result
+
+    def checkpoint(self, which: Which | None = None) -> Path:
+        """A checkpoint, by default the one that the run stands for."""
+        return self.folder / "checkpoints" / f"{which or self.result}.ckpt"
 
     def evaluation_folder(self, split: str, search: str) -> Path:
         return self.folder / "evaluations" / f"{split}-{search}"
@@ -74,7 +83,8 @@ class Evaluation:
         split: Its part: train, val or test.
         search: How captions were made, such as "beam-5".
         signature: How the numbers were made.
-        metrics: The model's; CIDEr lies in [0, 10], the others in [0, 1].
+        metrics: The model's; CIDEr lies in [0, 10], the others in [0, 1]. `distinct` is the share
+            of captions unlike every other.
         rows: The same of what the model is compared with, such as "human".
         world: Where the true distribution P is known, shares of the captions by verdict, in [0, 1].
         samples: The same of samples of the captioner.

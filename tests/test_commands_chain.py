@@ -1,5 +1,6 @@
 """`captioning chain`: phases, each a run that begins where the last one ended."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,8 @@ import yaml
 
 from captioning.__main__ import main
 from captioning.captioner import load_captioner
-from captioning.commands.chain import read_phases
+from captioning.commands.chain import read_phases, split_phases
+from captioning.runs import Run, Which
 from tests.tiny_run import config, equal, validation_losses, weights
 
 ADVERSARIAL = {
@@ -95,14 +97,22 @@ def test_an_adversarial_phase_resumes_to_the_same_weights(chained: Path, tmp_pat
 
 
 @pytest.mark.slow
-def test_training_starts_from_the_best_weights_of_a_run(chained: Path, tmp_path: Path) -> None:
-    source = chained / "runs" / "shapes-scheduled-sampling-seed0"
+@pytest.mark.parametrize("which", ["best", "last"])
+def test_training_starts_from_the_weights_that_a_run_stands_for(
+    which: Which, chained: Path, tmp_path: Path
+) -> None:
+    source = tmp_path / "source"
+    shutil.copytree(chained / "runs" / "shapes-scheduled-sampling-seed0", source)
+    settings = Run(source).config | {"result": which}
+    (source / "config.yaml").write_text(yaml.safe_dump(settings))
+    (source / "checkpoints" / ("last.ckpt" if which == "best" else "best.ckpt")).unlink()
     start = ["--from_run", str(source), "--runs", str(tmp_path)]
     still = ["--optimisation.optimizer", "torch.optim.SGD", "--optimisation.optimizer.lr", "0"]
     assert main(["train", "--config", str(chained / "config.yaml"), *start, *still]) == 0
-    best = load_captioner(source / "checkpoints" / "best.ckpt").state_dict()
+    begun = tmp_path / "shapes-scheduled-sampling-seed0" / "checkpoints" / "last.ckpt"
     assert equal(
-        load_captioner(tmp_path / source.name / "checkpoints" / "last.ckpt").state_dict(), best
+        load_captioner(begun).state_dict(),
+        load_captioner(source / "checkpoints" / f"{which}.ckpt").state_dict(),
     )
 
 
@@ -181,4 +191,12 @@ def test_a_learning_rate_of_a_player_that_does_not_play_is_told(
     assert main(["train", "--config", str(config(tmp_path)), *rates]) == 2
     assert "names judge, which does not play here: expected some of captioner" in (
         capsys.readouterr().err
+    )
+
+
+def test_an_option_is_every_phases_unless_it_names_one() -> None:
+    words = ["--seed", "3", "--phase2.objective.prior.real", "-1", "--phase1.name=a=b", "--resume"]
+    assert split_phases(words, 3) == (
+        ["--seed", "3", "--resume"],
+        {1: ["--name=a=b"], 2: ["--objective.prior.real", "-1"], 3: []},
     )

@@ -164,6 +164,8 @@ FORCED = {"objective": named(f"{OBJECTIVES}.teacher_forcing.TeacherForcing")}
         ([FORCED, sampling(parallel=True, replacement="uniform")], [], "leave one of the two out"),
         ([FORCED, {"config": "nowhere.yaml"}], [], "nowhere.yaml"),
         ([FORCED], ["--evaluate", "tset"], "no split 'tset'"),
+        ([FORCED], ["--phase2.seed", "3"], "--phase2.seed: expected a phase from 1 to 1, got 2"),
+        ([FORCED], ["--phase1.resume"], "phase 1: resume is not for a phase to say"),
     ],
 )
 def test_what_is_wrong_with_any_phase_is_told_before_the_first_is_trained(

@@ -16,7 +16,7 @@ from captioning.data.image import ImageError
 from captioning.data.pictures import ImageFiles
 from captioning.device import best_device
 from captioning.errors import InputError
-from captioning.runs import Run
+from captioning.runs import Which, open_run
 from captioning.search import Search
 
 BATCH = 50
@@ -26,7 +26,7 @@ def caption(
     run: str,
     pictures: list[str],
     search: Search,
-    checkpoint: Literal["best", "last"] = "best",
+    checkpoint: Which | None = None,
     seed: int = 0,
     format: Literal["text", "json"] = "text",
     on_bad_image: OnBadImage = "error",
@@ -37,13 +37,13 @@ def caption(
         run: Run folder, or a checkpoint file, which works alone.
         pictures: Picture files of any common format.
         search: How captions are made: Greedy, Beam, Sampling.
-        checkpoint: Of a run folder: the best by validation, or the last.
+        checkpoint: Of a run folder: the best by validation, or the last; null: its own choice.
         seed: Of sampling.
         format: Text, or one JSON object a line: image, captions with their log-probabilities.
         on_bad_image: Stop at a picture that cannot be opened, or leave it out.
     """
     path = Path(run)
-    captioner = load_captioner(Run(path).checkpoint(checkpoint) if path.is_dir() else path)
+    captioner = load_captioner(open_run(path).checkpoint(checkpoint) if path.is_dir() else path)
     device = best_device()
     captioner.to(device)
     generator = torch.Generator(device).manual_seed(seed)

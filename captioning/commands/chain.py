@@ -1,6 +1,7 @@
 """`captioning chain`: objectives in turn, each from the captioner that the last one left."""
 
 import json
+import re
 import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
@@ -15,6 +16,9 @@ from captioning.commands.configuration import split_files
 from captioning.data.reading import read_text
 from captioning.errors import InputError
 
+# An option of one phase alone.
+OWN = re.compile(r"--phase(\d+)\.(.+)", re.DOTALL)
+
 # Where a chain starts and ends, and what becomes of earlier runs, holds for all of its phases.
 NOT_ITS_OWN = {"from_run", "resume", "overwrite", "evaluate"}
 
@@ -23,10 +27,11 @@ def main(arguments: Sequence[str]) -> int:
     """Train the phases in their order; 130 if interrupted, then the same command goes on."""
     parser = ArgumentParser(
         "captioning chain",
-        description="Train objectives one after another, each with fresh optimisers from the best "
+        description="Train objectives one after another, each with fresh optimisers from the "
         "captioner of the last one. A phase is a run of its own, in the folder that `captioning "
         "train` would give it: what is there is gone on with, or taken as it is if finished.",
-        epilog="All other options are those of `captioning train`, and hold for every phase.",
+        epilog="All other options are those of `captioning train`, and hold for every phase; after "
+        "`--phaseN.` for one alone: --phase2.objective.prior.real 0.9.",
         allow_abbrev=False,
     )
     parser.add_argument(
@@ -34,12 +39,14 @@ def main(arguments: Sequence[str]) -> int:
     )
     parser.add_argument("--evaluate", metavar="SPLIT", help="split to evaluate the last phase on")
     options, rest = parser.parse_known_args(arguments)
-    files, words = split_files(rest)
-    last = None
     phases = read_phases(options.chain)
-    check_phases(options, [[*files, *phase, *words] for phase in phases])
+    files, others = split_files(rest)
+    words, own = split_phases(others, len(phases))
+    phases = [[*files, *phase, *words, *own[n]] for n, phase in enumerate(phases, start=1)]
+    check_phases(options, phases)
+    last = None
     for number, phase in enumerate(phases, start=1):
-        given = [*files, *phase, *words] + ([] if last is None else ["--from_run", str(last)])
+        given = phase + ([] if last is None else ["--from_run", str(last)])
         parser = train.make_parser()
         config = parser.read(given)
         run = train.run_folder(config)
@@ -56,6 +63,32 @@ def main(arguments: Sequence[str]) -> int:
             return status
         last = run.folder
     return 0
+
+
+def split_phases(words: Sequence[str], count: int) -> tuple[list[str], dict[int, list[str]]]:
+    """Part the options of every phase from those of one, which lose their `--phaseN.`."""
+    common: list[str] = []
+    own: dict[int, list[str]] = {number: [] for number in range(1, count + 1)}
+    place = common
+    for word in words:
+        if found := OWN.fullmatch(word):
+            number, option = int(found[1]), f"--{found[2]}"
+            if number not in own:
+                raise InputError(f"{word}: expected a phase from 1 to {count}, got {number}")
+            check_own(found[2].partition("=")[0], f"phase {number}")
+            place = own[number]
+            place.append(option)
+        else:
+            if word.startswith("--"):
+                place = common
+            place.append(word)  # an option of every phase, or the value of the one before
+    return common, own
+
+
+def check_own(key: str, where: str) -> None:
+    """Refuse what is not for one phase to say."""
+    if key in NOT_ITS_OWN:
+        raise InputError(f"{where}: {key} is not for a phase to say, but for the whole chain")
 
 
 def check_phases(options: Namespace, phases: list[list[str]]) -> None:
@@ -95,8 +128,8 @@ def options_of(phase: Any, where: str) -> list[str]:
     """Give one phase as options: the file it builds on, then what it says itself."""
     if not isinstance(phase, dict):
         raise InputError(f"{where}: expected a mapping, got {phase!r:.60}")
-    for key in NOT_ITS_OWN & phase.keys():
-        raise InputError(f"{where}: {key} is not for a phase to say, but for the command line")
+    for key in phase:
+        check_own(key, where)
     own = {key: value for key, value in phase.items() if key != "config"}
     options = ["--config", str(phase["config"])] if "config" in phase else []
     return options + (["--config", json.dumps(own)] if own else [])

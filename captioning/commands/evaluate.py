@@ -18,10 +18,20 @@ from captioning.errors import InputError
 from captioning.evaluation import Findings, as_json, evaluate
 from captioning.loaders import Loading
 from captioning.report import report_run
-from captioning.runs import Run, newest_run, open_run
+from captioning.runs import Run, Which, newest_run, open_run
 from captioning.search import Search
 
-COLUMNS = ("Bleu_1", "Bleu_2", "Bleu_3", "Bleu_4", "METEOR", "ROUGE_L", "CIDEr", "SPICE")
+COLUMNS = (
+    "Bleu_1",
+    "Bleu_2",
+    "Bleu_3",
+    "Bleu_4",
+    "METEOR",
+    "ROUGE_L",
+    "CIDEr",
+    "SPICE",
+    "distinct",
+)
 
 
 def evaluate_run(
@@ -29,7 +39,7 @@ def evaluate_run(
     run: str | None = None,
     ensemble_with: list[str] | None = None,
     split: str = "test",
-    checkpoint: Literal["best", "last"] = "best",
+    checkpoint: Which | None = None,
     on_bad_image: OnBadImage | None = None,
     format: Literal["text", "json"] = "text",
 ) -> None:
@@ -40,7 +50,7 @@ def evaluate_run(
         run: Run folder; null: the newest one.
         ensemble_with: Run folders whose captioners speak with this one's, probabilities averaged.
         split: Split of the run's data set: train, val or test.
-        checkpoint: The best by validation, or the last.
+        checkpoint: The best by validation, or the last; null: what each run says its result is.
         on_bad_image: Stop at a bad picture, or leave it out; null: as in training.
         format: A table to read, or the content of metrics.json alone.
     """
@@ -64,10 +74,10 @@ def evaluate_run(
     print(json.dumps(summary, indent=2) if format == "json" else table(summary))
 
 
-def full_name(search: Search, checkpoint: str, members: Sequence[Run]) -> str:
+def full_name(search: Search, checkpoint: Which | None, members: Sequence[Run]) -> str:
     """Name all that decides the captions of a run."""
     words = [search.description]
-    if checkpoint != "best":
+    if checkpoint not in (None, members[0].result):
         words.append(f"{checkpoint} checkpoint")
     if len(members) > 1:
         words.append("with " + " ".join(member.name for member in members[1:]))

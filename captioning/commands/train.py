@@ -70,7 +70,7 @@ def train(
         loading: How data become batches.
         optimisation: How steps are made.
         validation: How the validation split is captioned after each epoch.
-        from_run: Run folder whose best captioner training starts from; null: from new weights.
+        from_run: Run folder whose captioner training starts from; null: from new weights.
         patience: Validations without a better CIDEr-D after which training stops; null: never.
         seed: Of the weights' first values, the order of the data and every draw.
         matmul_precision: PyTorch's float32 matrix products; medium may round to bfloat16 where the
@@ -137,8 +137,8 @@ def free_cores(taken: int) -> int:
 
 
 def start_from(captioner: Captioner, run: Run) -> None:
-    """Fill a captioner with the best weights of a run, which must know the same words."""
-    source = run.checkpoint("best")
+    """Fill a captioner with the weights of a run, which must know the same words."""
+    source = run.checkpoint()
     checkpoint = read_checkpoint(source)
     if checkpoint["captioner"]["vocabulary"] != captioner.vocabulary.to_json():
         raise InputError(
@@ -157,6 +157,13 @@ def make_parser() -> Parser:
     parser.add_function_arguments(train, skip={"resume", "run", "config", "trainer"})
     parser.add_argument("--name", default="", help="tells apart runs of one data set and objective")
     parser.add_argument("--runs", default="runs", help="folder of the run folders")
+    parser.add_argument(
+        "--result",
+        choices=["best", "last"],
+        default="best",
+        help="the checkpoint that the run stands for: the best by CIDEr-D, or the last, where "
+        "the objective seeks something else",
+    )
     parser.add_argument("--resume", action="store_true", help="go on with the run where it stopped")
     parser.add_argument("--overwrite", action="store_true", help="delete what the folder holds")
     parser.add_argument("--evaluate", help="split to be evaluated on afterwards, such as test")
@@ -212,7 +219,7 @@ def main(arguments: Sequence[str]) -> int:
     # How this run was begun is no part of what it is: run again, it begins anew.
     resolved = config.clone()
     resolved.resume = resolved.overwrite = False
-    own = ("config", "name", "runs", "overwrite", "evaluate")
+    own = ("config", "name", "runs", "result", "overwrite", "evaluate")
     inputs = {key: value for key, value in vars(built).items() if key not in own}
     try:
         train(

@@ -2,6 +2,7 @@
 
 from captioning.metrics.ciderd import CiderD, DocumentFrequencies, document_frequencies
 from captioning.metrics.coco import METRICS, Scorer, Scores, score
+from captioning.metrics.diversity import distinct_captions
 from captioning.metrics.human import human
 from captioning.metrics.java import runtime_version
 from captioning.metrics.tokenizer import tokenize
@@ -12,6 +13,7 @@ __all__ = [
     "DocumentFrequencies",
     "Scorer",
     "Scores",
+    "distinct_captions",
     "document_frequencies",
     "human",
     "runtime_version",

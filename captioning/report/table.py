@@ -19,6 +19,7 @@ NAMES = {
     "ROUGE_L": "ROUGE-L",
     "CIDEr": "CIDEr",
     "SPICE": "SPICE",
+    "distinct": "distinct captions, %",
     "true": "true captions, %",
     "forward_kl": "KL[P‖Q], nats",
     "forward_kl_per_word": "KL[P‖Q] a word, nats",
