@@ -89,6 +89,10 @@ class Captions(NamedTuple):
         """Repeat each caption's row of `values` at every real position of it, packed."""
         return torch.cat([values[:running] for running in self.active])
 
+    def last(self, values: Shaped[Tensor, " p"]) -> Shaped[Tensor, " b"]:
+        """Take, of packed values, those at the end of each caption."""
+        return self.unpack(values).gather(1, self.lengths[:, None] - 1).squeeze(1)
+
     def unpack(self, values: Shaped[Tensor, " p"]) -> Shaped[Tensor, "b t"]:
         """Undo `pack`, with zeros at padding."""
         padded = values.new_zeros(self.mask.shape)

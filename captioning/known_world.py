@@ -79,16 +79,24 @@ def compare(
     if lacking := unknown_words(captioners[0].vocabulary, known):
         reason = f"P says {lacking[0]!r}, which the captioner does not know: KL[P‖Q] is infinite"
         return World(judged, left_out={"divergences": reason})
+    measured = measure_all(captioners, batches, known)
+    samples = (
+        (sample, known[image_id]) for image_id, each in measured.items() for sample in each.samples
+    )
+    return World(judged, verdicts(samples), summarise([*measured.values()])._asdict())
+
+
+def measure_all(
+    captioners: Sequence[Captioner], batches: Sequence[EvaluationBatches], known: Scenes
+) -> dict[ImageId, Measured]:
+    """Compare P with the law of the captioners, picture by picture."""
     generator = torch.Generator(captioners[0].feature_mean.device).manual_seed(0)
     measured: dict[ImageId, Measured] = {}
     for image_ids, features in looks(captioners, batches):
         laws = [support(known[image_id]) for image_id in image_ids]
         found = measure(captioners, features, laws, generator)
         measured.update(zip(image_ids, found, strict=True))
-    samples = (
-        (sample, known[image_id]) for image_id, each in measured.items() for sample in each.samples
-    )
-    return World(judged, verdicts(samples), summarise([*measured.values()])._asdict())
+    return measured
 
 
 def looks(

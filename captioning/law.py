@@ -36,6 +36,8 @@ class Divergences(NamedTuple):
     reverse_kl: float  # KL[Q‖P_δ], estimated from samples of Q
     reverse_kl_error: float  # its standard error, these pictures being given
     outside: float  # the probability under Q of what P never says, in [0, 1], exact
+    jensen_shannon: float  # ½ KL[P‖M] + ½ KL[Q‖M], M = ½P + ½Q, exact
+    total_variation: float  # in [0, 1], exact: ½ + ½ of it is the best accuracy of a critic
 
 
 class Measured(NamedTuple):
@@ -44,6 +46,8 @@ class Measured(NamedTuple):
     forward_kl: Float[Tensor, ""]
     length: Float[Tensor, ""]  # L
     outside: Float[Tensor, ""]
+    jensen_shannon: Float[Tensor, ""]
+    total_variation: Float[Tensor, ""]
     log_ratios: Float[Tensor, " k"]  # log Q/P_δ of the samples
     samples: list[str]
 
@@ -51,6 +55,23 @@ class Measured(NamedTuple):
 def kullback_leibler(p: Float[Tensor, " b"], log_q: Float[Tensor, " b"]) -> Float[Tensor, ""]:
     """Give KL[P‖Q] in nats from the captions that P says."""
     return (p * (p.log() - log_q)).sum()
+
+
+def jensen_shannon(p: Float[Tensor, " b"], log_q: Float[Tensor, " b"]) -> Float[Tensor, ""]:
+    """Give ½ KL[P‖M] + ½ KL[Q‖M], M = ½P + ½Q, in nats, from the captions that P says.
+
+    What else Q says is half of M there, and so adds ½ log 2 for each unit of its probability.
+    """
+    q = log_q.exp()
+    log_m = ((p + q) / 2).log()
+    inside = (p * (p.log() - log_m) + q * (log_q - log_m)).sum()
+    return (inside + (1 - q.sum()) * math.log(2)) / 2
+
+
+def total_variation(p: Float[Tensor, " b"], log_q: Float[Tensor, " b"]) -> Float[Tensor, ""]:
+    """Give ½ Σ |P - Q| from the captions that P says; what else Q says counts whole."""
+    q = log_q.exp()
+    return ((p - q).abs().sum() + 1 - q.sum()) / 2
 
 
 def log_uniform(
@@ -145,6 +166,8 @@ def measure_one(
         forward_kl=kullback_leibler(p, log_q[:size]),
         length=length,
         outside=1 - log_q[:size].exp().sum(),
+        jensen_shannon=jensen_shannon(p, log_q[:size]),
+        total_variation=total_variation(p, log_q[:size]),
         log_ratios=log_q[size:] - smooth(p_of_samples, log_u),
         samples=samples,
     )
@@ -155,6 +178,8 @@ def summarise(measured: Sequence[Measured]) -> Divergences:
     forward_kl = torch.stack([each.forward_kl for each in measured])
     length = torch.stack([each.length for each in measured])
     outside = torch.stack([each.outside for each in measured])
+    shannon = torch.stack([each.jensen_shannon for each in measured])
+    variation = torch.stack([each.total_variation for each in measured])
     log_ratios = torch.stack([each.log_ratios for each in measured])
     return Divergences(
         forward_kl=forward_kl.mean().item(),
@@ -162,6 +187,8 @@ def summarise(measured: Sequence[Measured]) -> Divergences:
         reverse_kl=log_ratios.mean().item(),
         reverse_kl_error=standard_error(log_ratios).item(),
         outside=outside.mean().item(),
+        jensen_shannon=shannon.mean().item(),
+        total_variation=variation.mean().item(),
     )
 
 

@@ -17,7 +17,6 @@ from captioning.objectives.adversarial import (
     calibration_error,
     earned_from_on,
     judgement,
-    last_of,
 )
 from captioning.objectives.divergence import LIMITS, Reward, log_odds, reward
 from captioning.objectives.policy_gradient import PolicyGradient, reinforce
@@ -103,8 +102,8 @@ def test_a_prior_is_a_chance_and_says_what_share_is_shown() -> None:
 def test_the_last_value_of_each_caption_is_taken() -> None:
     captions = make_captions()  # of lengths 5, 4, 3, 2 and 1
     values = torch.arange(15.0)  # packed: 0 … 4 at the first place, 5 … 8 at the second, …
-    assert last_of(captions, values).tolist() == [14, 13, 11, 8, 4]
-    assert last_of(make_captions(columns=2), values).tolist() == [14, 13, 11, 8, 4]
+    assert captions.last(values).tolist() == [14, 13, 11, 8, 4]
+    assert make_captions(columns=2).last(values).tolist() == [14, 13, 11, 8, 4]
 
 
 @pytest.mark.parametrize("columns", [0, 1])

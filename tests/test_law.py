@@ -179,6 +179,8 @@ def test_a_captioner_that_speaks_the_true_law_is_no_way_from_it() -> None:
     result = law.summarise(found)
     assert result.forward_kl == pytest.approx(0, abs=1e-6)
     assert result.outside == pytest.approx(0, abs=1e-6)
+    assert result.jensen_shannon == pytest.approx(0, abs=1e-6)
+    assert result.total_variation == pytest.approx(0, abs=1e-6)
     length = 0.3 * 2 + 0.7 * 3
     word = (1 - 1 / length) / 6
     ratios = {
@@ -209,6 +211,19 @@ def test_the_estimate_agrees_with_the_sum_over_all_captions() -> None:
     forward = 0.5 * math.log(0.5 / 0.2) + 0.5 * math.log(0.5 / 0.6)
     assert result.forward_kl == pytest.approx(forward, abs=1e-6)
     assert result.forward_kl_per_word == pytest.approx(forward / 2.5, abs=1e-6)
+    laws = [(p.get(caption, 0), chance) for caption, chance in q.items()]
+    shannon = sum(
+        chance / 2 * math.log(2 * chance / (a + b)) for a, b in laws for chance in (a, b) if chance
+    )
+    assert result.jensen_shannon == pytest.approx(shannon, abs=1e-6)
+    assert result.total_variation == pytest.approx((0.3 + 0.1 + 0.2) / 2, abs=1e-6)
+
+
+def test_laws_that_share_no_caption_are_as_far_apart_as_laws_can_be() -> None:
+    captioner = bigram({"": {"ant": 1}, "ant": {"": 1}})
+    result = law.summarise(measure(captioner, {"bee": 1.0}, pictures=1))
+    assert result.jensen_shannon == pytest.approx(math.log(2))
+    assert result.total_variation == pytest.approx(1)
 
 
 def test_a_uniform_captioner_is_found_to_be_so_and_what_is_cut_off_counts() -> None:
@@ -229,11 +244,11 @@ def test_a_caption_cut_off_is_none_of_those_that_p_says() -> None:
 
 
 def test_averages_are_over_pictures_and_words() -> None:
-    numbers = [(0.5, 4, 0.25, [1.0, 3.0]), (1.5, 6, 0.75, [0.0, 0.0])]
+    numbers = [(0.5, 4, 0.25, 0.1, 0.2, [1.0, 3.0]), (1.5, 6, 0.75, 0.3, 0.6, [0.0, 0.0])]
     measured = [
         Measured(*(torch.tensor(value, dtype=torch.float64) for value in picture), ["", ""])
         for picture in numbers
     ]
     # Variances 2 and 0: the root of their mean over four samples is a half.
-    expected = Divergences(1.0, 0.2, 1.0, 0.5, 0.5)
+    expected = Divergences(1.0, 0.2, 1.0, 0.5, 0.5, 0.2, 0.4)
     assert law.summarise(measured) == pytest.approx(expected)

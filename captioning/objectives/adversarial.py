@@ -72,11 +72,6 @@ EQUAL = Prior()
 GENERATED = Negatives()
 
 
-def last_of(captions: Captions, values: Float[Tensor, " p"]) -> Float[Tensor, " b"]:
-    """Take, of packed values, those at the end of each caption."""
-    return captions.unpack(values).gather(1, captions.lengths[:, None] - 1).squeeze(1)
-
-
 def earned_from_on(
     captions: Captions, values: Float[Tensor, " p"], steps: int
 ) -> Float[Tensor, "b t"]:
@@ -86,7 +81,7 @@ def earned_from_on(
     of all prefix lengths, and a caption earns nothing by being long.
     """
     worth = captions.unpack(values)
-    final = last_of(captions, values)[:, None]
+    final = captions.last(values)[:, None]
     after = (steps - captions.lengths)[:, None] * final
     return worth.flip(1).cumsum(1).flip(1) + after
 
@@ -212,7 +207,7 @@ class Adversarial(Objective):
     def logits(self, features: Float[Tensor, "n r d"], captions: Captions) -> Float[Tensor, " _"]:
         """Judge captions, or every prefix of theirs."""
         logits = self.discriminator(features, captions)
-        return logits if self.per_prefix else last_of(captions, logits)
+        return logits if self.per_prefix else captions.last(logits)
 
     def judge(
         self,
@@ -229,7 +224,7 @@ class Adversarial(Objective):
             logits = functional_call(self.discriminator, state, arguments)
         rewards = reward(self.reward, logits - log_odds(self.prior.shown), self.prior.real)
         if not self.per_prefix:
-            return last_of(captions, rewards)
+            return captions.last(rewards)
         steps = self.estimator.steps
         return earned_from_on(captions, rewards, steps) / steps
 

@@ -26,13 +26,17 @@ NAMES = {
     "reverse_kl": "KL[Q‖P_δ], nats",
     "reverse_kl_error": "± standard error",
     "outside": "Q outside P, %",
+    "jensen_shannon": "JS[P, Q], nats",
+    "total_variation": "total variation, %",
 }
 """What stands above each column, in their order; other columns follow under their own names."""
 
 SUMMARISED = ("forward_kl", "reverse_kl", "outside")
 """The divergences among the columns of several runs; a page shows them all."""
 
-NATS = frozenset({"forward_kl", "forward_kl_per_word", "reverse_kl", "reverse_kl_error"})
+NATS = frozenset(
+    {"forward_kl", "forward_kl_per_word", "reverse_kl", "reverse_kl_error", "jensen_shannon"}
+)
 """The columns that are not times 100."""
 
 T = TypeVar("T")

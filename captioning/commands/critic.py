@@ -1,0 +1,153 @@
+"""`captioning critic`: how surely a fresh discriminator tells a run's captions from people's."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from captioning import critic
+from captioning.captioner import Captioner, load_captioner, read_checkpoint
+from captioning.commands.configuration import Parser
+from captioning.commands.evaluate import full_name, read_data
+from captioning.data.batching import EvaluationBatches
+from captioning.data.dataset import Dataset
+from captioning.device import best_device
+from captioning.discriminator import Discriminator
+from captioning.errors import InputError
+from captioning.known_world import known_scenes, measure_all, unknown_words
+from captioning.law import summarise
+from captioning.loaders import evaluation_batches
+from captioning.objectives.adversarial import Adversarial
+from captioning.objectives.base import Objective
+from captioning.objectives.divergence import log_odds
+from captioning.runs import Run, Which, newest_run, open_run
+from captioning.search import Sampling, Search
+
+# More words than any caption has: a true one that were cut off would be known by that.
+WHOLE = 1_000_000
+
+
+def criticise(
+    search: Search,
+    discriminator: Callable[[int, int], Discriminator],
+    plan: critic.Plan,
+    run: str | None = None,
+    train_on: str = "val",
+    test_on: str = "test",
+    own: bool = False,
+    checkpoint: Which | None = None,
+    seed: int = 0,
+    format: Literal["text", "json"] = "text",
+) -> None:
+    """Train a critic on one split, and tell what it knows on another.
+
+    Args:
+        search: How the run's captions are made; by Sampling they follow its own law Q.
+        discriminator: What the critic is.
+        plan: How the critic is trained.
+        run: Run folder; null: the newest one.
+        train_on: Split that it learns from: one whose captions the captioner has not learnt.
+        test_on: Split that it is tested on.
+        own: Test the discriminator that an adversarial run has trained, instead of a fresh one.
+        checkpoint: The best by validation, or the last; null: what the run says its result is.
+        seed: Of the critic and of all that is drawn.
+        format: Text, or one JSON object.
+    """
+    torch.manual_seed(seed)
+    opened = open_run(newest_run() if run is None else Path(run))
+    data, loading = read_data(opened)
+    loading = replace(loading, max_words=WHOLE)
+    source = opened.checkpoint(checkpoint)
+    captioner = load_captioner(source).to(best_device())
+    sizes = len(captioner.vocabulary), captioner.encoder.feature_size
+    generator = torch.Generator(captioner.feature_mean.device).manual_seed(seed)
+
+    def pictures(split: str) -> EvaluationBatches:
+        return evaluation_batches(data.examples(split), captioner, loading, data.name)
+
+    if own:
+        judge, offset = own_discriminator(opened, source, captioner)
+    else:
+        judge, offset = discriminator(*sizes), 0.0
+        judge.to(generator.device)
+        taught = critic.show(captioner, pictures(train_on), search, generator)
+        critic.train(judge, taught, plan, torch.Generator().manual_seed(seed))
+    tested = critic.show(captioner, pictures(test_on), search, generator)
+    found = critic.summarise(critic.judge_all(judge, tested, offset), seed)
+    record = {
+        "data": data.name,
+        "split": test_on,
+        "search": full_name(search, checkpoint, [opened]),
+        "critic": f"{type(judge).__name__}, {'the own' if own else f'trained on {train_on}'}",
+        "images": sum(len(each.features) for each in tested),
+        **found,
+        "exact": exact(search, data, captioner, pictures(test_on)),
+    }
+    print(json.dumps(record, indent=2) if format == "json" else text(record))
+
+
+def own_discriminator(run: Run, source: Path, captioner: Captioner) -> tuple[Discriminator, float]:
+    """Rebuild what an adversarial run has trained; and what its logits are above log P/Q."""
+    parser = Parser(prog=str(run.config_file))
+    parser.add_argument("--objective", type=Objective)
+    objective = parser.build(parser.parse_object({"objective": run.config["objective"]})).objective
+    if not isinstance(objective, Adversarial):
+        raise InputError(
+            f"{run.folder} has no discriminator of its own, its objective is "
+            f"{type(objective).__name__}: leave out --own"
+        )
+    objective.prepare(captioner, ())
+    prefix = "objective.discriminator."
+    weights = read_checkpoint(source)["state_dict"].items()
+    objective.discriminator.load_state_dict(
+        {name.removeprefix(prefix): value for name, value in weights if name.startswith(prefix)}
+    )
+    return objective.discriminator, log_odds(objective.prior.shown)
+
+
+def exact(
+    search: Search, data: Dataset, captioner: Captioner, pictures: EvaluationBatches
+) -> dict[str, float]:
+    """Give what no critic can exceed, where P is known and the captions follow Q itself."""
+    ids = [example.image_id for example in pictures.pictures.examples]
+    known = known_scenes(data, ids) if search.description == Sampling().description else {}
+    if not known or unknown_words(captioner.vocabulary, known):
+        return {}
+    found = summarise([*measure_all([captioner], [pictures], known).values()])
+    best = (1 + found.total_variation) / 2
+    return {"accuracy": best, "jensen_shannon": found.jensen_shannon}
+
+
+def text(record: dict[str, Any]) -> str:
+    """Lay a record out for a terminal."""
+    best = record["exact"]
+    lines = ["{data} {split}, {search}, {images} pictures, judged by {critic}".format(**record)]
+    for name, words, form in (
+        ("accuracy", "told apart", "{:.1%}"),
+        ("jensen_shannon", "JS[P, Q] is at least", "{:.4f} nats"),
+    ):
+        value, low, high = map(form.format, record[name])
+        line = f"{words} {value} (95%: {low} to {high})"
+        lines.append(line + (f", exactly {form.format(best[name])}" if best else ""))
+    return "\n".join(lines)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Parse, build, run."""
+    parser = Parser(prog="captioning critic", description=__doc__)
+    parser.add_argument("run", nargs="?", help="run folder; by default the newest")
+    parser.add_function_arguments(criticise, skip={"run"})
+    parser.set_defaults(
+        {
+            "search": {"class_path": "captioning.search.Sampling", "init_args": {"samples": 5}},
+            "discriminator": {
+                "class_path": "captioning.discriminator.RecurrentDiscriminator",
+                "init_args": {"hidden_size": 256, "embedding_size": 256},
+            },
+        }
+    )
+    criticise(**vars(parser.build(parser.read(arguments))))
+    return 0

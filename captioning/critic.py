@@ -1,0 +1,167 @@
+"""A critic: how surely a fresh discriminator tells what a captioner says from what people say."""
+
+import itertools
+import math
+from collections.abc import Iterable, Sequence
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional
+from torch.optim import Adam
+
+from captioning.batch import Batch, Captions
+from captioning.captioner import Captioner
+from captioning.discriminator import Discriminator
+from captioning.errors import InputError
+from captioning.search import Search
+
+# Steps between two looks at what is held back.
+EVERY = 50
+
+# Times that pictures are drawn anew for an interval.
+RESAMPLES = 2_000
+
+
+class Shown(NamedTuple):
+    """n pictures, with true captions and captioner's captions of each, not always equally many."""
+
+    features: Float[Tensor, "n r d"]
+    real: Captions
+    generated: Captions
+
+
+class Judged(NamedTuple):
+    """What a critic is worth on each picture, its true and its generated captions weighing alike.
+
+    JS[P, Q] = ½ KL[P‖M] + ½ KL[Q‖M], M = ½P + ½Q, is at least log 2 - the mean cross entropy of any
+    critic, and the logit log P/Q reaches it (Goodfellow et al. 2014, section 4.1). No accuracy
+    exceeds ½ + half the total variation of P and Q.
+    """
+
+    cross_entropy: Float[Tensor, " n"]  # in nats
+    accuracy: Float[Tensor, " n"]  # in [0, 1]; a logit of zero is half right
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a critic is trained.
+
+    Args:
+        steps: Batches that it learns from, at most.
+        patience: Steps without a smaller cross entropy on what is held back, after which it ends.
+            A critic may know nothing for hundreds of steps before it finds the first difference.
+        held_back: Share of the pictures that choose when it was at its best, in (0, 1).
+        learning_rate: Adam's.
+    """
+
+    steps: int = 3000
+    patience: int = 1000
+    held_back: float = 0.2
+    learning_rate: float = 1e-3
+
+    def __post_init__(self) -> None:
+        """Refuse what trains nothing."""
+        if min(self.steps, self.patience) < 1 or not 0 < self.held_back < 1:
+            raise InputError(
+                "a critic needs steps and patience of 1 or more and a held_back share between 0 "
+                f"and 1, got {self.steps}, {self.patience} and {self.held_back}"
+            )
+
+
+def summarise(judged: Judged, seed: int) -> dict[str, list[float]]:
+    """Give accuracy and the least JS that there must be, in nats, with 95 % intervals.
+
+    Each is the mean, then where it lies over pictures drawn anew (percentile bootstrap).
+    """
+    values = torch.stack([judged.accuracy, math.log(2) - judged.cross_entropy], 1).cpu().numpy()
+    generator, images = np.random.default_rng(seed), len(values)
+    counts = generator.multinomial(images, np.full(images, 1 / images), RESAMPLES)
+    drawn = counts @ values / images
+    low, high = np.quantile(drawn, [0.025, 0.975], axis=0)
+    rows = np.stack([values.mean(0), low, high], axis=1).tolist()
+    return dict(zip(("accuracy", "jensen_shannon"), rows, strict=True))
+
+
+@torch.no_grad()
+def show(
+    captioner: Captioner, batches: Iterable[Batch], search: Search, generator: torch.Generator
+) -> list[Shown]:
+    """Caption the pictures of each batch; a picture's true captions are all that it has."""
+    shown = []
+    for batch in batches:
+        features = captioner.encode(batch)
+        said = search([captioner], [features], generator).tokens
+        owners = torch.arange(len(said), device=said.device).repeat_interleave(said.shape[1])
+        generated = Captions.from_generated(said.flatten(0, 1), owners)
+        real = Captions(*(part.to(features.device) for part in batch.captions))
+        shown.append(Shown(features, real, generated))
+    return shown
+
+
+def train(
+    discriminator: Discriminator, shown: Sequence[Shown], plan: Plan, generator: torch.Generator
+) -> None:
+    """Teach a discriminator, and leave it as it was at its best."""
+    held = max(1, round(plan.held_back * len(shown)))
+    if held >= len(shown):
+        raise InputError(
+            f"a critic is trained on two batches or more, got {len(shown)}: take a larger split"
+        )
+    choosing, teaching = shown[:held], shown[held:]
+    optimizer = Adam(discriminator.parameters(), lr=plan.learning_rate)
+    least, best, weights = math.inf, 0, deepcopy(discriminator.state_dict())
+    order = (
+        place
+        for _ in itertools.count()
+        for place in torch.randperm(len(teaching), generator=generator).tolist()
+    )
+    for step, place in enumerate(itertools.islice(order, plan.steps), start=1):
+        optimizer.zero_grad()
+        judge(discriminator.train(), teaching[place]).cross_entropy.mean().backward()
+        optimizer.step()
+        if step % EVERY and step < plan.steps:
+            continue
+        value = judge_all(discriminator, choosing).cross_entropy.mean().item()
+        if value < least:
+            least, best, weights = value, step, deepcopy(discriminator.state_dict())
+        if step - best >= plan.patience:
+            break
+    discriminator.load_state_dict(weights)
+
+
+def judge(discriminator: Discriminator, shown: Shown, offset: float = 0.0) -> Judged:
+    """Judge the captions of one batch; `offset` is taken from the logits."""
+    real, generated = (
+        captions.last(discriminator(shown.features, captions)) - offset for captions in shown[1:]
+    )
+
+    def balanced(of_real: Tensor, of_generated: Tensor) -> Tensor:
+        images = len(shown.features)
+        each = mean_by_image(of_real, shown.real, images)
+        return (each + mean_by_image(of_generated, shown.generated, images)) / 2
+
+    return Judged(
+        balanced(functional.softplus(-real), functional.softplus(generated)),
+        balanced((1 + real.sign()) / 2, (1 - generated.sign()) / 2),
+    )
+
+
+@torch.no_grad()
+def judge_all(discriminator: Discriminator, shown: Iterable[Shown], offset: float = 0.0) -> Judged:
+    """Judge every picture, with neither dropout nor gradient."""
+    discriminator.eval()
+    found = [judge(discriminator, each, offset) for each in shown]
+    return Judged(*(torch.cat(values) for values in zip(*found, strict=True)))
+
+
+def mean_by_image(
+    values: Float[Tensor, " b"], captions: Captions, images: int
+) -> Float[Tensor, " n"]:
+    """Average over the captions of each picture."""
+    sums = values.new_zeros(images).index_add(0, captions.image_index, values)
+    return sums / captions.image_index.bincount(minlength=images)
