@@ -62,24 +62,19 @@ def score_results(
         per_image: File for the scores of each image, as JSON.
         format: A table to read, or one JSON object and nothing else.
     """
-    for option, number, least in (("resamples", resamples, 1), ("seed", seed, 0)):
-        if number < least:
-            raise InputError(f"--{option}: expected {least} or more, got {number}")
-    if per_image and not Path(per_image).parent.is_dir():
-        raise InputError(f"--per_image: no folder {Path(per_image).parent}; make it, or correct it")
+    check_options(resamples, seed, per_image)
     paths = [results] if against is None else [results, against]
     with Scorer(metric_names(metrics)) as scorer:  # first, so that METEOR reads its table meanwhile
         files = [read_results(Path(path)) for path in paths]
         known = read_known(references, None if subset else split)
-        images = read_subset(Path(subset), split, known) if subset else list(known)
-        label = split or (subset and Path(subset).name)
-        if partial:
-            shared = [image for image in images if all(image in captions for captions in files)]
-            label = f"{f'{label},' if label else ''}{len(shared)}-of-{len(images)}"
-            images = shared
+        chosen = read_subset(Path(subset), split, known) if subset else list(known)
+        images = shared(chosen, files) if partial else chosen
         wanted = {image: known[image] for image in images}
         for path, captions in zip(paths, files, strict=True):
             check(path, captions, known, wanted, references)
+        names = [split or (subset and Path(subset).name)]
+        names += [f"{len(images)}-of-{len(chosen)}-images"] if partial else []
+        label = ",".join(filter(None, names))
         scores = [score_file(scorer, captions, wanted, label) for captions in files]
     summary = as_json(scores, intervals, resamples, seed)
     for reason in scores[0].left_out.values():
@@ -87,6 +82,15 @@ def score_results(
     print(json.dumps(summary, indent=2) if format == "json" else table(summary, paths))
     if per_image:
         write_per_image(Path(per_image), scores[0])
+
+
+def check_options(resamples: int, seed: int, per_image: str | None) -> None:
+    """Refuse, before any work, what would fail after it."""
+    for option, number, least in (("resamples", resamples, 1), ("seed", seed, 0)):
+        if number < least:
+            raise InputError(f"--{option}: expected {least} or more, got {number}")
+    if per_image and not Path(per_image).parent.is_dir():
+        raise InputError(f"--per_image: no folder {Path(per_image).parent}; make it, or correct it")
 
 
 def metric_names(names: str | None) -> list[str] | None:
@@ -126,10 +130,15 @@ def read_subset(path: Path, split: str | None, known: References) -> list[ImageI
     return [image for image in known if image in chosen]
 
 
+def shared(images: Sequence[ImageId], files: Sequence[Captions]) -> list[ImageId]:
+    """Keep the images that every file has a caption of."""
+    return [image for image in images if all(image in captions for captions in files)]
+
+
 def check(
     path: str, captions: Captions, known: References, wanted: References, references: str
 ) -> None:
-    """Refuse captions of unknown images, and images without a caption; tell of empty captions."""
+    """Refuse captions of unknown images, and images without a caption; tell of empty ones."""
     if unknown := [image for image in captions if image not in known]:
         alike = [image for image in known if str(image) == str(unknown[0])]
         mend = f"write {alike[0]!r}" if alike else "are these the right references?"
@@ -151,9 +160,7 @@ def check(
         )
 
 
-def score_file(
-    scorer: Scorer, captions: Captions, references: References, split: str | None
-) -> Scores:
+def score_file(scorer: Scorer, captions: Captions, references: References, split: str) -> Scores:
     """Score the captions of the images that are to be scored."""
     candidates = {image: captions[image] for image in references}
     return scorer.score(candidates, references, progress=sys.stderr.isatty(), split=split)

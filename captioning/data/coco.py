@@ -5,7 +5,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from captioning.data.dataset import Dataset, Example, ImageId, check_split, checked_caption, join
+from captioning.data.dataset import (
+    Dataset,
+    Example,
+    ImageId,
+    check_captioned,
+    check_split,
+    checked_caption,
+    join,
+)
 from captioning.data.paths import locate
 from captioning.data.reading import field, identifier, read_json
 from captioning.errors import InputError
@@ -58,7 +66,7 @@ def read_references(annotations: Path) -> dict[ImageId, list[str]]:
     """The captions of each listed image, exactly as written, to score others against.
 
     In the file's order, which the published numbers depend on (see `captioning.metrics.tokenize`).
-    The pictures need no names, and a caption may be blank.
+    A picture needs no name, and a caption may be blank, but each image needs a caption.
     """
     document = _document(annotations)
     captions: dict[ImageId, list[str]] = {
@@ -66,6 +74,7 @@ def read_references(annotations: Path) -> dict[ImageId, list[str]]:
     }
     for image_id, caption, _ in _captions(document, annotations, captions):
         captions[image_id].append(caption)
+    check_captioned(captions, captions, str(annotations))
     return captions
 
 
