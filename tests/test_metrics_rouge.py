@@ -19,8 +19,8 @@ def slow_common_length(mine, theirs):
 
 def test_common_subsequences_are_as_long_as_by_their_definition():
     generator = np.random.default_rng(0)
-    mine = generator.integers(3, size=(6, 40)).astype(np.int32)
-    theirs = generator.integers(3, size=(7, 40)).astype(np.int32)
+    mine = generator.integers(3, size=(6, 40))
+    theirs = generator.integers(3, size=(7, 40))
     expected = [
         slow_common_length(a, b) for a, b in zip(mine.T.tolist(), theirs.T.tolist(), strict=True)
     ]

@@ -5,20 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Float
-from numpy import ndarray
 
-from captioning.metrics.ngrams import ORDERS, Caption, Integers, count, find, grouped
+from captioning.metrics.arrays import Floats, Integers
+from captioning.metrics.ngrams import ORDERS, Caption, count, find, grouped
 
 
-def bleu_counts(
-    candidates: Sequence[Caption], references: Sequence[Sequence[Caption]]
-) -> Float[ndarray, "n 10"]:
+def bleu_counts(candidates: Sequence[Caption], references: Sequence[Sequence[Caption]]) -> Floats:
     """What BLEU counts in each image's candidate and references, all of them tokens.
 
     Columns: words of the candidate; words of the reference nearest to it in length, of two as near
     the shorter; matching n-grams of one to four words, each as often as one reference has it at
-    most; n-grams of the candidate.
+    most; n-grams of the candidate of one to four words: [images, 10].
 
     Raises:
         InputError: when an image has no reference, when no reference has a word.
@@ -42,7 +39,7 @@ def bleu_counts(
     return np.column_stack([lengths, closest, correct, ngrams]).astype(float)
 
 
-def bleu(counts: Float[ndarray, "b 10"], order: int) -> Float[ndarray, " b"]:
+def bleu(counts: Floats, order: int) -> Floats:
     """BLEU-1 to BLEU-4, by `order`, in [0, 1], of sums of the rows of `bleu_counts`.
 
     The tiny numbers are pycocoevalcap's: with them no match at all gives about 0, not 0 / 0.
@@ -52,7 +49,7 @@ def bleu(counts: Float[ndarray, "b 10"], order: int) -> Float[ndarray, " b"]:
     ratio = (words + 1e-15) / (closest + 1e-9)
     brevity = np.exp(np.minimum(1 - 1 / ratio, 0))[:, 0]
     geometric_mean = precisions[:, :order].prod(axis=1) ** (1 / order)
-    score: ndarray = geometric_mean * brevity
+    score: Floats = geometric_mean * brevity
     return score
 
 

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from captioning.errors import InputError
+from captioning.metrics.arrays import Floats, Integers
 from captioning.metrics.ngrams import (
     ORDERS,
     Caption,
     Codes,
-    Integers,
     NgramCounts,
     count,
     distinct,
@@ -22,8 +21,6 @@ from captioning.metrics.ngrams import (
     grouped,
     ranges,
 )
-
-Floats: TypeAlias = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,9 @@ from itertools import chain, islice
 from typing import TypeAlias, TypeVar
 
 import numpy as np
-from jaxtyping import Float
-from numpy import ndarray
 
 from captioning.errors import InputError
+from captioning.metrics.arrays import Floats
 from captioning.metrics.bleu import bleu, bleu_counts
 from captioning.metrics.ciderd import CiderD
 from captioning.metrics.meteor import Meteor, meteor
@@ -59,7 +58,7 @@ class Scores:
         return {name: each.corpus for name, each in self.statistics.items()}
 
     @cached_property
-    def per_image(self) -> dict[str, Float[ndarray, " n"]]:
+    def per_image(self) -> dict[str, Floats]:
         """The score of each image, in the order of `images`."""
         return {name: each.scores for name, each in self.statistics.items()}
 

@@ -8,11 +8,10 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float
-from numpy import ndarray
 from pycocoevalcap.meteor import meteor as pycocoevalcap_meteor
 
 from captioning.errors import InputError
+from captioning.metrics.arrays import Floats
 from captioning.metrics.java import JavaProcess
 
 _JAR = Path(pycocoevalcap_meteor.__file__).with_name(pycocoevalcap_meteor.METEOR_JAR)
@@ -37,15 +36,13 @@ class Meteor(AbstractContextManager["Meteor"]):
         protocol = ["-", "-", "-stdio", "-l", "en", "-norm"]
         self._java = JavaProcess("METEOR", ["-Xmx2G", "-jar", str(_JAR), *protocol])
 
-    def counts(
-        self, candidates: Iterable[str], references: Iterable[Sequence[str]]
-    ) -> Float[ndarray, "n 23"]:
+    def counts(self, candidates: Iterable[str], references: Iterable[Sequence[str]]) -> Floats:
         """Count what each tokenised candidate shares with the reference that suits it best.
 
-        Columns, always of the candidate and of the reference: words, function words; for each kind
-        of match the content words and the function words that it matches; then the number of
-        chunks that the matches form; the matched words. As in the program's own sums, a candidate
-        that is its reference counts as no chunk, so that its score is 1.
+        Columns of [images, 23], always of the candidate and of the reference: words, function
+        words; for each kind of match the content words and the function words that it matches; then
+        the number of chunks that the matches form; the matched words. As in the program's own sums,
+        a candidate that is its reference counts as no chunk, so that its score is 1.
 
         Raises:
             InputError: when the program fails.
@@ -69,7 +66,7 @@ class Meteor(AbstractContextManager["Meteor"]):
         self.close()
 
 
-def meteor(counts: Float[ndarray, "b 23"]) -> Float[ndarray, " b"]:
+def meteor(counts: Floats) -> Floats:
     """METEOR, in [0, 1], of sums of the rows of `Meteor.counts`: what the program says of them.
 
     Section 2 of "Meteor Universal" (Denkowski and Lavie 2014). No match at all gives 0.
@@ -82,12 +79,12 @@ def meteor(counts: Float[ndarray, "b 23"]) -> Float[ndarray, " b"]:
     precision, recall = _ratio(weighted, weights).T
     f_mean = _ratio(precision * recall, _ALPHA * precision + (1 - _ALPHA) * recall)
     fragmentation = _ratio(chunks[:, 0], matched.mean(axis=1))
-    score: ndarray = f_mean * (1 - _GAMMA * fragmentation**_BETA)
+    score: Floats = f_mean * (1 - _GAMMA * fragmentation**_BETA)
     return score
 
 
-def _ratio(part: Float[ndarray, "*s"], whole: Float[ndarray, "*s"]) -> Float[ndarray, "*s"]:
-    ratio: ndarray = np.divide(part, whole, out=np.zeros_like(part), where=whole > 0)
+def _ratio(part: Floats, whole: Floats) -> Floats:
+    ratio: Floats = np.divide(part, whole, out=np.zeros_like(part), where=whole > 0)
     return ratio
 
 

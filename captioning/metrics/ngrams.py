@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from captioning.errors import InputError
+from captioning.metrics.arrays import Integers
 
 Caption: TypeAlias = Sequence[int] | Sequence[str]  # its tokens
 Codes: TypeAlias = NDArray[np.uint64]  # n-grams as integers
-Integers: TypeAlias = NDArray[np.int64]
 
 _Integer = TypeVar("_Integer", bound=np.integer)
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from itertools import chain
 
 import numpy as np
-from jaxtyping import Float, Int32
-from numpy import ndarray
+
+from captioning.metrics.arrays import Floats, Integers
 
 _BETA = 1.2  # recall counts for more than precision
 _IMAGES = 256  # compared at a time: a long caption lengthens only these
@@ -15,7 +15,7 @@ _IMAGES = 256  # compared at a time: a long caption lengthens only these
 
 def rouge_l(
     candidates: Sequence[Sequence[str]], references: Sequence[Sequence[Sequence[str]]]
-) -> Float[ndarray, " n"]:
+) -> Floats:
     """The F-measure in [0, 1] of each image's candidate, which has at least one token.
 
     As in pycocoevalcap, the best precision and the best recall may be of different references.
@@ -28,26 +28,24 @@ def rouge_l(
     return np.concatenate(scores)
 
 
-def common_lengths(
-    candidates: Int32[ndarray, "t p"], references: Int32[ndarray, "u p"]
-) -> Int32[ndarray, " p"]:
-    """How many words the longest common subsequence of each pair of columns has.
+def common_lengths(candidates: Integers, references: Integers) -> Integers:
+    """How many words the longest common subsequence of each pair of columns has: [pairs].
 
-    What fills a column up must be unlike in `candidates` and `references`. One step takes a word of
-    each candidate, and so gives the next row of the usual table for all pairs. Within a row, "or
-    the neighbour's length" is a running maximum.
+    Words are numbers; either side is [words, pairs], and what fills its columns up is not in the
+    other. One step takes a word of each candidate, and so gives the next row of the usual table for
+    all pairs. Within a row, "or the neighbour's length" is a running maximum.
     """
-    row = np.zeros((len(references) + 1, references.shape[1]), np.int32)
+    row = np.zeros((len(references) + 1, references.shape[1]), np.int64)
     for words in candidates:
         longer = row[:-1] + (references == words)
         np.maximum.accumulate(np.maximum(row[1:], longer), axis=0, out=row[1:])
-    lengths: ndarray = row[-1]
+    lengths: Integers = row[-1]
     return lengths
 
 
 def _rouge_l(
     candidates: Sequence[Sequence[str]], references: Sequence[Sequence[Sequence[str]]]
-) -> Float[ndarray, " n"]:
+) -> Floats:
     sizes = np.fromiter(map(len, references), np.int64)
     starts = np.cumsum(sizes) - sizes
     image = np.repeat(np.arange(len(sizes)), sizes)
@@ -64,11 +62,11 @@ def _rouge_l(
 
 def _columns(
     captions: Sequence[Sequence[str]], numbers: dict[str, int], filler: int
-) -> tuple[Int32[ndarray, "t b"], Int32[ndarray, " b"]]:
-    """The captions as columns of numbers, which new words are added to, and their lengths."""
-    lengths = np.fromiter(map(len, captions), np.int32)
+) -> tuple[Integers, Integers]:
+    """The captions as columns [words, captions] of numbers, new words numbered; lengths."""
+    lengths = np.fromiter(map(len, captions), np.int64)
     words = chain.from_iterable(captions)
-    columns = np.full((len(captions), lengths.max()), filler, np.int32)
+    columns = np.full((len(captions), lengths.max()), filler, np.int64)
     columns[np.arange(lengths.max()) < lengths[:, None]] = [
         numbers.setdefault(word, len(numbers)) for word in words
     ]

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
-from numpy import ndarray
+
+from captioning.metrics.arrays import Floats
 
 
 @dataclass(frozen=True)
@@ -15,18 +15,18 @@ class Statistics:
     """A metric of a set of captions, as a function of sums over images.
 
     Attributes:
-        per_image: k numbers of each image.
+        per_image: k numbers of each image: [n, k].
         summarise: the score that follows from the sum of such numbers over any images, however
-            often each is among them; a row for each such sum.
+            often each is among them: [b, k] sums to [b] scores.
     """
 
-    per_image: Float[ndarray, "n k"]
-    summarise: Callable[[Float[ndarray, "b k"]], Float[ndarray, " b"]]
+    per_image: Floats
+    summarise: Callable[[Floats], Floats]
 
     @property
-    def total(self) -> Float[ndarray, " k"]:
+    def total(self) -> Floats:
         """The numbers of all images together."""
-        total: ndarray = self.per_image.sum(axis=0)
+        total: Floats = self.per_image.sum(axis=0)
         return total
 
     @property
@@ -35,16 +35,16 @@ class Statistics:
         return float(self.summarise(self.total[None]).item())
 
     @property
-    def scores(self) -> Float[ndarray, " n"]:
+    def scores(self) -> Floats:
         """The score of each image alone."""
         return self.summarise(self.per_image)
 
 
-def mean_of(scores: Float[ndarray, " n"]) -> Statistics:
+def mean_of(scores: Floats) -> Statistics:
     """Give the statistics of a metric that is the mean of the images' scores."""
     return Statistics(np.stack([scores, np.ones_like(scores)], axis=1), _mean)
 
 
-def _mean(sums: Float[ndarray, "b 2"]) -> Float[ndarray, " b"]:
-    mean: ndarray = sums[:, 0] / sums[:, 1]
+def _mean(sums: Floats) -> Floats:
+    mean: Floats = sums[:, 0] / sums[:, 1]
     return mean

@@ -6,10 +6,9 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float
-from numpy import ndarray
 
 from captioning.errors import InputError
+from captioning.metrics.arrays import Floats
 from captioning.metrics.statistics import Statistics
 
 _BLOCK = 256  # resamples at a time: 10 MB for 5,000 images
@@ -112,20 +111,14 @@ def compare(
     return {name: Difference(float(value), span, float(p)) for name, value, span, p in rows}
 
 
-def _exchanged(
-    ours: Statistics, theirs: Statistics, coins: Float[ndarray, "b n"]
-) -> Float[ndarray, " b"]:
+def _exchanged(ours: Statistics, theirs: Statistics, coins: Floats) -> Floats:
     """The difference where each image whose coin is 1 has its captions exchanged."""
     moved = coins @ (theirs.per_image - ours.per_image)
-    difference: ndarray = ours.summarise(ours.total + moved) - theirs.summarise(
-        theirs.total - moved
-    )
+    difference: Floats = ours.summarise(ours.total + moved) - theirs.summarise(theirs.total - moved)
     return difference
 
 
-def _p_values(
-    observed: Float[ndarray, " m"], by_chance: Float[ndarray, "m b"]
-) -> Float[ndarray, " m"]:
+def _p_values(observed: Floats, by_chance: Floats) -> Floats:
     """The share of differences at least as large, the observed one among them (Noreen 1989)."""
     # Equal differences must not seem smaller by the order in which they were summed.
     large = np.abs(by_chance) >= np.abs(observed)[:, None] - 1e-12
@@ -133,10 +126,8 @@ def _p_values(
     return np.where(np.isnan(observed), np.nan, p_values)
 
 
-def _draws(
-    images: int, resamples: int, generator: np.random.Generator
-) -> Iterator[Float[ndarray, "b n"]]:
-    """How often each image is drawn, a row for each resample."""
+def _draws(images: int, resamples: int, generator: np.random.Generator) -> Iterator[Floats]:
+    """How often each image is drawn, a row for each resample: [b, images]."""
     for rows in _blocks(resamples):
         drawn = generator.integers(images, size=(rows, images))
         cells = drawn + images * np.arange(rows)[:, None]
@@ -144,10 +135,8 @@ def _draws(
         yield counts.reshape(rows, images).astype(float)
 
 
-def _coins(
-    images: int, tosses: int, generator: np.random.Generator
-) -> Iterator[Float[ndarray, "b n"]]:
-    """A coin of 0 or 1 for each image, a row for each toss of them all."""
+def _coins(images: int, tosses: int, generator: np.random.Generator) -> Iterator[Floats]:
+    """A coin of 0 or 1 for each image, a row for each toss of them all: [b, images]."""
     for rows in _blocks(tosses):
         yield generator.integers(2, size=(rows, images), dtype=np.int8).astype(float)
 
@@ -157,7 +146,7 @@ def _blocks(rows: int) -> Iterator[int]:
     return (min(_BLOCK, rows - start) for start in range(0, rows, _BLOCK))
 
 
-def _quantiles(blocks: list[list[ndarray]], level: float) -> list[Interval]:
+def _quantiles(blocks: list[list[Floats]], level: float) -> list[Interval]:
     """The interval of each metric, from its scores in the blocks of resamples."""
     scores = np.concatenate([np.stack(block) for block in blocks], axis=1)
     outside = (1 - level) / 2
