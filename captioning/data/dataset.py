@@ -1,7 +1,7 @@
 """What a data set is: pictures with their captions, by split."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
@@ -62,6 +62,18 @@ def checked_caption(caption: str, where: str) -> str:
     return stripped
 
 
+def check_captioned(
+    images: Collection[ImageId], captions: Mapping[ImageId, Sequence[str]], where: str
+) -> None:
+    """Raise InputError unless every image has a caption."""
+    bare = [image_id for image_id in images if not captions.get(image_id)]
+    if bare:
+        raise InputError(
+            f"{where}: {len(bare)} of {len(images)} images have no caption, the first is "
+            f"{bare[0]!r}; caption them, or take them out of the list of images"
+        )
+
+
 def join(
     images: Mapping[ImageId, Path], captions: Mapping[ImageId, Sequence[str]], where: str
 ) -> list[Example]:
@@ -72,12 +84,7 @@ def join(
     """
     if not images:
         raise InputError(f"{where}: the split has no images; expected at least one")
-    bare = [image_id for image_id in images if not captions.get(image_id)]
-    if bare:
-        raise InputError(
-            f"{where}: {len(bare)} of {len(images)} images have no caption, the first is "
-            f"{bare[0]!r}; caption them, or take them out of the list of images"
-        )
+    check_captioned(images, captions, where)
     owner: dict[Path, ImageId] = {}
     for image_id, image in images.items():
         if owner.setdefault(image, image_id) != image_id:

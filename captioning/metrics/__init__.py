@@ -5,14 +5,21 @@ from captioning.metrics.coco import METRICS, Scorer, Scores, score
 from captioning.metrics.diversity import distinct_captions
 from captioning.metrics.human import human
 from captioning.metrics.java import runtime_version
+from captioning.metrics.statistics import Statistics
 from captioning.metrics.tokenizer import tokenize
+from captioning.metrics.uncertainty import Difference, Interval, compare, confidence_intervals
 
 __all__ = [
     "METRICS",
     "CiderD",
+    "Difference",
     "DocumentFrequencies",
+    "Interval",
     "Scorer",
     "Scores",
+    "Statistics",
+    "compare",
+    "confidence_intervals",
     "distinct_captions",
     "document_frequencies",
     "human",

@@ -4,24 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
-from hashlib import blake2b
-from itertools import chain
-from typing import NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from captioning.errors import InputError
-
-Caption: TypeAlias = Sequence[int] | Sequence[str]  # its tokens
-Codes: TypeAlias = NDArray[np.uint64]  # n-grams as integers
-Integers: TypeAlias = NDArray[np.int64]
-Floats: TypeAlias = NDArray[np.float64]
-
-_Integer = TypeVar("_Integer", bound=np.integer)
-
-_ORDERS = 4  # n-grams of one to four tokens
+from captioning.metrics.arrays import Floats, Integers
+from captioning.metrics.ngrams import (
+    ORDERS,
+    Caption,
+    Codes,
+    NgramCounts,
+    count,
+    distinct,
+    find,
+    grouped,
+    ranges,
+)
 
 
 @dataclass(frozen=True)
@@ -40,7 +39,7 @@ class DocumentFrequencies:
 
     def weights(self, ngrams: Codes) -> Floats:
         """Log of images / images with the n-gram, at least 0; a new n-gram counts as seen once."""
-        position, seen = _find(ngrams, self.ngrams)
+        position, seen = find(ngrams, self.ngrams)
         frequencies = np.where(seen, self.counts[position], 1)
         weights: Floats = np.log(self.images) - np.log(frequencies)
         return weights
@@ -52,11 +51,14 @@ def document_frequencies(references: Sequence[Sequence[Caption]]) -> DocumentFre
     Raises:
         InputError: as `CiderD`.
     """
-    captions, image = _captions(references)
-    table = _count(captions)
-    pairs = _distinct(image[table.caption] * len(table.ngrams) + table.ngram)
+    captions, image = grouped(references)
+    return _frequencies(count(captions), image)
+
+
+def _frequencies(table: NgramCounts, image: Integers) -> DocumentFrequencies:
+    pairs = distinct(image[table.caption] * len(table.ngrams) + table.ngram)
     counts = np.bincount(pairs % len(table.ngrams), minlength=len(table.ngrams))
-    return DocumentFrequencies(table.ngrams, counts, len(references))
+    return DocumentFrequencies(table.ngrams, counts, image[-1].item() + 1)
 
 
 class CiderD:
@@ -87,14 +89,14 @@ class CiderD:
         frequencies: DocumentFrequencies | None = None,
         sigma: float = 6.0,
     ) -> None:
-        captions, image = _captions(references)
-        table = _count(captions)
-        frequencies = frequencies or document_frequencies(references)
+        captions, image = grouped(references)
+        table = count(captions)
+        frequencies = frequencies or _frequencies(table, image)
         self._two_variances = 2 * sigma**2
         self._references_per_image = np.bincount(image)
-        self._pairs_of_words = table.pairs_of_words
+        self._pairs_of_words = _pairs_of_words(table)
         self._norms = _norms(table, frequencies.weights(table.ngrams))
-        self._ngrams = _distinct(np.concatenate([frequencies.ngrams, table.ngrams]))
+        self._ngrams = distinct(np.concatenate([frequencies.ngrams, table.ngrams]))
         self._weights = frequencies.weights(self._ngrams)
         self._weight_of_others = np.log(frequencies.images)
         # Entries sorted by image, then n-gram: those of one such key lie side by side.
@@ -117,8 +119,8 @@ class CiderD:
         image = self._positions(len(candidates), images)
         if not any(map(len, candidates)):
             return np.zeros(len(candidates))
-        table = _count(candidates)
-        column, known = _find(table.ngrams, self._ngrams)
+        table = count(candidates)
+        column, known = find(table.ngrams, self._ngrams)
         weights = np.where(known, self._weights[column], self._weight_of_others)
         # N-grams of weight 0 add nothing, and norms may be 0 with them.
         entry = np.flatnonzero((known & (weights > 0))[table.ngram])
@@ -132,10 +134,10 @@ class CiderD:
         product = np.minimum(mine, theirs) * theirs * weights[ngram] ** 2
         order = table.orders[ngram]
         norms = _norms(table, weights)[candidate, order] * self._norms[reference, order]
-        difference = table.pairs_of_words[candidate] - self._pairs_of_words[reference]
+        difference = _pairs_of_words(table)[candidate] - self._pairs_of_words[reference]
         penalty = np.exp(-(difference**2) / self._two_variances)
         total = np.bincount(candidate, product / norms * penalty, len(candidates))
-        return 10 * total / (_ORDERS * self._references_per_image[image])
+        return 10 * total / (ORDERS * self._references_per_image[image])
 
     def _positions(self, candidates: int, images: ArrayLike | None) -> Integers:
         n = len(self._references_per_image)
@@ -151,112 +153,20 @@ class CiderD:
 
     def _matches(self, entry: Integers, key: Integers) -> tuple[Integers, Integers]:
         """Each entry as often as its key occurs in the references, and those occurrences."""
-        position, found = _find(key, self._keys)
+        position, found = find(key, self._keys)
         entry, position = entry[found], position[found]
         start, stop = self._starts[position], self._starts[position + 1]
-        return np.repeat(entry, stop - start), _ranges(start, stop)
+        return np.repeat(entry, stop - start), ranges(start, stop)
 
 
-class _Table(NamedTuple):
-    """How often each n-gram occurs in each caption: a sparse matrix, captions by n-grams."""
-
-    ngrams: Codes  # [g] ascending
-    orders: Integers  # [g] tokens of each n-gram, less one
-    caption: Integers  # [e] row of each entry
-    ngram: Integers  # [e] column of each entry
-    times: Integers  # [e] value of each entry
-    pairs_of_words: Integers  # [captions] their length as the length penalty measures it
-
-
-def _count(captions: Sequence[Caption]) -> _Table:
-    tokens, lengths = _flatten(captions)
-    row = np.repeat(np.arange(len(captions)), lengths)
-    end = np.cumsum(lengths)[row]
-    start = np.arange(len(tokens))
-    code = np.zeros(len(tokens), np.uint64)
-    codes, rows, orders = [], [], []
-    for order in range(_ORDERS):
-        inside = start + order < end[start]
-        start = start[inside]
-        code = _extend(code[inside], tokens[start + order])
-        codes.append(code)
-        rows.append(row[start])
-        orders.append(np.full(len(code), order))
-    ngrams, first, column = np.unique(np.concatenate(codes), return_index=True, return_inverse=True)
-    keys, times = np.unique(np.concatenate(rows) * len(ngrams) + column, return_counts=True)
-    caption, ngram = np.divmod(keys, len(ngrams))
-    pairs_of_words = np.maximum(lengths - 1, 0)
-    return _Table(ngrams, np.concatenate(orders)[first], caption, ngram, times, pairs_of_words)
-
-
-def _norms(table: _Table, weights: Floats) -> Floats:
+def _norms(table: NgramCounts, weights: Floats) -> Floats:
     """Euclidean norm of each caption's weighted n-grams of each order: [captions, orders]."""
-    cell = table.caption * _ORDERS + table.orders[table.ngram]
+    cell = table.caption * ORDERS + table.orders[table.ngram]
     squares = (table.times * weights[table.ngram]) ** 2
-    sums = np.bincount(cell, squares, len(table.pairs_of_words) * _ORDERS)
-    return np.sqrt(sums).reshape(-1, _ORDERS)
+    sums = np.bincount(cell, squares, len(table.lengths) * ORDERS)
+    return np.sqrt(sums).reshape(-1, ORDERS)
 
 
-def _distinct(values: NDArray[_Integer]) -> NDArray[_Integer]:
-    """The distinct values, ascending."""
-    # Asked for counts, `unique` sorts; otherwise it hashes, 100 times slower for 20 million values.
-    distinct: NDArray[_Integer] = np.unique(values, return_counts=True)[0]
-    return distinct
-
-
-def _find(
-    values: NDArray[np.integer], ascending: NDArray[np.integer]
-) -> tuple[Integers, NDArray[np.bool_]]:
-    """Position of each value in an ascending array, and whether it is there at all."""
-    position = np.searchsorted(ascending, values).clip(max=len(ascending) - 1)
-    return position, ascending[position] == values
-
-
-def _ranges(start: Integers, stop: Integers) -> Integers:
-    """All of range(start, stop), one pair after the other."""
-    lengths = stop - start
-    before = np.cumsum(lengths) - lengths
-    ranges: Integers = np.arange(lengths.sum()) + np.repeat(start - before, lengths)
-    return ranges
-
-
-def _extend(code: Codes, token: Integers) -> Codes:
-    """Code of an n-gram with one more token: a 64-bit hash, mixed as in splitmix64.
-
-    The probability that any two of COCO's 4 million n-grams share a code is 4e-7.
-    """
-    step, first, second = map(
-        np.uint64, (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB)
-    )
-    code = code * second + token.view(np.uint64) + step
-    code = (code ^ (code >> np.uint64(30))) * first
-    code = (code ^ (code >> np.uint64(27))) * second
-    return code ^ (code >> np.uint64(31))
-
-
-def _captions(references: Sequence[Sequence[Caption]]) -> tuple[list[Caption], Integers]:
-    """All captions in one list, and the image of each."""
-    sizes = np.array([len(captions) for captions in references], dtype=np.int64)
-    if not sizes.all():
-        raise InputError(f"image {sizes.argmin()} of the references has no caption; remove it")
-    captions = list(chain.from_iterable(references))
-    if not any(map(len, captions)):
-        raise InputError("the references hold no word; CIDEr-D needs captions to compare with")
-    return captions, np.repeat(np.arange(len(sizes)), sizes)
-
-
-def _flatten(captions: Sequence[Caption]) -> tuple[Integers, Integers]:
-    """All tokens in one array, and the number of them in each caption."""
-    if any(isinstance(caption, str) for caption in captions):
-        raise InputError("expected captions as lists of tokens, got strings: use caption.split()")
-    lengths = np.fromiter(map(len, captions), np.int64, len(captions))
-    tokens = list(chain.from_iterable(captions))
-    numbers = map(_word_code, tokens) if isinstance(tokens[0], str) else tokens
-    return np.fromiter(numbers, np.int64, len(tokens)), lengths
-
-
-@cache
-def _word_code(word: str) -> int:
-    """A number for a word, the same in every process (which Python's `hash` is not)."""
-    digest = blake2b(word.encode("utf-8", "replace"), digest_size=8).digest()
-    return int.from_bytes(digest, "little", signed=True)
+def _pairs_of_words(table: NgramCounts) -> Integers:
+    """The length of each caption as the length penalty measures it."""
+    return np.maximum(table.lengths - 1, 0)

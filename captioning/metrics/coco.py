@@ -6,19 +6,20 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache, partial
 from itertools import chain, islice
 from typing import TypeAlias, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
-from pycocoevalcap.bleu.bleu import Bleu
-from pycocoevalcap.cider.cider import Cider
-from pycocoevalcap.rouge.rouge import Rouge
 
 from captioning.errors import InputError
-from captioning.metrics.meteor import Meteor
+from captioning.metrics.arrays import Floats
+from captioning.metrics.bleu import bleu, bleu_counts
+from captioning.metrics.ciderd import CiderD
+from captioning.metrics.meteor import Meteor, meteor
+from captioning.metrics.rouge import rouge_l
 from captioning.metrics.spice import missing_parser, spice
+from captioning.metrics.statistics import Statistics, mean_of
 from captioning.metrics.tokenizer import tokenize
 
 # Each metric, with the choices that change its number.
@@ -31,8 +32,7 @@ METRICS: Mapping[str, str] = {
 }
 
 ImageId = TypeVar("ImageId", bound=Hashable)
-Tokens: TypeAlias = dict[ImageId, list[str]]  # of each image's captions, joined by spaces
-Result: TypeAlias = tuple[float, NDArray[np.float64]]  # of the corpus, of each image
+Groups: TypeAlias = tuple[tuple[str, ...], ...]  # of each image its captions
 
 
 @dataclass(frozen=True)
@@ -40,25 +40,33 @@ class Scores:
     """What `score` returns.
 
     Attributes:
-        corpus: the score of the whole set, for each of Bleu_1 to Bleu_4, METEOR, ROUGE_L, CIDEr and
-            SPICE that was asked for. CIDEr lies in [0, 10], the others in [0, 1].
-        per_image: the same for each image, in the order of `images`.
+        statistics: what the scores follow from, for each of Bleu_1 to Bleu_4, METEOR, ROUGE_L,
+            CIDEr and SPICE that was asked for; `confidence_intervals` and `compare` work on these.
         images: ids of the images, in the order of the references.
         signature: tokeniser, metric versions, source of the document frequencies, and sizes.
-        left_out: why a metric that was asked for is missing.
+        left_out: why a metric is missing.
     """
 
-    corpus: dict[str, float]
-    per_image: dict[str, NDArray[np.float64]]
+    statistics: dict[str, Statistics]
     images: tuple[Hashable, ...]
     signature: str
     left_out: dict[str, str]
+
+    @cached_property
+    def corpus(self) -> dict[str, float]:
+        """The score of the whole set. CIDEr lies in [0, 10], the others in [0, 1]."""
+        return {name: each.corpus for name, each in self.statistics.items()}
+
+    @cached_property
+    def per_image(self) -> dict[str, Floats]:
+        """The score of each image, in the order of `images`."""
+        return {name: each.scores for name, each in self.statistics.items()}
 
 
 def score(
     candidates: Mapping[ImageId, str],
     references: Mapping[ImageId, Sequence[str]],
-    metrics: Sequence[str] = tuple(METRICS),
+    metrics: Sequence[str] | None = None,
     progress: bool = False,
 ) -> Scores:
     """Score one candidate caption of each image against all references of that image.
@@ -68,33 +76,37 @@ def score(
     Args:
         candidates: the caption of each image; an empty one scores 0.
         references: the reference captions of each image, in the order of the published file.
-        metrics: names among METRICS; where the parser of SPICE is missing, SPICE is left out.
+        metrics: names among METRICS; by default all, but SPICE only where its parser is.
         progress: show a progress bar on standard error.
 
     Raises:
         InputError: when an image has no candidate or no reference, a candidate no known image, for
-            an unknown metric, and when a Java program fails.
+            an unknown metric, and when a Java program is missing or fails.
     """
     with Scorer(metrics) as scorer:
         return scorer.score(candidates, references, progress)
 
 
 class Scorer(AbstractContextManager["Scorer"]):
-    """Scores any number of candidate sets, with METEOR started and references tokenised once.
+    """Scores any number of candidate sets, with METEOR started and references prepared once.
 
     METEOR reads its table in the background from the moment this is made. Close it, or use it as a
     context manager.
     """
 
-    def __init__(self, metrics: Sequence[str] = tuple(METRICS)) -> None:
-        if unknown := [metric for metric in metrics if metric not in METRICS]:
+    def __init__(self, metrics: Sequence[str] | None = None) -> None:
+        chosen = METRICS if metrics is None else metrics
+        if unknown := [metric for metric in chosen if metric not in METRICS]:
             raise InputError(f"unknown metric {unknown[0]!r}; choose among {', '.join(METRICS)}")
-        reason = missing_parser() if "SPICE" in metrics else None
+        if not chosen:
+            raise InputError(f"no metric given; choose among {', '.join(METRICS)}")
+        reason = missing_parser() if "SPICE" in chosen else None
+        if reason and metrics is not None:
+            raise InputError(reason)
         self._left_out = {"SPICE": reason} if reason else {}
-        self._metrics = [metric for metric in metrics if metric not in self._left_out]
-        if not self._metrics:
-            raise InputError(reason or f"no metric given; choose among {', '.join(METRICS)}")
-        self._tokenize = lru_cache(maxsize=8)(tokenize)  # of whole corpora
+        self._metrics = [metric for metric in chosen if metric not in self._left_out]
+        self._tokens = lru_cache(maxsize=8)(_tokens)  # of whole corpora
+        self._ciderd = lru_cache(maxsize=2)(lambda references: CiderD(_words(references)))
         self._meteor = Meteor() if "METEOR" in self._metrics else None
 
     def score(
@@ -102,19 +114,19 @@ class Scorer(AbstractContextManager["Scorer"]):
         candidates: Mapping[ImageId, str],
         references: Mapping[ImageId, Sequence[str]],
         progress: bool = False,
+        split: str | None = None,
     ) -> Scores:
-        """As the function `score`."""
+        """As the function `score`; the signature names the split, where it is given."""
         _check(candidates, references)
-        reference_tokens = self._tokens(references)
-        if not any(chain.from_iterable(reference_tokens.values())):
+        reference_tokens = self._tokens(tuple(map(tuple, references.values())))
+        if not any(chain.from_iterable(reference_tokens)):
             raise InputError("the references hold no word to compare with, only punctuation")
-        candidate_tokens = self._tokens({image: [candidates[image]] for image in references})
-        results = self._compute(reference_tokens, candidate_tokens, progress)
+        captions = self._tokens(tuple((candidates[image],) for image in references))
+        candidate_tokens = [caption for (caption,) in captions]
         return Scores(
-            corpus={name: corpus for name, (corpus, _) in results.items()},
-            per_image={name: per_image for name, (_, per_image) in results.items()},
+            statistics=self._compute(candidate_tokens, reference_tokens, progress),
             images=tuple(references),
-            signature=self._signature(reference_tokens),
+            signature=self._signature(reference_tokens, split),
             left_out=dict(self._left_out),
         )
 
@@ -126,44 +138,42 @@ class Scorer(AbstractContextManager["Scorer"]):
     def __exit__(self, *error: object) -> None:
         self.close()
 
-    def _tokens(self, captions: Mapping[ImageId, Sequence[str]]) -> Tokens[ImageId]:
-        tokens = iter(self._tokenize(tuple(chain.from_iterable(captions.values()))))
-        return {image: list(islice(tokens, len(group))) for image, group in captions.items()}
-
     def _compute(
-        self, references: Tokens[ImageId], candidates: Tokens[ImageId], progress: bool
-    ) -> dict[str, Result]:
+        self, candidates: Sequence[str], references: Groups, progress: bool
+    ) -> dict[str, Statistics]:
         """All metrics side by side: while Python computes some, Java computes the others."""
         from tqdm import tqdm
 
-        functions: dict[str, Callable[..., dict[str, Result]]] = {
+        functions: dict[str, Callable[[Sequence[str], Groups], dict[str, Statistics]]] = {
             "Bleu": _bleu,
             "METEOR": self._meteor_result,
-            "ROUGE_L": _rouge,
-            "CIDEr": _cider,
+            "ROUGE_L": _rouge_l,
+            "CIDEr": self._cider,
             "SPICE": _spice,
         }
         with ThreadPoolExecutor() as pool:
-            jobs = [pool.submit(functions[name], references, candidates) for name in self._metrics]
+            jobs = [pool.submit(functions[name], candidates, references) for name in self._metrics]
             for job in tqdm(as_completed(jobs), "metrics", len(jobs), disable=not progress):
                 job.result()  # so that the first failure is told at once
         return {name: result for job in jobs for name, result in job.result().items()}
 
     def _meteor_result(
-        self, references: Tokens[ImageId], candidates: Tokens[ImageId]
-    ) -> dict[str, Result]:
+        self, candidates: Sequence[str], references: Groups
+    ) -> dict[str, Statistics]:
         assert self._meteor
-        captions = [caption for [caption] in candidates.values()]
-        statistics = self._meteor.statistics(captions, references.values())
-        corpus, per_image = self._meteor.evaluate(statistics)
-        return {"METEOR": (corpus, np.array(per_image))}
+        return {"METEOR": Statistics(self._meteor.counts(candidates, references), meteor)}
 
-    def _signature(self, references: Tokens[ImageId]) -> str:
+    def _cider(self, candidates: Sequence[str], references: Groups) -> dict[str, Statistics]:
+        scores = self._ciderd(references).score([caption.split() for caption in candidates])
+        return {"CIDEr": mean_of(scores)}
+
+    def _signature(self, references: Groups, split: str | None) -> str:
         from importlib.metadata import version
 
         parts = {
             "images": str(len(references)),
-            "references": str(sum(map(len, references.values()))),
+            "references": str(sum(map(len, references))),
+            **({"split": split} if split else {}),
             "tokenizer": "ptb-3.4.1,lower,no-punctuation",
             **{metric: METRICS[metric] for metric in self._metrics},
             "pycocoevalcap": version("pycocoevalcap"),
@@ -195,22 +205,29 @@ def _check(candidates: Mapping[ImageId, str], references: Mapping[ImageId, Seque
             )
 
 
-def _bleu(references: Tokens[ImageId], candidates: Tokens[ImageId]) -> dict[str, Result]:
-    corpus, per_image = Bleu(4).compute_score(references, candidates, verbose=0)
-    return {f"Bleu_{n + 1}": (float(corpus[n]), np.array(per_image[n])) for n in range(4)}
+def _tokens(groups: Groups) -> Groups:
+    tokens = iter(tokenize(list(chain.from_iterable(groups))))
+    return tuple(tuple(islice(tokens, len(group))) for group in groups)
 
 
-def _rouge(references: Tokens[ImageId], candidates: Tokens[ImageId]) -> dict[str, Result]:
-    corpus, per_image = Rouge().compute_score(references, candidates)
-    return {"ROUGE_L": (float(corpus), per_image)}
+def _words(groups: Groups) -> list[list[list[str]]]:
+    """The words of each caption as BLEU and CIDEr take them: no-break spaces part words, too."""
+    return [[caption.split() for caption in group] for group in groups]
 
 
-def _cider(references: Tokens[ImageId], candidates: Tokens[ImageId]) -> dict[str, Result]:
-    corpus, per_image = Cider().compute_score(references, candidates)
-    return {"CIDEr": (float(corpus), per_image)}
+def _bleu(candidates: Sequence[str], references: Groups) -> dict[str, Statistics]:
+    counts = bleu_counts([caption.split() for caption in candidates], _words(references))
+    orders = range(1, 5)
+    return {f"Bleu_{order}": Statistics(counts, partial(bleu, order=order)) for order in orders}
 
 
-def _spice(references: Tokens[ImageId], candidates: Tokens[ImageId]) -> dict[str, Result]:
-    captions = [caption for [caption] in candidates.values()]
-    corpus, per_image = spice(captions, references.values())
-    return {"SPICE": (corpus, np.array(per_image))}
+def _rouge_l(candidates: Sequence[str], references: Groups) -> dict[str, Statistics]:
+    # As pycocoevalcap's ROUGE-L takes them: "22 3/4" is one word, no caption one empty word.
+    said = [caption.split(" ") for caption in candidates]
+    heard = [[caption.split(" ") for caption in group] for group in references]
+    return {"ROUGE_L": mean_of(rouge_l(said, heard))}
+
+
+def _spice(candidates: Sequence[str], references: Groups) -> dict[str, Statistics]:
+    _, per_image = spice(candidates, references)
+    return {"SPICE": mean_of(np.array(per_image))}
