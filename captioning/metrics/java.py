@@ -13,12 +13,14 @@ from captioning.errors import InputError
 
 # The serial collector halves METEOR's memory at the same speed. Performance data would be written
 # to a shared folder, and the report of a crash to the current one. Messages of the virtual machine
-# must not pass for answers. Encoding and number format must not depend on the user's locale.
+# must not pass for answers. A program that ran out of memory and went on could answer wrongly, as
+# SPICE's parser does. Encoding and number format must not depend on the user's locale.
 _OPTIONS = (
     "-XX:+UseSerialGC",
     "-XX:-UsePerfData",
     "-XX:+ErrorFileToStderr",
     "-XX:+DisplayVMOutputToStderr",
+    "-XX:+ExitOnOutOfMemoryError",
     "-Dfile.encoding=UTF-8",
     "-Dstdout.encoding=UTF-8",
     "-Duser.language=en",
