@@ -17,6 +17,7 @@ from typing import Any
 from pycocoevalcap import spice as pycocoevalcap_spice
 
 from captioning.cache import cache_folder
+from captioning.errors import InputError
 from captioning.jars import Jar, missing
 from captioning.metrics.java import JavaProcess
 
@@ -73,6 +74,9 @@ def spice(
 
     It is 0 where the candidate or the references have no tuple, as in pycocoevalcap. A caption
     takes a twentieth of a second of a core, once in a process.
+
+    Raises:
+        InputError: when the program fails, or has no room for temporary files.
     """
     pairs = zip(candidates, references, strict=True)
     scores: list[float] = []
@@ -83,6 +87,17 @@ def spice(
 
 
 def _scores(images: list[dict[str, Any]]) -> list[float]:
+    try:
+        answers = _answers(images)
+    except OSError as error:
+        raise InputError(
+            f"SPICE needs room for temporary files ({error.strerror}); set TMPDIR to a folder"
+        ) from error
+    f_scores = {answer["image_id"]: answer["scores"]["All"]["f"] for answer in answers}
+    return [float(f_scores[i]) for i in range(len(images))]
+
+
+def _answers(images: list[dict[str, Any]]) -> list[dict[str, Any]]:
     jars = [str(jars_folder() / jar.file) for jar in JARS]
     program = os.pathsep.join([*jars, str(_PROGRAM), str(_PROGRAM.parent / "lib" / "*")])
     with TemporaryDirectory() as folder:
@@ -92,9 +107,8 @@ def _scores(images: list[dict[str, Any]]) -> list[float]:
         arguments = [str(source), "-out", str(target), "-silent", *_parses()]
         with JavaProcess("SPICE", _OPTIONS + own + arguments) as java:
             java.finish("")
-        answers = json.loads(target.read_text(encoding="utf-8"))
-    f_scores = {answer["image_id"]: answer["scores"]["All"]["f"] for answer in answers}
-    return [float(f_scores[i]) for i in range(len(images))]
+        answers: list[dict[str, Any]] = json.loads(target.read_text(encoding="utf-8"))
+    return answers
 
 
 @cache
