@@ -81,7 +81,7 @@ def checks() -> list[Check]:
         Check("GPU", accelerator, "training runs on the CPU", required=False),
         Check("Java", java, setup),
         *(Check(name, partial(metric, files), setup) for name, files in METRICS.items()),
-        Check("SPICE", spice, "the other metrics do without", required=False),
+        Check("SPICE", spice, "the other metrics do without it", required=False),
         Check("shapes", shapes, "the first training makes it", required=False),
         *(
             Check(name, partial(data, name, files), f"see data/{name}.md", required=False)
@@ -175,13 +175,13 @@ def java() -> str:
 
 
 def spice() -> str:
-    """The parser that SPICE needs beside its own files."""
-    from captioning.metrics.spice import missing_parser
+    """The folder of the parser that SPICE needs."""
+    from captioning.metrics.spice import jars_folder, missing_parser
 
     reason = missing_parser()
     if reason:
         raise InputError(reason)
-    return "its parser is there"
+    return str(jars_folder())
 
 
 def metric(files: Sequence[str]) -> str:

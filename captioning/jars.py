@@ -1,0 +1,154 @@
+"""Java libraries from a Maven repository or a folder, checked: there whole, or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from captioning.errors import InputError
+
+MEGABYTE = 10**6
+_TIMEOUT = 30  # seconds without an answer
+
+
+class Jar(NamedTuple):
+    """A library as a Maven repository names it.
+
+    Attributes:
+        coordinates: `group:artifact:version`, with `:classifier` where there is one.
+        size: in bytes.
+        sha256: of its content, in hexadecimal digits.
+    """
+
+    coordinates: str
+    size: int
+    sha256: str
+
+    @property
+    def file(self) -> str:
+        """What the file is called, in a repository and in the user's cache."""
+        return "-".join(self.coordinates.split(":")[1:]) + ".jar"
+
+
+def missing(jars: Sequence[Jar], folder: Path) -> list[Jar]:
+    """Those of `jars` that do not lie in `folder`."""
+    return [jar for jar in jars if not (folder / jar.file).is_file()]
+
+
+def fetch(
+    jars: Sequence[Jar], folder: Path, source: Path | None = None, repository: str | None = None
+) -> None:
+    """Put those of `jars` that `folder` lacks into it.
+
+    Of several processes that ask at once, one fetches and the others wait for it. One that is
+    killed leaves no jar that is not whole; what else it leaves, the next one removes.
+
+    Args:
+        jars: what is needed.
+        folder: where they shall lie; it is made if need be.
+        source: a folder that has them, at any depth; None: a Maven repository.
+        repository: address of that repository; None: Maven Central.
+
+    Raises:
+        InputError: when a jar cannot be had, is not what it should be, or has no room.
+    """
+    from filelock import FileLock
+
+    if not missing(jars, folder):
+        return
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder / "lock"):
+            absent = missing(jars, folder)
+            _check_space(absent, folder)
+            for jar in absent:
+                with _empty(folder / "partial") as partial:
+                    found = _find(jar, source) if source else _download(jar, repository, partial)
+                    whole = Path(shutil.copyfile(found, partial / jar.file)) if source else found
+                    _check_content(jar, whole, found)
+                    whole.replace(folder / jar.file)
+    except OSError as error:
+        raise InputError(
+            f"{folder} cannot take what is fetched ({error.strerror or error}); make room there, "
+            "or set CAPTIONING_CACHE to another folder"
+        ) from error
+
+
+@contextmanager
+def _empty(folder: Path) -> Iterator[Path]:
+    """A folder that is empty at first and gone in the end."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _check_space(jars: Sequence[Jar], folder: Path) -> None:
+    needed, free = sum(jar.size for jar in jars), shutil.disk_usage(folder).free
+    if needed > free:
+        raise InputError(
+            f"{folder} has {free // MEGABYTE} MB free, {needed // MEGABYTE} MB are needed; make "
+            "room there, or set CAPTIONING_CACHE to another folder"
+        )
+
+
+def _find(jar: Jar, source: Path) -> Path:
+    found = next(source.rglob(jar.file), None)
+    if found is None:
+        raise InputError(f"{source} has no {jar.file}, neither in itself nor in a folder below")
+    return found
+
+
+def _download(jar: Jar, repository: str | None, folder: Path) -> Path:
+    """The file of a jar, somewhere below `folder`.
+
+    jgo finds and reads the repository, but takes a file that was cut or changed for a good one.
+    """
+    from jgo.maven import MavenContext, PythonResolver
+    from requests import RequestException
+
+    logging.getLogger("jgo").setLevel(logging.ERROR)
+    addresses = None if repository is None else {"repository": repository}
+    resolver = PythonResolver(progress_callback=_progress)
+    context = MavenContext(resolver, folder, remote_repos=addresses, timeout=_TIMEOUT)
+    where = repository or "Maven Central"
+    try:
+        return Path(context.create_dependency(jar.coordinates).artifact.resolve())
+    except RequestException as error:
+        raise InputError(
+            f"{jar.file} did not come from {where} ({type(error).__name__}); try again, or fetch "
+            "it elsewhere and name its folder by --source"
+        ) from error
+    except RuntimeError as error:  # what jgo raises for any answer but 200
+        raise InputError(
+            f"{where} did not give {jar.coordinates}; name another Maven repository by "
+            "--repository, or a folder that has it by --source"
+        ) from error
+
+
+@contextmanager
+def _progress(file: str, size: int) -> Iterator[Callable[[int], None]]:
+    from tqdm import tqdm
+
+    with tqdm(desc=file, total=size, unit="B", unit_scale=True, disable=None) as bar:
+        yield bar.update
+
+
+def _check_content(jar: Jar, file: Path, found: Path) -> None:
+    digest = hashlib.sha256()
+    with file.open("rb") as content:
+        while block := content.read(2**20):
+            digest.update(block)
+    if digest.hexdigest() != jar.sha256:
+        raise InputError(
+            f"{found.name} is not {jar.coordinates}: expected {jar.size} bytes with SHA-256 "
+            f"{jar.sha256[:12]}…, got {file.stat().st_size} with {digest.hexdigest()[:12]}…; "
+            "it was cut or changed on its way: fetch it again"
+        )
