@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from captioning.__main__ import main
-from captioning.commands.evaluate import COLUMNS, true_law
+from captioning.commands.summary import METRICS, true_law
 from captioning.law import Divergences
 from tests.tiny_run import config
 
@@ -38,7 +38,7 @@ def test_an_evaluation_writes_what_is_promised(
     summary = read(folder / "metrics.json")
     assert json.loads(printed[printed.index("{") :]) == summary == read(run / "metrics.json")
     assert (summary["data"], summary["split"], summary["search"]) == ("shapes", "test", "beam 2")
-    names = set(COLUMNS) - {"SPICE"}
+    names = set(METRICS) - {"SPICE"}
     assert summary["metrics"].keys() == names
     rows = {"human", "true distribution", "most common caption", "nearest image"}
     assert summary["rows"].keys() == rows
