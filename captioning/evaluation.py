@@ -89,7 +89,7 @@ def work(task: Task) -> Share:
     first = task.captioners[0]
     check_vocabulary(first, examples, task.data.name)
     batches = [whole_batches(task, examples, one) for one in task.captioners]
-    # More threads would sum in another order, and change the last digits with their number.
+    # More threads may sum in another order, and change the last digits with their number.
     torch.set_num_threads(1)
     captions = generate(task.captioners, batches, task.search)
     # On the training split itself every picture would be nearest to itself.

@@ -132,6 +132,9 @@ def test_a_captioner_of_other_data_is_refused(
         (["--search", "Beam", "--search.size", "0"], "size of 1 or more"),
         (["--checkpoint", "first"], "checkpoint"),
         (["--on-bad-image", "ignore"], "on_bad_image"),
+        (["--temperatures", "0.3,hot"], "'0.3,hot'"),
+        (["--temperatures", "0.3,0"], "a temperature above 0"),
+        (["--devices", "0"], "--devices"),
     ],
 )
 def test_a_mistake_is_one_line_and_status_2(
