@@ -244,19 +244,6 @@ def test_processes_share_an_evaluation_and_leave_nothing_out(tmp_path: Path) -> 
     assert [len(run) for run in runs] == [2, 2, 2]
 
 
-@pytest.mark.parametrize("processes", [1, 2, 3, 7])
-def test_processes_that_share_whole_batches_make_those_that_one_makes(
-    processes: int, tmp_path: Path
-) -> None:
-    pictures = make_pictures(tmp_path)
-    alone = [batch.image_ids for batch in EvaluationBatches(pictures, 3)]
-    assert [len(ids) for ids in alone] == [3, 3, 3, 1]
-    for rank in range(processes):
-        own = EvaluationBatches(pictures, 3, whole=True, process=(rank, processes))
-        assert [batch.image_ids for batch in own] == alone[rank::processes]
-        assert len(own) == len(alone[rank::processes])
-
-
 def test_evaluation_skips_bad_pictures_or_stops_at_the_first(tmp_path: Path) -> None:
     pictures = make_pictures(tmp_path)
     for i in (1, 4, 5, 6, 7):

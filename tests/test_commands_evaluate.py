@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from captioning.__main__ import main
-from captioning.commands.summary import METRICS, true_law
+from captioning.commands.summary import METRICS
 from captioning.law import Divergences
 from tests.tiny_run import config
 
@@ -43,6 +43,9 @@ def test_an_evaluation_writes_what_is_promised(
     rows = {"human", "true distribution", "most common caption", "nearest image"}
     assert summary["rows"].keys() == rows
     assert all(row.keys() == names for row in summary["rows"].values())
+    assert summary["diversity"].keys() == {"captioner"} | rows
+    assert summary["diversity"]["most common caption"]["self_bleu_4"] == pytest.approx(1)
+    assert summary["diversity"]["nearest image"]["novel"] == 0
     assert sum(summary["world"].values()) == pytest.approx(1)
     assert sum(summary["samples"].values()) == pytest.approx(1)
     assert summary["divergences"].keys() == set(Divergences._fields)
@@ -56,21 +59,6 @@ def test_an_evaluation_writes_what_is_promised(
     assert len(references["annotations"]) == 40
     assert (run / "report.html").is_file()
     assert (run / "curves.png").is_file()
-
-
-def test_what_the_true_law_tells_is_three_lines_or_none() -> None:
-    divergences = Divergences(0.2577, 0.0235, 5.947, 0.135, 0.14)._asdict()
-    summary = {
-        "world": {"true": 0.9, "wrong_count": 0.1},
-        "samples": {"true": 0.86, "wrong_count": 0.14},
-        "divergences": divergences,
-    }
-    assert true_law(summary) == [
-        "captions: true 90.0%, wrong count 10.0%",
-        "samples: true 86.0%, wrong count 14.0%",
-        "KL[P‖Q] 0.258 nats a caption, 0.024 a word; KL[Q‖P_δ] 5.95 ± 0.14; 14.0% of Q outside P",
-    ]
-    assert true_law({name: {} for name in summary}) == []
 
 
 def test_a_split_of_bad_pictures_alone_is_one_line(

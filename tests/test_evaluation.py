@@ -64,6 +64,18 @@ def ids_of(data: Shapes) -> list[int | str]:
     return [example.image_id for example in data.examples("test")]
 
 
+@pytest.mark.parametrize("processes", [2, 3, 7])
+def test_processes_take_the_batches_that_one_would_make(
+    processes: int, data: Shapes, captioner: Captioner
+) -> None:
+    (one,) = shares_of(data, captioner, 1)
+    alone = [batch.image_ids for batch in one]
+    assert [len(image_ids) for image_ids in alone] == [3, 3, 3, 2]
+    for rank, own in enumerate(shares_of(data, captioner, processes)):
+        assert [batch.image_ids for batch in own] == alone[rank::processes]
+        assert len(own) == len(alone[rank::processes])
+
+
 @pytest.mark.parametrize("processes", [2, 3, 5])
 @pytest.mark.parametrize("search", [Greedy(), Beam(2), Sampling(temperature=0.7)])
 def test_any_number_of_processes_say_what_one_says(
