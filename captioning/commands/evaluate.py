@@ -24,8 +24,6 @@ from captioning.runs import Run, Which, newest_run, open_run
 from captioning.search import Search
 from captioning.temperatures import SAMPLES, samplings
 
-TEMPERATURES = "sample at each of these, too, for a curve of quality against diversity: 0.3,0.5,1"
-
 
 def evaluate_run(
     search: Search,
@@ -34,7 +32,7 @@ def evaluate_run(
     split: str = "test",
     checkpoint: Which | None = None,
     on_bad_image: OnBadImage | None = None,
-    temperatures: list[float] | None = None,
+    temperatures: str = "",
     devices: int = 1,
     num_nodes: int = 1,
     format: Literal["text", "json"] = "text",
@@ -48,7 +46,8 @@ def evaluate_run(
         split: Split of the run's data set: train, val or test.
         checkpoint: The best by validation, or the last; null: what each run says its result is.
         on_bad_image: Stop at a bad picture, or leave it out; null: as in training.
-        temperatures: As TEMPERATURES says; null: no curve.
+        temperatures: At which to sample, too, for a curve of quality against diversity, with commas
+            between them: 0.3,0.5,1.
         devices: GPUs of each machine, or processes on the CPU where there is none; any number
             gives the same captions and numbers. Under torchrun or SLURM: as many as those start.
         num_nodes: Machines.
@@ -58,7 +57,7 @@ def evaluate_run(
     members = [first, *(open_run(Path(other)) for other in ensemble_with or [])]
     data, loading = read_data(first)
     loading = replace(loading, on_bad_image=on_bad_image or loading.on_bad_image)
-    curve = samplings(temperatures or [], search.steps)
+    curve = samplings(numbers(temperatures), search.steps)
     how = full_name(search.description, checkpoint, members)
     folder = first.evaluation_folder(split, file_name(how))
     captioners = [load_captioner(each.checkpoint(checkpoint)) for each in members]
@@ -151,17 +150,21 @@ def write_json(path: Path, content: Any) -> None:
     partial.replace(path)
 
 
-def numbers(given: str | list[float]) -> list[float]:
-    """Read numbers with commas between them; what was read is left so."""
-    return [float(each) for each in given.split(",")] if isinstance(given, str) else given
+def numbers(given: str) -> list[float]:
+    """Read numbers with commas between them, perhaps none."""
+    try:
+        return [float(word) for word in given.split(",") if given]
+    except ValueError as error:
+        raise InputError(
+            f"--temperatures: expected numbers such as 0.3,0.5,1, got {given!r}"
+        ) from error
 
 
 def main(arguments: Sequence[str]) -> int:
     """Parse, build, run."""
     parser = Parser(prog="captioning evaluate", description=__doc__)
     parser.add_argument("run", nargs="?", help="run folder; by default the newest")
-    parser.add_function_arguments(evaluate_run, skip={"run", "temperatures"})
-    parser.add_argument("--temperatures", type=numbers, help=TEMPERATURES)
+    parser.add_function_arguments(evaluate_run, skip={"run"})
     parser.set_defaults({"search": {"class_path": "captioning.search.Greedy"}})
     evaluate_run(**vars(parser.build(parser.read(arguments))))
     return 0
