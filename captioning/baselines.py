@@ -1,16 +1,19 @@
 """Captions without a language model: what every trained captioner must beat."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TypeAlias
 
+import numpy as np
 import torch
-from jaxtyping import Float, Int
-from torch import Tensor
+from jaxtyping import Float32
 from torch.nn import functional
 
 from captioning.batch import Batch
 from captioning.captioner import Captioner
 from captioning.data.dataset import Example, ImageId
+
+Direction: TypeAlias = Float32[np.ndarray, " d"]
 
 
 def most_common_caption(examples: Sequence[Example]) -> str:
@@ -20,18 +23,24 @@ def most_common_caption(examples: Sequence[Example]) -> str:
 
 
 @torch.inference_mode()
-def embed(
-    captioner: Captioner, batches: Iterable[Batch]
-) -> tuple[list[ImageId], Float[Tensor, "m d"]]:
+def embed(captioner: Captioner, batches: Iterable[Batch]) -> list[tuple[ImageId, Direction]]:
     """Give a direction of length one for each picture: its standardised features, averaged."""
-    ids: list[ImageId] = []
-    pooled = [torch.empty(0, captioner.encoder.feature_size)]
-    for batch in batches:
-        ids += batch.image_ids
-        pooled.append(captioner.encode(batch).mean(1).cpu())
-    return ids, functional.normalize(torch.cat(pooled), dim=1)
+    return [
+        (image_id, direction)
+        for batch in batches
+        for image_id, direction in zip(
+            batch.image_ids,
+            functional.normalize(captioner.encode(batch).mean(1), dim=1).cpu().numpy(),
+            strict=True,
+        )
+    ]
 
 
-def nearest(queries: Float[Tensor, "n d"], pictures: Float[Tensor, "m d"]) -> Int[Tensor, " n"]:
-    """Find the picture of the greatest cosine for each query."""
-    return (queries @ pictures.T).argmax(1)
+def nearest(
+    pictures: Mapping[ImageId, Direction], trained: Mapping[ImageId, Direction]
+) -> dict[ImageId, ImageId]:
+    """Find the training picture of the greatest cosine for each picture; of equals, the first."""
+    queries, places = (torch.from_numpy(np.stack([*each.values()])) for each in (pictures, trained))
+    ids = [*trained]
+    found = (queries @ places.T).argmax(1).tolist()
+    return {image_id: ids[row] for image_id, row in zip(pictures, found, strict=True)}

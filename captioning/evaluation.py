@@ -3,24 +3,60 @@
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
+import numpy as np
 import torch
-from tqdm import tqdm
 
-from captioning.baselines import embed, most_common_caption, nearest
+from captioning.baselines import Direction, embed, most_common_caption, nearest
 from captioning.captioner import Captioner
-from captioning.data.batching import EvaluationBatches
+from captioning.data.batching import EvaluationBatches, batch_by_batch
 from captioning.data.dataset import Dataset, Example, ImageId
 from captioning.errors import InputError
-from captioning.known_world import World, compare, from_true_law, known_scenes
+from captioning.known_world import World, compare, from_true_law, known_scenes, measure_all
+from captioning.law import Measured
 from captioning.loaders import Loading, evaluation_batches
-from captioning.metrics import Scorer, Scores, distinct_captions, human
-from captioning.search import Search, caption_texts
+from captioning.metrics import (
+    Diversity,
+    Scorer,
+    Scores,
+    confidence_intervals,
+    distinct_captions,
+    diversity,
+    human,
+    tokenize,
+)
+from captioning.processes import collect, join, place
+from captioning.search import Sampling, Search, caption_texts
+from captioning.temperatures import Drawn, Point, curve, draw_all
 from captioning.text import SPECIAL
 
 # Share of the words of a split below which a vocabulary is taken to be of other data.
 LEAST_KNOWN = 0.5
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is to be evaluated, and how."""
+
+    captioners: Sequence[Captioner]  # an ensemble, or one alone
+    data: Dataset
+    split: str
+    search: Search
+    loading: Loading
+    samplings: Sequence[Sampling] = ()  # for the curve of quality against diversity
+
+
+class Share(NamedTuple):
+    """What one process found out by its captioners, of its own share of the pictures."""
+
+    captions: list[tuple[ImageId, str]]
+    left_out: int  # pictures that could not be opened
+    places: list[tuple[ImageId, Direction]]
+    trained: list[tuple[ImageId, Direction]]  # of the training split
+    measured: list[tuple[ImageId, Measured]]
+    drawn: list[tuple[ImageId, Drawn]]
 
 
 @dataclass
@@ -31,51 +67,126 @@ class Findings:
     captions: dict[ImageId, str]
     scores: Scores
     rows: dict[str, dict[str, float]]  # other captions of the same pictures, scored alike
+    diversity: dict[str, Diversity]  # of the captioner's captions, and of those rows
     world: World  # what the true law tells, where it is known
+    curve: list[Point]  # quality against diversity, by temperature
+
+
+def evaluate(task: Task) -> Findings | None:
+    """Caption the split and score it with the COCO metrics, beside people and simple baselines.
+
+    Processes that work together share the batches, and find to the last digit what one would find
+    alone. The first scores all captions; the others give None.
+    """
+    if place()[0] > 0:
+        collect(partial(work, task))
+        return None
+    with Scorer() as scorer:  # first, so that METEOR reads its table while captions are made
+        return score(task, scorer, collect(partial(work, task)))
+
+
+def work(task: Task) -> Share:
+    """Do all that takes a captioner's networks."""
+    examples = task.data.examples(task.split)
+    first = task.captioners[0]
+    check_vocabulary(first, examples, task.data.name)
+    batches = [whole_batches(task, examples, one) for one in task.captioners]
+    # More threads may sum in another order, and change the last digits with their number.
+    torch.set_num_threads(1)
+    captions = generate(task.captioners, batches, task.search)
+    # On the training split itself every picture would be nearest to itself.
+    train = [] if task.split == "train" else task.data.examples("train")
+    known = known_scenes(task.data, [example.image_id for example in examples])
+    return Share(
+        captions=captions,
+        left_out=batches[0].left_out,
+        places=embed(first, batches[0]),
+        trained=embed(first, whole_batches(task, train, first)) if train else [],
+        measured=measure_all(task.captioners, batches, known),
+        drawn=draw_all(task.captioners, batches, task.samplings),
+    )
+
+
+def whole_batches(
+    task: Task, examples: Sequence[Example], captioner: Captioner
+) -> EvaluationBatches:
+    """Prepare what a captioner sees, the same batches on any number of processes."""
+    return evaluation_batches(examples, captioner, task.loading, task.data.name, whole=True)
 
 
 @torch.inference_mode()
 def generate(
     captioners: Sequence[Captioner], batches: Sequence[EvaluationBatches], search: Search
-) -> dict[ImageId, str]:
+) -> list[tuple[ImageId, str]]:
     """Caption every picture; several captioners, each with its own batches, act as an ensemble."""
-    captions: dict[ImageId, str] = {}
-    total = len(batches[0])
-    for views in tqdm(zip(*batches, strict=True), "captioning", total, unit="batch", disable=None):
+    captions: list[tuple[ImageId, str]] = []
+    for views in batch_by_batch(batches, "captioning"):
         pairs = zip(captioners, views, strict=True)
         features = [captioner.encode(view) for captioner, view in pairs]
-        captions |= caption_texts(search, captioners, features, views[0].image_ids)
+        captions += caption_texts(search, captioners, features, views[0].image_ids).items()
     return captions
 
 
-def evaluate(
-    captioners: Sequence[Captioner], data: Dataset, split: str, search: Search, loading: Loading
-) -> Findings:
-    """Caption the split and score it with the COCO metrics, beside people and simple baselines."""
-    examples = data.examples(split)
-    check_vocabulary(captioners[0], examples, data.name)
-    with Scorer() as scorer:  # first, so that METEOR reads its table while captions are made
-        batches = [evaluation_batches(examples, one, loading, data.name) for one in captioners]
-        captions = generate(captioners, batches, search)
-        if not captions:
-            raise InputError(f"{data.name}: none of the pictures of {split!r} can be opened")
-        examples = [example for example in examples if example.image_id in captions]
-        references = {example.image_id: example.captions for example in examples}
-        others = baselines(captioners[0], data, split, batches[0], loading)
-        if known := known_scenes(data, captions):
-            others["true distribution"] = from_true_law(known)
-        scores = scorer.score(captions, references, progress=sys.stderr.isatty())
-        rows = {name: row(scorer.score(other, references), other) for name, other in others.items()}
-        held_out, remaining = human(references)
-        if held_out:
-            rows = {"human": row(scorer.score(held_out, remaining), held_out)} | rows
-    world = compare(captioners, batches, captions, known)
-    return Findings(examples, captions, scores, rows, world)
+def score(task: Task, scorer: Scorer, shares: Sequence[Share]) -> Findings:
+    """Join what the processes found, and tell what it is worth."""
+    examples = task.data.examples(task.split)
+    captions = join_captions(task, shares, examples)
+    examples = [example for example in examples if example.image_id in captions]
+    references = {example.image_id: example.captions for example in examples}
+    training = task.data.examples("train")
+    known = known_scenes(task.data, captions)
+    others = baselines(shares, captions, training)
+    if known:
+        others["true distribution"] = from_true_law(known)
+    progress = sys.stderr.isatty()
+    scores = scorer.score(captions, references, progress, split=task.split)
+    rows = {name: row(scorer.score(other, references), other) for name, other in others.items()}
+    held_out, remaining = human(references)
+    if held_out:
+        rows = {"human": row(scorer.score(held_out, remaining), held_out)} | rows
+        others["human"] = held_out
+    measured = join((share.measured for share in shares), captions)
+    drawn = join((share.drawn for share in shares), captions)
+    said = {"captioner": captions} | {name: others[name] for name in rows}
+    return Findings(
+        examples,
+        captions,
+        scores,
+        rows,
+        diversities(said, training),
+        compare(captions, known, measured, task.captioners[0].vocabulary),
+        curve(task.samplings, drawn, references),
+    )
+
+
+def join_captions(
+    task: Task, shares: Sequence[Share], examples: Sequence[Example]
+) -> dict[ImageId, str]:
+    """Put the captions of all processes together, in the order of the split, and count them."""
+    captions = join((share.captions for share in shares), [each.image_id for each in examples])
+    left_out = sum(share.left_out for share in shares)
+    if not captions:
+        raise InputError(f"{task.data.name}: none of the pictures of {task.split!r} can be opened")
+    if len(captions) + left_out != len(examples):
+        raise InputError(
+            f"{task.data.name}: expected the {len(examples)} pictures of {task.split!r}, but "
+            f"{len(captions)} were captioned and {left_out} left out; evaluate with --devices 1"
+        )
+    return captions
 
 
 def row(scores: Scores, captions: Mapping[ImageId, str]) -> dict[str, float]:
     """Give the numbers of one set of captions: the metrics, and how many captions differ."""
     return scores.corpus | {"distinct": distinct_captions(captions.values())}
+
+
+def diversities(
+    said: Mapping[str, Mapping[ImageId, str]], training: Sequence[Example]
+) -> dict[str, Diversity]:
+    """Measure how varied each set of captions is, by the metrics' own tokens."""
+    known = [line.split() for line in tokenize([text for e in training for text in e.captions])]
+    lines = {name: tokenize([*captions.values()]) for name, captions in said.items()}
+    return {name: diversity([line.split() for line in each], known) for name, each in lines.items()}
 
 
 def check_vocabulary(captioner: Captioner, examples: Sequence[Example], name: str) -> None:
@@ -92,39 +203,29 @@ def check_vocabulary(captioner: Captioner, examples: Sequence[Example], name: st
 
 
 def baselines(
-    captioner: Captioner,
-    data: Dataset,
-    split: str,
-    batches: EvaluationBatches,
-    loading: Loading,
+    shares: Sequence[Share], captions: Mapping[ImageId, str], training: Sequence[Example]
 ) -> dict[str, dict[ImageId, str]]:
-    """Caption by the most common training caption, and by that of the nearest training picture.
-
-    On the training split itself every picture would be nearest to itself, so there is no such row.
-    """
-    train = data.examples("train")
-    ids, pictures = embed(captioner, batches)
-    rows = {"most common caption": dict.fromkeys(ids, most_common_caption(train))}
-    if split != "train":
-        captions = {example.image_id: example.captions[0] for example in train}
-        trained, places = embed(captioner, evaluation_batches(train, captioner, loading, data.name))
-        found = nearest(pictures, places).tolist()
-        rows["nearest image"] = {
-            image_id: captions[trained[row]] for image_id, row in zip(ids, found, strict=True)
-        }
+    """Caption by the most common training caption, and by that of the nearest training picture."""
+    rows = {"most common caption": dict.fromkeys(captions, most_common_caption(training))}
+    first = {example.image_id: example.captions[0] for example in training}
+    if trained := join((share.trained for share in shares), first):
+        found = nearest(join((share.places for share in shares), captions), trained)
+        rows["nearest image"] = {image_id: first[other] for image_id, other in found.items()}
     return rows
 
 
-def as_json(found: Findings, data: str, split: str, search: str) -> dict[str, Any]:
+def as_json(found: Findings, task: Task, search: str) -> dict[str, Any]:
     """Give the content of `metrics.json`."""
     return {
-        "data": data,
-        "split": split,
+        "data": task.data.name,
+        "split": task.split,
         "search": search,
         "signature": found.scores.signature + found.world.signature,
         "images": len(found.captions),
         "metrics": row(found.scores, found.captions),
+        "intervals": confidence_intervals(found.scores.statistics, np.random.default_rng(0)),
         "rows": found.rows,
+        "diversity": {name: each._asdict() for name, each in found.diversity.items()},
         "world": found.world.verdicts,
         "samples": found.world.samples,
         "divergences": found.world.divergences,

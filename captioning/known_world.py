@@ -8,13 +8,13 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from tqdm import tqdm
 
 from captioning.captioner import Captioner
-from captioning.data.batching import EvaluationBatches
+from captioning.data.batching import EvaluationBatches, batch_by_batch
 from captioning.data.dataset import Dataset, ImageId
 from captioning.data.shapes import Shapes
 from captioning.law import DELTA, SAMPLES, Measured, measure, summarise
+from captioning.search import seeded
 from captioning.shapes.grammar import sample, support
 from captioning.shapes.scene import Scene
 from captioning.shapes.verdict import Verdict, judge
@@ -63,48 +63,51 @@ def verdicts(captions: Iterable[tuple[str, Scene]]) -> dict[str, float]:
 
 
 @torch.inference_mode()
+def measure_all(
+    captioners: Sequence[Captioner], batches: Sequence[EvaluationBatches], known: Scenes
+) -> list[tuple[ImageId, Measured]]:
+    """Compare P with the law of the captioners, an ensemble, picture by picture.
+
+    Nothing where no scene is known, or where a captioner lacks a word of P.
+    """
+    if not known or unknown_words(captioners[0].vocabulary, known):
+        return []
+    device = captioners[0].feature_mean.device
+    measured: list[tuple[ImageId, Measured]] = []
+    for image_ids, features in looks(captioners, batches):
+        laws = [support(known[image_id]) for image_id in image_ids]
+        found = measure(captioners, features, laws, seeded(image_ids, device))
+        measured += zip(image_ids, found, strict=True)
+    return measured
+
+
 def compare(
-    captioners: Sequence[Captioner],
-    batches: Sequence[EvaluationBatches],
     captions: Mapping[ImageId, str],
     known: Scenes,
+    measured: Mapping[ImageId, Measured],
+    vocabulary: Vocabulary,
 ) -> World:
-    """Judge the captions of pictures, and compare P with the law of the captioners, an ensemble.
+    """Judge the captions of pictures, and sum up what was measured of the captioner's law.
 
     A captioner that lacks a word of P has no divergences: its KL[P‖Q] is infinite.
     """
     if not known:
         return World()
     judged = verdicts((captions[image_id], scene) for image_id, scene in known.items())
-    if lacking := unknown_words(captioners[0].vocabulary, known):
+    if lacking := unknown_words(vocabulary, known):
         reason = f"P says {lacking[0]!r}, which the captioner does not know: KL[P‖Q] is infinite"
         return World(judged, left_out={"divergences": reason})
-    measured = measure_all(captioners, batches, known)
     samples = (
         (sample, known[image_id]) for image_id, each in measured.items() for sample in each.samples
     )
     return World(judged, verdicts(samples), summarise([*measured.values()])._asdict())
 
 
-def measure_all(
-    captioners: Sequence[Captioner], batches: Sequence[EvaluationBatches], known: Scenes
-) -> dict[ImageId, Measured]:
-    """Compare P with the law of the captioners, picture by picture."""
-    generator = torch.Generator(captioners[0].feature_mean.device).manual_seed(0)
-    measured: dict[ImageId, Measured] = {}
-    for image_ids, features in looks(captioners, batches):
-        laws = [support(known[image_id]) for image_id in image_ids]
-        found = measure(captioners, features, laws, generator)
-        measured.update(zip(image_ids, found, strict=True))
-    return measured
-
-
 def looks(
     captioners: Sequence[Captioner], batches: Sequence[EvaluationBatches]
 ) -> Iterator[tuple[Sequence[ImageId], Sequence[Float[Tensor, "n _ _"]]]]:
     """Give ids and, for each captioner, features of a few pictures at a time."""
-    total = len(batches[0])
-    for views in tqdm(zip(*batches, strict=True), "comparing", total, unit="batch", disable=None):
+    for views in batch_by_batch(batches, "comparing"):
         pairs = zip(captioners, views, strict=True)
         features = [captioner.encode(view).split(PICTURES) for captioner, view in pairs]
         for number, few in enumerate(zip(*features, strict=True)):

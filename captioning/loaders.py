@@ -88,13 +88,20 @@ def training_batches(
 
 
 def evaluation_batches(
-    examples: Sequence[Example], captioner: Captioner, loading: Loading, name: str
+    examples: Sequence[Example],
+    captioner: Captioner,
+    loading: Loading,
+    name: str,
+    whole: bool = False,
 ) -> EvaluationBatches:
-    """Prepare a split of which every picture is seen once, with all its captions."""
+    """Prepare a split of which every picture is seen once, with all its captions.
+
+    Several processes share it by the picture or, with `whole`, by the batch.
+    """
     tokens, _ = encode_captions(examples, captioner.vocabulary, loading.max_words)
     pictures = CaptionedPictures(examples, tokens, open_split(examples, captioner, loading, name))
     return EvaluationBatches(
-        pictures, loading.batch_size, loading.num_workers, loading.on_bad_image
+        pictures, loading.batch_size, loading.num_workers, loading.on_bad_image, whole
     )
 
 

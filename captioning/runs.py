@@ -86,6 +86,7 @@ class Evaluation:
         metrics: The model's; CIDEr lies in [0, 10], the others in [0, 1]. `distinct` is the share
             of captions unlike every other.
         rows: The same of what the model is compared with, such as "human".
+        diversity: How varied the captions are, of the "captioner" and of each of the rows.
         world: Where the true distribution P is known, shares of the captions by verdict, in [0, 1].
         samples: The same of samples of the captioner.
         divergences: Between P and the captioner's own law Q, in nats; `outside` is the share of Q,
@@ -100,6 +101,7 @@ class Evaluation:
     signature: str
     metrics: Mapping[str, float]
     rows: Mapping[str, Mapping[str, float]]
+    diversity: Mapping[str, Mapping[str, float]]
     world: Mapping[str, float]
     samples: Mapping[str, float]
     divergences: Mapping[str, float]
@@ -133,7 +135,7 @@ class Evaluation:
         records = parse_json(read_text(file), str(file))
         if not isinstance(records, dict):
             raise InputError(f"{file}: expected an object, got {type(records).__name__}")
-        return {image: _numbers(records, image, str(file)) for image in records}
+        return {image: numbers(records, image, str(file)) for image in records}
 
 
 def read_evaluation(folder: Path) -> Evaluation:
@@ -142,8 +144,9 @@ def read_evaluation(folder: Path) -> Evaluation:
     where = str(file)
     record = parse_json(read_text(file), where)
     rows = field(record, "rows", dict, where)
+    diversity = field(record, "diversity", dict, where) if "diversity" in record else {}
     world, samples, divergences = (
-        _numbers(record, name, where) if name in record else {}  # older evaluations have fewer
+        numbers(record, name, where) if name in record else {}  # older evaluations have fewer
         for name in ("world", "samples", "divergences")
     )
     return Evaluation(
@@ -152,8 +155,9 @@ def read_evaluation(folder: Path) -> Evaluation:
             name: field(record, name, str, where)
             for name in ("data", "split", "search", "signature")
         },
-        metrics=_numbers(record, "metrics", where),
-        rows={name: _numbers(rows, name, where) for name in rows},
+        metrics=numbers(record, "metrics", where),
+        rows={name: numbers(rows, name, where) for name in rows},
+        diversity={name: numbers(diversity, name, where) for name in diversity},
         world=world,
         samples=samples,
         divergences=divergences,
@@ -183,10 +187,10 @@ def newest_run(folder: Path = Path("runs")) -> Path:
     return max(files, key=lambda file: (file.stat().st_mtime_ns, file)).parent
 
 
-def _numbers(record: Any, name: str, where: str) -> dict[str, float]:
+def numbers(record: Any, name: str, where: str) -> dict[str, float]:
     """An object of numbers, from a field that must be there."""
-    numbers = field(record, name, dict, where)
-    for key, value in numbers.items():
+    found = field(record, name, dict, where)
+    for key, value in found.items():
         if not isinstance(value, int | float) or isinstance(value, bool):
             raise InputError(f"{where}: expected {name}.{key} to be a number, got {value!r:.60}")
-    return {key: float(value) for key, value in numbers.items()}
+    return {key: float(value) for key, value in found.items()}

@@ -160,7 +160,7 @@ def test_without_a_number_all_captions_are_taken(tmp_path: Path) -> None:
 def test_processes_share_an_epoch_up_to_a_remainder(tmp_path: Path) -> None:
     pictures = make_pictures(tmp_path)
     left_out = set()
-    ranks = [TrainingBatches(pictures, 2, rank=rank, world_size=3) for rank in range(3)]
+    ranks = [TrainingBatches(pictures, 2, process=(rank, 3)) for rank in range(3)]
     assert [len(rank) for rank in ranks] == [2, 2, 2]
     for _ in range(8):
         shares = [ids_of(list(islice(rank, 2))) for rank in ranks]
@@ -172,7 +172,7 @@ def test_processes_share_an_epoch_up_to_a_remainder(tmp_path: Path) -> None:
 
 
 def test_more_processes_than_pictures_are_refused(tmp_path: Path) -> None:
-    batches = TrainingBatches(make_pictures(tmp_path), 2, rank=0, world_size=11)
+    batches = TrainingBatches(make_pictures(tmp_path), 2, process=(0, 11))
     with pytest.raises(InputError, match=r"11 processes .* has 10: use fewer devices"):
         next(batches)
 
@@ -239,7 +239,7 @@ def test_evaluation_sees_every_picture_once_in_order_with_all_captions(tmp_path:
 
 def test_processes_share_an_evaluation_and_leave_nothing_out(tmp_path: Path) -> None:
     pictures = make_pictures(tmp_path)
-    runs = [EvaluationBatches(pictures, 2, rank=rank, world_size=3) for rank in range(3)]
+    runs = [EvaluationBatches(pictures, 2, process=(rank, 3)) for rank in range(3)]
     assert [ids_of(list(run)) for run in runs] == [[0, 3, 6, 9], [1, 4, 7], [2, 5, 8]]
     assert [len(run) for run in runs] == [2, 2, 2]
 
@@ -250,7 +250,7 @@ def test_evaluation_skips_bad_pictures_or_stops_at_the_first(tmp_path: Path) -> 
         (tmp_path / f"{i}.png").write_bytes(b"damaged")
     batches = EvaluationBatches(pictures, 4, on_bad_image="skip")
     assert ids_of(list(batches)) == ids_of(list(batches)) == [0, 2, 3, 8, 9]
-    assert len(batches.skipped) == 5
+    assert len(batches.skipped) == batches.left_out == 5
     with pytest.raises(InputError, match=r"1\.png"):
         list(EvaluationBatches(pictures, 4))
 

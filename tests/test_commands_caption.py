@@ -108,4 +108,6 @@ def test_an_unknown_command_is_named_with_the_known_ones(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert main(["capton"]) == 2
-    assert "expected one of train, chain, evaluate, caption" in capsys.readouterr().err
+    assert (
+        "expected one of train, chain, evaluate, critic, score, caption" in capsys.readouterr().err
+    )

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from captioning.__main__ import main
-from captioning.commands.evaluate import COLUMNS, true_law
+from captioning.commands.summary import METRICS
 from captioning.law import Divergences
 from tests.tiny_run import config
 
@@ -38,11 +38,14 @@ def test_an_evaluation_writes_what_is_promised(
     summary = read(folder / "metrics.json")
     assert json.loads(printed[printed.index("{") :]) == summary == read(run / "metrics.json")
     assert (summary["data"], summary["split"], summary["search"]) == ("shapes", "test", "beam 2")
-    names = set(COLUMNS) - {"SPICE"}
+    names = set(METRICS) - {"SPICE"}
     assert summary["metrics"].keys() == names
     rows = {"human", "true distribution", "most common caption", "nearest image"}
     assert summary["rows"].keys() == rows
     assert all(row.keys() == names for row in summary["rows"].values())
+    assert summary["diversity"].keys() == {"captioner"} | rows
+    assert summary["diversity"]["most common caption"]["self_bleu_4"] == pytest.approx(1)
+    assert summary["diversity"]["nearest image"]["novel"] == 0
     assert sum(summary["world"].values()) == pytest.approx(1)
     assert sum(summary["samples"].values()) == pytest.approx(1)
     assert summary["divergences"].keys() == set(Divergences._fields)
@@ -56,22 +59,6 @@ def test_an_evaluation_writes_what_is_promised(
     assert len(references["annotations"]) == 40
     assert (run / "report.html").is_file()
     assert (run / "curves.png").is_file()
-
-
-def test_what_the_true_law_tells_is_three_lines_or_none() -> None:
-    divergences = Divergences(0.2577, 0.0235, 5.947, 0.135, 0.14, 0.0712, 0.2)._asdict()
-    summary = {
-        "world": {"true": 0.9, "wrong_count": 0.1},
-        "samples": {"true": 0.86, "wrong_count": 0.14},
-        "divergences": divergences,
-    }
-    nats = "KL[P‖Q] 0.258 nats a caption, 0.024 a word; KL[Q‖P_δ] 5.95 ± 0.14"
-    assert true_law(summary) == [
-        "captions: true 90.0%, wrong count 10.0%",
-        "samples: true 86.0%, wrong count 14.0%",
-        f"{nats}; 14.0% of Q outside P; JS 0.071",
-    ]
-    assert true_law({name: {} for name in summary}) == []
 
 
 def test_a_split_of_bad_pictures_alone_is_one_line(
@@ -133,6 +120,9 @@ def test_a_captioner_of_other_data_is_refused(
         (["--search", "Beam", "--search.size", "0"], "size of 1 or more"),
         (["--checkpoint", "first"], "checkpoint"),
         (["--on-bad-image", "ignore"], "on_bad_image"),
+        (["--temperatures", "0.3,hot"], "'0.3,hot'"),
+        (["--temperatures", "0.3,0"], "a temperature above 0"),
+        (["--devices", "0"], "--devices"),
     ],
 )
 def test_a_mistake_is_one_line_and_status_2(

@@ -143,13 +143,15 @@ def test_a_bad_picture_is_named_or_skipped_and_counted(
 
 
 @pytest.mark.slow  # starts Python twice more
-def test_two_processes_train_together(tmp_path: Path) -> None:
+def test_two_processes_train_and_evaluate_together(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "captioning", "train", "--config", str(config(tmp_path))]
-    two = ["--trainer.devices", "2", "--trainer.strategy", "ddp"]
+    two = ["--trainer.devices", "2", "--trainer.strategy", "ddp", "--evaluate", "test"]
     done = subprocess.run([*command, *two], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     run = tmp_path / "runs" / "shapes-scheduled-sampling-seed0"
-    assert done.stdout.splitlines() == [str(run)]
+    told, title, *_ = done.stdout.splitlines()
+    assert (told, title) == (str(run), "shapes test, greedy, 8 pictures, × 100")
+    assert done.stdout.count("captioner ") == 2  # metrics and diversity, told by one process
     assert len(validation_losses(run)) == 2
     # 40 pictures, two processes, 8 at a time: three steps an epoch.
     assert torch.load(run / "checkpoints" / "last.ckpt")["global_step"] == 6

@@ -53,7 +53,8 @@ def make_batches(data: Shapes, captioner: Captioner) -> list[EvaluationBatches]:
 
 def compare(data: Shapes, known: Known, captioner: Captioner) -> World:
     captions = known_world.from_true_law(known)
-    return known_world.compare([captioner], make_batches(data, captioner), captions, known)
+    measured = known_world.measure_all([captioner], make_batches(data, captioner), known)
+    return known_world.compare(captions, known, dict(measured), captioner.vocabulary)
 
 
 def test_the_divergence_from_the_truth_is_the_sum_over_all_true_captions(
@@ -115,8 +116,8 @@ def test_of_other_data_nothing_is_known(data: Shapes) -> None:
     assert isinstance(other, Coco)
     assert known_world.known_scenes(other, [1, 2]) == {}
     captioner = make_captioner(["a ring"])
-    batches = make_batches(data, captioner)
-    assert known_world.compare([captioner], batches, {1: "a ring"}, {}) == World()
+    assert known_world.measure_all([captioner], make_batches(data, captioner), {}) == []
+    assert known_world.compare({1: "a ring"}, {}, {}, captioner.vocabulary) == World()
 
 
 def test_no_true_caption_is_longer_than_a_sample_may_be() -> None:

@@ -91,7 +91,9 @@ def test_the_tables_have_a_row_for_every_prior_and_one_for_every_way() -> None:
 
 def test_the_drawings_tell_where_the_path_begins_and_ends() -> None:
     trained = scaled_by(1.01)["share"]
-    assert "exact optimum of JS_π from 2 at 1 to 0.7 at 4" in path_drawing(EXACT, trained).words
+    assert (
+        "exact optimum of JS_π, at π from 2 at 1 to 0.7 at 4" in path_drawing(EXACT, trained).words
+    )
     assert "trained from 1.212 at 0.01 to" in divergence_drawing(EXACT, trained).words
 
 

@@ -153,6 +153,39 @@ def test_without_scores_and_logs_the_page_has_neither_scores_nor_curves(run: Pat
     assert not (run / "curves.png").exists()
 
 
+def add_sweep(run: Path, change: dict[str, Any] | None = None) -> None:
+    point = {"CIDEr": 0.9, "self_bleu_4": 0.8, "mutual_bleu_4": 1.0}
+    sweep = {
+        "split": "test",
+        "rows": {"human": {"CIDEr": 0.95}},
+        "diversity": {"human": {"self_bleu_4": 0.6}},
+        "points": [
+            {"temperature": 0.0, **point},
+            {"temperature": 1.0, "CIDEr": 0.5, "self_bleu_4": 0.5, "mutual_bleu_4": 0.25},
+        ],
+    }
+    folder = run / "evaluations" / "test-temperatures"
+    folder.mkdir()
+    (folder / "temperatures.json").write_text(json.dumps(sweep | (change or {})))
+
+
+def test_quality_against_diversity_is_drawn_and_told_in_words(run: Path) -> None:
+    add_sweep(run)
+    main([str(run)])
+    assert (run / "test-temperatures.png").read_bytes().startswith(b"\x89PNG")
+    page = Page(run / "report.html")
+    assert "Quality and diversity" in page.text
+    assert page.alternatives[0] == (
+        "Quality against diversity by temperature, test split: greedy CIDEr 90.0, Self-BLEU-4 80.0,"
+        " mutual BLEU-4 100.0; 1 CIDEr 50.0, Self-BLEU-4 50.0, mutual BLEU-4 25.0."
+    )
+
+
+def test_a_damaged_curve_over_temperatures_is_named(run: Path) -> None:
+    add_sweep(run, {"points": [{"temperature": "hot"}]})
+    assert "points[0].temperature to be a number, got 'hot'" in fault([run])
+
+
 def test_the_newest_run_is_taken_where_none_is_named(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

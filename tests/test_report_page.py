@@ -27,6 +27,7 @@ METRICS = {
     },
     "images": 3,
 }
+VARIED = {"self_bleu_4": 0.9, "words": 41.0, "novel": 0.25, "length": 9.75, "length_50": 9.0}
 VERDICTS = "Test split, captions by the verdict of the true law, %"
 DIVERGENCES = "Test split, the model's own law beside the true one"
 
@@ -44,6 +45,24 @@ def greedy(tmp_path: Path) -> Evaluation:
 
 def by_caption(*evaluations: Evaluation) -> dict[str, Table]:
     return {table.caption: table for table in tables(evaluations)}
+
+
+def test_diversity_stands_in_a_table_of_its_own_words_and_lengths_plainly(
+    greedy: Evaluation,
+) -> None:
+    human = {**VARIED, "novel": 0.5}
+    varied = replace(greedy, diversity={"captioner": VARIED, "human": human})
+    table = by_caption(varied)["Test split, how varied the captions are"]
+    assert table.headings == [
+        "Self-BLEU-4",
+        "words used",
+        "novel captions, %",
+        "length, words",
+        "median",
+    ]
+    assert table.models == {"Model, greedy": ["90.0", "41", "25.0", "9.8", "9"]}
+    assert table.others == {"human": ["90.0", "41", "50.0", "9.8", "9"]}
+    assert "Test split, how varied the captions are" not in by_caption(greedy)
 
 
 def test_divergences_stand_in_nats_and_shares_in_percent(greedy: Evaluation) -> None:

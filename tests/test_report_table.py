@@ -23,6 +23,7 @@ def evaluation(
         signature="images:2|tokenizer:ptb",
         metrics={"CIDEr": cider},
         rows=rows or {},
+        diversity={},
         world=law.get("world", {}),
         samples=law.get("samples", {}),
         divergences=law.get("divergences", {}),

@@ -11,27 +11,18 @@ from typing import Any, Literal
 
 from captioning.captioner import load_captioner
 from captioning.commands.configuration import Parser
+from captioning.commands.summary import text
 from captioning.data.batching import OnBadImage
 from captioning.data.dataset import Dataset
 from captioning.device import best_device
 from captioning.errors import InputError
-from captioning.evaluation import Findings, as_json, evaluate
+from captioning.evaluation import Findings, Task, as_json, evaluate
 from captioning.loaders import Loading
+from captioning.processes import start
 from captioning.report import report_run
 from captioning.runs import Run, Which, newest_run, open_run
 from captioning.search import Search
-
-COLUMNS = (
-    "Bleu_1",
-    "Bleu_2",
-    "Bleu_3",
-    "Bleu_4",
-    "METEOR",
-    "ROUGE_L",
-    "CIDEr",
-    "SPICE",
-    "distinct",
-)
+from captioning.temperatures import SAMPLES, samplings
 
 
 def evaluate_run(
@@ -41,6 +32,9 @@ def evaluate_run(
     split: str = "test",
     checkpoint: Which | None = None,
     on_bad_image: OnBadImage | None = None,
+    temperatures: str = "",
+    devices: int = 1,
+    num_nodes: int = 1,
     format: Literal["text", "json"] = "text",
 ) -> None:
     """Caption a split, score the captions, write both into the run folder and make its page.
@@ -52,36 +46,54 @@ def evaluate_run(
         split: Split of the run's data set: train, val or test.
         checkpoint: The best by validation, or the last; null: what each run says its result is.
         on_bad_image: Stop at a bad picture, or leave it out; null: as in training.
+        temperatures: At which to sample, too, for a curve of quality against diversity, with commas
+            between them: 0.3,0.5,1.
+        devices: GPUs of each machine, or processes on the CPU where there is none; any number
+            gives the same captions and numbers. Under torchrun or SLURM: as many as those start.
+        num_nodes: Machines.
         format: A table to read, or the content of metrics.json alone.
     """
     first = open_run(newest_run() if run is None else Path(run))
     members = [first, *(open_run(Path(other)) for other in ensemble_with or [])]
     data, loading = read_data(first)
     loading = replace(loading, on_bad_image=on_bad_image or loading.on_bad_image)
-    how = full_name(search, checkpoint, members)
-    folder = first.evaluation_folder(split, re.sub(r"[^a-z0-9.]+", "-", how.lower()))
+    curve = samplings(numbers(temperatures), search.steps)
+    how = full_name(search.description, checkpoint, members)
+    folder = first.evaluation_folder(split, file_name(how))
     captioners = [load_captioner(each.checkpoint(checkpoint)) for each in members]
     data.examples(split)  # a split that is not there leaves no folder behind
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"{folder} cannot be written ({error.strerror})") from error
+    start(devices, num_nodes)
     device = best_device()
-    findings = evaluate([each.to(device) for each in captioners], data, split, search, loading)
-    summary = as_json(findings, data.name, split, how)
+    task = Task([each.to(device) for each in captioners], data, split, search, loading, curve)
+    findings = evaluate(task)
+    if findings is None:
+        return  # the first process tells
+    summary = as_json(findings, task, how)
     write(first, folder, findings, summary)
+    if findings.curve:
+        name = full_name("temperatures", checkpoint, members)
+        write_curve(first.evaluation_folder(split, file_name(name)), findings, summary)
     report_run(first)
-    print(json.dumps(summary, indent=2) if format == "json" else table(summary))
+    print(json.dumps(summary, indent=2) if format == "json" else text(summary, findings.curve))
 
 
-def full_name(search: Search, checkpoint: Which | None, members: Sequence[Run]) -> str:
+def full_name(what: str, checkpoint: Which | None, members: Sequence[Run]) -> str:
     """Name all that decides the captions of a run."""
-    words = [search.description]
+    words = [what]
     if checkpoint not in (None, members[0].result):
         words.append(f"{checkpoint} checkpoint")
     if len(members) > 1:
         words.append("with " + " ".join(member.name for member in members[1:]))
     return " ".join(words)
+
+
+def file_name(words: str) -> str:
+    """Write a name as a folder's."""
+    return re.sub(r"[^a-z0-9.]+", "-", words.lower())
 
 
 def read_data(run: Run) -> tuple[Dataset, Loading]:
@@ -122,6 +134,15 @@ def write(run: Run, folder: Path, findings: Findings, summary: dict[str, Any]) -
         shutil.copyfile(folder / name, run.folder / name)
 
 
+def write_curve(folder: Path, findings: Findings, summary: dict[str, Any]) -> None:
+    """Keep quality against diversity, with the rows that a drawing of it is read by."""
+    content = {name: summary[name] for name in ("data", "split", "images", "rows", "diversity")}
+    content["samples"] = SAMPLES
+    content["points"] = [point._asdict() for point in findings.curve]
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / "temperatures.json", content)
+
+
 def write_json(path: Path, content: Any) -> None:
     """Write a file that is there whole or not at all."""
     partial = path.with_suffix(f".{os.getpid()}.partial")
@@ -129,37 +150,14 @@ def write_json(path: Path, content: Any) -> None:
     partial.replace(path)
 
 
-def table(summary: dict[str, Any]) -> str:
-    """Lay the rows out for a terminal, all metrics × 100."""
-    rows = {"captioner": summary["metrics"]} | summary["rows"]
-    columns = [name for name in COLUMNS if name in summary["metrics"]]
-    width = max(map(len, rows))
-    what = f"{summary['data']} {summary['split']}, {summary['search']}"
-    lines = [
-        f"{what}, {summary['images']} pictures, × 100",
-        " " * width + "".join(f"{name:>9}" for name in columns),
-    ]
-    for row, values in rows.items():
-        lines.append(f"{row:<{width}}" + "".join(f"{100 * values[name]:9.1f}" for name in columns))
-    lines += true_law(summary)
-    lines += [f"left out: {reason}" for reason in summary["left out"].values()]
-    return "\n".join([*lines, summary["signature"]])
-
-
-def true_law(summary: dict[str, Any]) -> list[str]:
-    """Say, where the true law is known, what it tells."""
-    lines = []
-    for name, judged in (("captions", summary["world"]), ("samples", summary["samples"])):
-        if judged:
-            shares = (f"{verdict.replace('_', ' ')} {judged[verdict]:.1%}" for verdict in judged)
-            lines.append(f"{name}: " + ", ".join(shares))
-    if divergences := summary["divergences"]:
-        lines.append(
-            "KL[P‖Q] {forward_kl:.3f} nats a caption, {forward_kl_per_word:.3f} a word; "
-            "KL[Q‖P_δ] {reverse_kl:.2f} ± {reverse_kl_error:.2f}; "
-            "{outside:.1%} of Q outside P; JS {jensen_shannon:.3f}".format(**divergences)
-        )
-    return lines
+def numbers(given: str) -> list[float]:
+    """Read numbers with commas between them, perhaps none."""
+    try:
+        return [float(word) for word in given.split(",") if given]
+    except ValueError as error:
+        raise InputError(
+            f"--temperatures: expected numbers such as 0.3,0.5,1, got {given!r}"
+        ) from error
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -228,10 +228,10 @@ def main(arguments: Sequence[str]) -> int:
     except Interrupted:
         print(f"\nstopped; {run.checkpoint('last')} is saved, --resume goes on", file=sys.stderr)
         return 130
-    if torch.distributed.is_initialized():
-        torch.distributed.destroy_process_group()  # from here on the first process works alone
     if first_process():
         print(run.folder)
-        if config.evaluate:
-            evaluate_run(Greedy(), str(run.folder), split=config.evaluate)
+    if config.evaluate:  # by all processes that trained, which part then
+        evaluate_run(Greedy(), str(run.folder), split=config.evaluate)
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
     return 0

@@ -8,15 +8,16 @@ from functools import partial
 from typing import Any, Literal, NamedTuple
 
 import torch
-import torch.distributed
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
+from tqdm import tqdm
 
 from captioning.batch import Batch, Captions
 from captioning.data.dataset import Example
 from captioning.data.image import ImageError
 from captioning.data.pictures import ImageFiles, StoredFeatures
 from captioning.errors import InputError
+from captioning.processes import place
 from captioning.text import END, Vocabulary
 
 OnBadImage = Literal["error", "skip"]
@@ -74,7 +75,7 @@ class TrainingBatches:
 
     Batch number i is a function of seed, rank and i alone, so training resumes exactly at any
     batch: the state is a number. Each process of a distributed run sees its own share of each epoch
-    (`rank` and `world_size` are those of torch.distributed unless given).
+    (`process` is its rank and their number, those of torch.distributed unless given).
     """
 
     def __init__(
@@ -83,15 +84,13 @@ class TrainingBatches:
         batch_size: int,
         num_workers: int = 0,
         on_bad_image: OnBadImage = "error",
-        rank: int | None = None,
-        world_size: int | None = None,
+        process: tuple[int, int] | None = None,
     ) -> None:
         self.pictures = pictures
         self.batch_size = batch_size
         self.num_workers = num_workers
         self.on_bad_image = on_bad_image
-        self._rank = rank
-        self._world_size = world_size
+        self._process = process
         self.served = 0
         self.skipped: set[str] = set()
         self.stream: Iterator[Loaded] | None = None
@@ -99,7 +98,7 @@ class TrainingBatches:
     @property
     def share(self) -> int:
         """How many pictures this process sees in an epoch; the remainder left out varies."""
-        _, world_size = processes(self._rank, self._world_size)
+        _, world_size = self._process or place()
         if len(self.pictures) < world_size:
             raise InputError(
                 f"{world_size} processes need a picture each, the training split has "
@@ -117,7 +116,7 @@ class TrainingBatches:
         # Between two good batches lie, at worst, all others of their two epochs.
         patience = 2 * len(self)
         if self.stream is None:
-            process = processes(self._rank, self._world_size)
+            process = self._process or place()
             size, seed = len(self.pictures), self.pictures.seed
             # No bound method: in a cycle of references the workers would end five seconds late.
             keys = shuffled_keys(size, seed, self.batch_size, process, self.served)
@@ -156,7 +155,11 @@ def shuffled_keys(
 
 
 class EvaluationBatches:
-    """Every picture once, in order; of w processes each has every w-th picture."""
+    """Every picture once, in order; of w processes each has every w-th picture.
+
+    With `whole` each has every w-th batch instead, perhaps none: then a batch holds the same
+    pictures on any number of processes, and what is computed from it has the same last digits.
+    """
 
     def __init__(
         self,
@@ -164,40 +167,43 @@ class EvaluationBatches:
         batch_size: int,
         num_workers: int = 0,
         on_bad_image: OnBadImage = "error",
-        rank: int | None = None,
-        world_size: int | None = None,
+        whole: bool = False,
+        process: tuple[int, int] | None = None,
     ) -> None:
         self.batch_size = batch_size
-        self._rank = rank
-        self._world_size = world_size
+        self.whole = whole
+        self._process = process
         self.pictures = pictures
         self.num_workers = num_workers
         self.on_bad_image = on_bad_image
         self.skipped: set[str] = set()
+        self.left_out = 0  # pictures, in the last pass
 
     @property
     def keys(self) -> list[list[tuple[int, int]]]:
         """Give the keys of this process's batches."""
-        rank, world_size = processes(self._rank, self._world_size)
-        own = [(0, index) for index in range(rank, len(self.pictures), world_size)]
-        return [own[i : i + self.batch_size] for i in range(0, len(own), self.batch_size)]
+        rank, world_size = self._process or place()
+        own = [(0, index) for index in range(len(self.pictures))]
+        own = own if self.whole else own[rank::world_size]
+        batches = [own[i : i + self.batch_size] for i in range(0, len(own), self.batch_size)]
+        return batches[rank::world_size] if self.whole else batches
 
     def __len__(self) -> int:
         return len(self.keys)
 
     def __iter__(self) -> Iterator[Batch]:
+        self.left_out = 0
         for loaded in loader(self.pictures, self.keys, self.num_workers):
             batch = accept(loaded, self.on_bad_image, self.skipped)
+            self.left_out += len(loaded.errors)
             if batch is not None:
                 yield batch
 
 
-def processes(rank: int | None, world_size: int | None) -> tuple[int, int]:
-    """Give rank and number of processes, those of torch.distributed unless given."""
-    running = torch.distributed.is_available() and torch.distributed.is_initialized()
-    if rank is not None and world_size is not None:
-        return rank, world_size
-    return (torch.distributed.get_rank(), torch.distributed.get_world_size()) if running else (0, 1)
+def batch_by_batch(views: Sequence[EvaluationBatches], doing: str) -> Iterator[tuple[Batch, ...]]:
+    """Give each batch as several captioners see it; the first process shows how far it is."""
+    silent = None if place()[0] == 0 else True  # null: where nobody looks
+    yield from tqdm(zip(*views, strict=True), doing, len(views[0]), unit="batch", disable=silent)
 
 
 def loader(pictures: CaptionedPictures, keys: Any, num_workers: int) -> "DataLoader[Any]":

@@ -2,7 +2,7 @@
 
 from captioning.metrics.ciderd import CiderD, DocumentFrequencies, document_frequencies
 from captioning.metrics.coco import METRICS, Scorer, Scores, score
-from captioning.metrics.diversity import distinct_captions
+from captioning.metrics.diversity import Diversity, distinct_captions, diversity, mutual_bleu
 from captioning.metrics.human import human
 from captioning.metrics.java import runtime_version
 from captioning.metrics.statistics import Statistics
@@ -13,6 +13,7 @@ __all__ = [
     "METRICS",
     "CiderD",
     "Difference",
+    "Diversity",
     "DocumentFrequencies",
     "Interval",
     "Scorer",
@@ -21,8 +22,10 @@ __all__ = [
     "compare",
     "confidence_intervals",
     "distinct_captions",
+    "diversity",
     "document_frequencies",
     "human",
+    "mutual_bleu",
     "runtime_version",
     "score",
     "tokenize",

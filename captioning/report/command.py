@@ -33,7 +33,7 @@ def parse(argv: Sequence[str]) -> Namespace:
     """The command line; argparse itself ends the process on a wrong one, with status 2."""
     parser = ArgumentParser(
         "captioning report",
-        description="One run: curves.png and report.html in its folder. Several: a Markdown table, "
+        description="One run: its curves and report.html in its folder. Several: a Markdown table, "
         "runs that differ in their seed alone in one row.",
     )
     parser.add_argument(
@@ -57,19 +57,23 @@ def parse(argv: Sequence[str]) -> Namespace:
 def report_run(
     run: Run, folder: Path | None = None, split: str | None = None, pictures: int = PICTURES
 ) -> None:
-    """Write the curves, then the page with the gallery of the newest evaluation."""
+    """Write drawings of curves, then the page with the gallery of the newest evaluation."""
     folder = folder or run.folder
     from captioning.report.drawing import draw
     from captioning.report.gallery import gallery
     from captioning.report.page import render
+    from captioning.report.temperatures import drawing, read_sweeps
 
     drawn = panels(read_log(run.logs / "metrics.csv"))
     if drawn:
         keep(folder / "curves.png", draw(drawn))
+    sweeps = [drawing(sweep) for sweep in read_sweeps(run) if split in (None, sweep.split)]
+    for sweep in sweeps:
+        keep(folder / f"{sweep.name}.png", sweep.light)
     evaluations = evaluated(run, split)
     alike = [e for e in reversed(evaluations) if e.split == evaluations[-1].split]
     cards = gallery(alike, pictures) if pictures else {}
-    keep(folder / "report.html", render(run, evaluations, drawn, cards).encode())
+    keep(folder / "report.html", render(run, evaluations, drawn, cards, sweeps).encode())
 
 
 def report_runs(runs: Sequence[Run], folder: Path | None, split: str | None) -> None:

@@ -18,6 +18,9 @@ NOTES = {
     "true distribution": "captions drawn from the known law of the world",
     "most common caption": "the same caption for every picture, the training split's commonest",
     "nearest image": "the first caption of the training picture nearest by the encoder's features",
+    "distinct-1": "different words over all words, of one caption a picture; distinct-2 of pairs",
+    "Self-BLEU-4": "of every caption against all the others; lower is more varied",
+    "novel captions, %": "those that are no training caption, word for word",
     "KL[P‖Q], nats": "a caption: P is the true law, Q the model's own, whatever the search; exact",
     "KL[Q‖P_δ], nats": "a caption, from samples of Q: P_δ = (1 − δ) P + δ U, with δ as in the "
     "signature and U uniform over words, is never zero as P is",
@@ -40,6 +43,7 @@ def render(
     evaluations: Sequence[Evaluation],
     panels: Sequence[Panel],
     gallery: Mapping[str, Sequence[Card]],
+    sweeps: Sequence[Drawing] = (),
 ) -> str:
     """The page as HTML, of at least one evaluation. Every text is escaped."""
     cards = [card for section in gallery.values() for card in section]
@@ -53,6 +57,7 @@ def render(
         tables=numbers,
         notes={name: note for name, note in NOTES.items() if name in named},
         curves=[_drawing(panel) for panel in panels],
+        sweeps=sweeps,
         gallery=gallery,
         shown=len(cards),
         split=evaluations[-1].split,
@@ -84,6 +89,8 @@ def tables(evaluations: Sequence[Evaluation]) -> list[Table]:
     for split in dict.fromkeys(evaluation.split for evaluation in evaluations):
         those = [evaluation for evaluation in evaluations if evaluation.split == split]
         found.append(_metrics(split, those))
+        if any(evaluation.diversity for evaluation in those):
+            found.append(_diversity(split, those))
         if any(evaluation.world for evaluation in those):
             found.append(_verdicts(split, those))
         if any(evaluation.divergences for evaluation in those):
@@ -101,6 +108,20 @@ def _metrics(split: str, evaluations: Sequence[Evaluation]) -> Table:
         {name: cells([record], shown) for name, record in models.items()},
         {name: cells([record], shown) for name, record in others.items()},
         list(dict.fromkeys(evaluation.signature for evaluation in evaluations)),
+    )
+
+
+def _diversity(split: str, evaluations: Sequence[Evaluation]) -> Table:
+    rows = {e.search: dict(e.diversity) for e in evaluations if e.diversity}
+    models = {f"Model, {search}": row.pop("captioner") for search, row in rows.items()}
+    others = {name: record for row in rows.values() for name, record in row.items()}
+    shown = columns([*models.values(), *others.values()])
+    return Table(
+        f"{split.capitalize()} split, how varied the captions are",
+        headings(shown),
+        {name: cells([record], shown) for name, record in models.items()},
+        {name: cells([record], shown) for name, record in others.items()},
+        [],
     )
 
 

@@ -1,4 +1,4 @@
-"""Tables of metrics, times 100 as the field prints them, and nats, with their spread over seeds."""
+"""Tables of metrics, times 100 as the field prints them, and plain numbers, with their spread."""
 
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from itertools import chain
@@ -20,6 +20,17 @@ NAMES = {
     "CIDEr": "CIDEr",
     "SPICE": "SPICE",
     "distinct": "distinct captions, %",
+    "distinct_1": "distinct-1",
+    "distinct_2": "distinct-2",
+    "self_bleu_4": "Self-BLEU-4",
+    "words": "words used",
+    "vocabulary_share": "of the training words, %",
+    "novel": "novel captions, %",
+    "length": "length, words",
+    "length_deviation": "± deviation",
+    "length_5": "5th percentile",
+    "length_50": "median",
+    "length_95": "95th percentile",
     "true": "true captions, %",
     "forward_kl": "KL[P‖Q], nats",
     "forward_kl_per_word": "KL[P‖Q] a word, nats",
@@ -34,10 +45,14 @@ NAMES = {
 SUMMARISED = ("forward_kl", "reverse_kl", "outside")
 """The divergences among the columns of several runs; a page shows them all."""
 
-NATS = frozenset(
-    {"forward_kl", "forward_kl_per_word", "reverse_kl", "reverse_kl_error", "jensen_shannon"}
-)
-"""The columns that are not times 100."""
+DIGITS = {
+    **dict.fromkeys(
+        ("forward_kl", "forward_kl_per_word", "reverse_kl", "reverse_kl_error", "jensen_shannon"), 3
+    ),
+    **dict.fromkeys(("length", "length_deviation"), 1),
+    **dict.fromkeys(("words", "length_5", "length_50", "length_95"), 0),
+}
+"""Behind the point, of the columns that are not times 100."""
 
 T = TypeVar("T")
 Key = TypeVar("Key", bound=Hashable)
@@ -81,7 +96,8 @@ def cells(records: Sequence[Record], shown: Sequence[str]) -> list[str]:
     for column in shown:
         whole = all(column in record for record in records)
         values = [record[column] for record in records] if whole else []
-        found.append(spread(values, 1.0, 3) if column in NATS else spread(values))
+        plain = column in DIGITS
+        found.append(spread(values, 1.0, DIGITS[column]) if plain else spread(values))
     return found
 
 

@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Sequence
 from typing import NamedTuple, TypeVar
+from zlib import crc32
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -65,10 +66,27 @@ def caption_texts(
     features: Sequence[Float[Tensor, "n _ _"]],
     image_ids: Sequence[Name],
 ) -> dict[Name, str]:
-    """Give the best caption of each picture, in words."""
-    best = search(captioners, features).tokens[:, 0].tolist()
+    """Give the best caption of each picture, in words; of samples, the first."""
+    every = all_texts(search, captioners, features, image_ids)
+    return {image_id: texts[0] for image_id, texts in every.items()}
+
+
+def all_texts(
+    search: Search,
+    captioners: Sequence[Captioner],
+    features: Sequence[Float[Tensor, "n _ _"]],
+    image_ids: Sequence[Name],
+) -> dict[Name, list[str]]:
+    """Give the k captions of each picture, in words; samples are the same every time."""
+    generator = seeded(image_ids, features[0].device)
+    found = search(captioners, features, generator).tokens.tolist()
     vocabulary = captioners[0].vocabulary
     return {
-        image_id: vocabulary.decode(tokens)
-        for image_id, tokens in zip(image_ids, best, strict=True)
+        image_id: [vocabulary.decode(tokens) for tokens in each]
+        for image_id, each in zip(image_ids, found, strict=True)
     }
+
+
+def seeded(image_ids: Sequence[Name], device: torch.device) -> torch.Generator:
+    """Give randomness that follows from the pictures alone, not from what was drawn before."""
+    return torch.Generator(device).manual_seed(crc32(repr(tuple(image_ids)).encode()))

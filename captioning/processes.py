@@ -1,0 +1,86 @@
+"""Processes that share one piece of work, which comes out the same whatever their number."""
+
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeVar
+
+import torch.distributed
+
+from captioning.errors import InputError
+
+Found = TypeVar("Found")
+Name = TypeVar("Name")
+
+
+def place() -> tuple[int, int]:
+    """Give this process's rank, from 0, and how many work together: (0, 1) if it is alone."""
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        return torch.distributed.get_rank(), torch.distributed.get_world_size()
+    return 0, 1
+
+
+def start(devices: int, num_nodes: int) -> None:
+    """Start the other processes, or join those that torchrun or SLURM has started.
+
+    Each has a GPU of its own or, where there is none, the CPU. Processes that work together already
+    are left as they are.
+    """
+    if place()[1] > 1:
+        return
+    launched = torch.distributed.is_available() and torch.distributed.is_torchelastic_launched()
+    if devices * num_nodes == 1 and not launched:
+        return
+    from lightning_fabric import Fabric
+    from lightning_fabric.utilities.exceptions import MisconfigurationException
+
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
+    try:
+        Fabric(strategy="ddp", devices=devices, num_nodes=num_nodes).launch()
+    except (MisconfigurationException, ValueError, RuntimeError) as error:
+        raise InputError(f"--devices: {' '.join(str(error).split())}") from error
+
+
+def collect(work: Callable[[], Found]) -> list[Found]:
+    """Work in every process; give the first what each found, by rank, and the others nothing.
+
+    They part here, and the first goes on alone. A user's mistake that one of them meets is raised
+    in the first only.
+    """
+    own: Found | InputError
+    try:
+        own = work()
+    except InputError as error:
+        own = error
+    rank, size = place()
+    found: list[Any] = [own]
+    if size > 1:
+        found = [None] * size
+        torch.distributed.gather_object(own, found if rank == 0 else None)
+        torch.distributed.destroy_process_group()
+    if rank > 0:
+        return []
+    for each in found:
+        if isinstance(each, InputError):
+            raise each
+    return found
+
+
+def join(
+    shares: Iterable[Sequence[tuple[Name, Found]]], names: Iterable[Name]
+) -> dict[Name, Found]:
+    """Put together, in the order of `names`, what processes found of each; some may be missing.
+
+    InputError if something was found twice or has no such name: numbers made of that are wrong.
+    """
+    pairs = [pair for share in shares for pair in share]
+    order = {name: place for place, name in enumerate(names)}
+    found: dict[Name, Found] = {}
+    for name, value in pairs:
+        if name in found or name not in order:
+            what = "came twice" if name in found else "is not in the split"
+            raise InputError(
+                f"expected every picture of the split once, but {name!r} {what}: look for it in "
+                "the data set's files, and evaluate with --devices 1"
+            )
+        found[name] = value
+    return dict(sorted(found.items(), key=lambda pair: order[pair[0]]))
