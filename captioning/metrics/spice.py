@@ -47,13 +47,14 @@ JARS = (
 )
 _PROGRAM = Path(pycocoevalcap_spice.__file__).with_name("spice-1.0.jar")
 _IMAGES = 500  # scored by one program
-_CAPTIONS = 3000  # parsed by one program, which takes half a gigabyte, and a quarter MB for each
+_CAPTIONS = 2000  # parsed by one program: a quarter MB each, beside half a gigabyte of models
+_THREADS = 8  # each with a chart of up to 0.2 gigabytes
 
 # What its serialisation library (fst 2.47) looks into is closed in Java 17 and later.
 _OPENED = ("lang", "math", "util", "net", "text", "util.concurrent")
 _OPTIONS = [f"--add-opens=java.base/java.{package}=ALL-UNNAMED" for package in _OPENED]
 _OPTIONS += ["--add-opens=java.sql/java.sql=ALL-UNNAMED", "--enable-native-access=ALL-UNNAMED"]
-_OPTIONS += ["-Xmx4G"]
+_OPTIONS += ["-Xmx3G"]
 
 Pair: TypeAlias = tuple[str, list[str]]  # a candidate and its references
 
@@ -115,7 +116,8 @@ def _answers(images: list[dict[str, Any]]) -> list[dict[str, Any]]:
         source, target = Path(folder, "captions.json"), Path(folder, "scores.json")
         source.write_text(json.dumps(images), encoding="utf-8")
         own = [f"-Djava.io.tmpdir={folder}", "-cp", program, "edu.anu.spice.SpiceScorer"]
-        arguments = [str(source), "-out", str(target), "-silent", *_parses()]
+        threads = ["-threads", str(min(os.cpu_count() or 1, _THREADS))]
+        arguments = [str(source), "-out", str(target), "-silent", *threads, *_parses()]
         with JavaProcess("SPICE", _OPTIONS + own + arguments) as java:
             java.finish("")
         answers: list[dict[str, Any]] = json.loads(target.read_text(encoding="utf-8"))
