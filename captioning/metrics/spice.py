@@ -12,7 +12,7 @@ from itertools import chain
 from pathlib import Path
 from statistics import fmean
 from tempfile import TemporaryDirectory
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from pycocoevalcap import spice as pycocoevalcap_spice
 
@@ -80,16 +80,23 @@ def spice(
     takes a twentieth of a second of a core, once in a process, however often it is said.
 
     Raises:
-        InputError: when the program fails, or has no room for temporary files.
+        InputError: when the parser is missing, the program fails or temporary files find no room.
     """
+    if reason := missing_parser():
+        raise InputError(reason)
     pairs = [
         (candidate, list(group)) for candidate, group in zip(candidates, references, strict=True)
     ]
     captions = dict.fromkeys(chain.from_iterable([candidate, *group] for candidate, group in pairs))
-    if _parses():  # each against itself, so that the next finds all of them parsed
-        for chunk in _chunks([(caption, [caption]) for caption in captions], _CAPTIONS):
-            _scores(chunk)
-    scores = [score for chunk in _chunks(pairs, _IMAGES) for score in _scores(chunk)]
+    try:
+        if _parses():  # each against itself, so that the next finds all of them parsed
+            for chunk in _chunks([(caption, [caption]) for caption in captions], _CAPTIONS):
+                _scores(chunk)
+        scores = [score for chunk in _chunks(pairs, _IMAGES) for score in _scores(chunk)]
+    except OSError as error:
+        raise InputError(
+            f"SPICE needs room for temporary files ({error.strerror}); set TMPDIR to a folder"
+        ) from error
     return fmean(scores), scores
 
 
@@ -99,17 +106,6 @@ def _chunks(pairs: Sequence[Pair], size: int) -> Iterator[Sequence[Pair]]:
 
 def _scores(pairs: Sequence[Pair]) -> list[float]:
     images = [{"image_id": i, "test": test, "refs": refs} for i, (test, refs) in enumerate(pairs)]
-    try:
-        answers = _answers(images)
-    except OSError as error:
-        raise InputError(
-            f"SPICE needs room for temporary files ({error.strerror}); set TMPDIR to a folder"
-        ) from error
-    f_scores = {answer["image_id"]: answer["scores"]["All"]["f"] for answer in answers}
-    return [float(f_scores[i]) for i in range(len(images))]
-
-
-def _answers(images: list[dict[str, Any]]) -> list[dict[str, Any]]:
     jars = [str(jars_folder() / jar.file) for jar in JARS]
     program = os.pathsep.join([*jars, str(_PROGRAM), str(_PROGRAM.parent / "lib" / "*")])
     with TemporaryDirectory() as folder:
@@ -120,8 +116,9 @@ def _answers(images: list[dict[str, Any]]) -> list[dict[str, Any]]:
         arguments = [str(source), "-out", str(target), "-silent", *threads, *_parses()]
         with JavaProcess("SPICE", _OPTIONS + own + arguments) as java:
             java.finish("")
-        answers: list[dict[str, Any]] = json.loads(target.read_text(encoding="utf-8"))
-    return answers
+        answers = json.loads(target.read_text(encoding="utf-8"))
+    f_scores = {answer["image_id"]: answer["scores"]["All"]["f"] for answer in answers}
+    return [float(f_scores[i]) for i in range(len(images))]
 
 
 @cache
