@@ -81,6 +81,7 @@ def checks() -> list[Check]:
         Check("GPU", accelerator, "training runs on the CPU", required=False),
         Check("Java", java, setup),
         *(Check(name, partial(metric, files), setup) for name, files in METRICS.items()),
+        Check("CLIPScore", clip_score, "pip install 'captioning[clip]' brings it", required=False),
         Check("SPICE", spice, "the other metrics do without it", required=False),
         Check("shapes", shapes, "the first training makes it", required=False),
         *(
@@ -120,14 +121,15 @@ def python() -> str:
 
 
 def libraries() -> dict[str, Callable[[], str]]:
-    """What looks at each library that the project asks for in pyproject.toml, by name."""
+    """What looks at each library that the project asks for in pyproject.toml, extras aside."""
     try:
         from packaging.requirements import Requirement
 
         needed = [Requirement(line) for line in metadata.requires("captioning") or []]
     except ImportError as error:
         return {"libraries": partial(fail, error)}
-    return {each.name: partial(library, each) for each in needed}
+    asked = [each for each in needed if not each.marker or each.marker.evaluate({"extra": ""})]
+    return {each.name: partial(library, each) for each in asked}
 
 
 def fail(error: Exception) -> str:
@@ -172,6 +174,14 @@ def java() -> str:
     from captioning.metrics import runtime_version
 
     return runtime_version()
+
+
+def clip_score() -> str:
+    """The library that CLIPScore needs beside a model."""
+    try:
+        return f"transformers {metadata.version('transformers')}"
+    except metadata.PackageNotFoundError:
+        raise InputError("no transformers") from None
 
 
 def spice() -> str:

@@ -2,8 +2,9 @@
 
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,6 +12,7 @@ import torch
 
 from captioning.baselines import Direction, embed, most_common_caption, nearest
 from captioning.captioner import Captioner
+from captioning.clip_score import clip_scores
 from captioning.data.batching import EvaluationBatches, batch_by_batch
 from captioning.data.dataset import Dataset, Example, ImageId
 from captioning.errors import InputError
@@ -27,6 +29,7 @@ from captioning.metrics import (
     human,
     tokenize,
 )
+from captioning.metrics.statistics import mean_of
 from captioning.processes import collect, join, place
 from captioning.search import Sampling, Search, caption_texts
 from captioning.temperatures import Drawn, Point, curve, draw_all
@@ -46,6 +49,7 @@ class Task:
     search: Search
     loading: Loading
     samplings: Sequence[Sampling] = ()  # for the curve of quality against diversity
+    clip: Path | None = None  # folder of a CLIP model, for CLIPScore
 
 
 class Share(NamedTuple):
@@ -140,6 +144,8 @@ def score(task: Task, scorer: Scorer, shares: Sequence[Share]) -> Findings:
         others["true distribution"] = from_true_law(known)
     progress = sys.stderr.isatty()
     scores = scorer.score(captions, references, progress, split=task.split)
+    if task.clip:
+        scores = with_clip(scores, examples, captions, task.clip)
     rows = {name: row(scorer.score(other, references), other) for name, other in others.items()}
     held_out, remaining = human(references)
     if held_out:
@@ -178,6 +184,23 @@ def join_captions(
 def row(scores: Scores, captions: Mapping[ImageId, str]) -> dict[str, float]:
     """Give the numbers of one set of captions: the metrics, and how many captions differ."""
     return scores.corpus | {"distinct": distinct_captions(captions.values())}
+
+
+def with_clip(
+    scores: Scores, examples: Sequence[Example], captions: Mapping[ImageId, str], model: Path
+) -> Scores:
+    """Add CLIPScore and RefCLIPScore, by a CLIP model in a folder."""
+    found = clip_scores(
+        [example.image for example in examples],
+        [captions[example.image_id] for example in examples],
+        [example.captions for example in examples],
+        model,
+    )
+    return replace(
+        scores,
+        statistics=scores.statistics | {name: mean_of(each) for name, each in found.items()},
+        signature=f"{scores.signature}|CLIP:{model.name}",
+    )
 
 
 def diversities(

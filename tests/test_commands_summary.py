@@ -39,6 +39,17 @@ def test_metrics_and_diversity_are_two_small_tables() -> None:
     ]
 
 
+def test_what_only_the_captioner_has_is_a_line_of_its_own() -> None:
+    seen = {"RefCLIPScore": 0.7, "CLIPScore": 0.625}
+    told = text(SUMMARY | {"metrics": SUMMARY["metrics"] | seen}).splitlines()
+    assert told[1:5] == [
+        "             CIDEr distinct",
+        "captioner     50.0    100.0",
+        "human        125.0     33.3",
+        "CLIPScore 62.5, RefCLIPScore 70.0",
+    ]
+
+
 def test_the_curve_over_temperatures_begins_with_the_greedy_captions() -> None:
     points = [Point(0.0, 0.9, 0.3, 0.5, 0.8, 1.0), Point(0.75, 0.6, 0.25, 0.75, 0.5, 0.25)]
     told = text(SUMMARY, points).splitlines()

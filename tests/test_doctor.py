@@ -3,13 +3,14 @@
 import json
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 
 import pytest
 import torch
 from packaging.requirements import Requirement
 
-from captioning.doctor import Check, Finding, checks, examine, library, main, table
+from captioning.doctor import Check, Finding, checks, examine, libraries, library, main, table
 
 ROOT = Path(__file__).parents[1]
 
@@ -85,6 +86,12 @@ def test_a_library_that_breaks_when_imported_is_missing(broken_library: Requirem
     finding = examine(Check("broken-thing", lambda: library(broken_library), "renew it"))
     expected = Finding("broken-thing", "missing", "RuntimeError: no libcuda: reinstall", "renew it")
     assert finding == expected
+
+
+def test_what_only_an_extra_asks_for_is_not_required(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = ["torch>=2", 'nothing-such>=1; extra == "clip"', 'pyyaml>=6; python_version > "3"']
+    monkeypatch.setattr(metadata, "requires", lambda name: lines)
+    assert list(libraries()) == ["torch", "pyyaml"]
 
 
 def test_the_build_of_torch_and_its_devices_are_told() -> None:

@@ -1,6 +1,7 @@
 """SPICE: the published scores, where its jars have been fetched, and a sentence where they lack."""
 
 import json
+import tempfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 from pycocoevalcap import spice as pycocoevalcap_spice
 
 from captioning.__main__ import main
+from captioning.errors import InputError
 from captioning.metrics import score
 from captioning.metrics.spice import missing_parser, spice
 
@@ -23,6 +25,20 @@ def parser(user_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_where_the_parser_lacks_the_reason_is_the_command_that_gets_it() -> None:
     assert missing_parser() == "SPICE needs the Stanford parser: `captioning fetch spice` gets it"
+
+
+def test_scored_without_its_parser_it_says_so() -> None:
+    with pytest.raises(InputError, match="`captioning fetch spice` gets it"):
+        spice(["a cat"], [["a cat"]])
+
+
+@pytest.mark.usefixtures("parser")
+def test_without_room_for_temporary_files_one_sentence_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
+    with pytest.raises(InputError, match=r"SPICE needs room for temporary files .*; set TMPDIR"):
+        spice(["a cat"], [["a cat"]])
 
 
 def test_a_source_that_is_no_folder_is_refused(

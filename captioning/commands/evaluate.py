@@ -33,6 +33,7 @@ def evaluate_run(
     checkpoint: Which | None = None,
     on_bad_image: OnBadImage | None = None,
     temperatures: str = "",
+    clip: str | None = None,
     devices: int = 1,
     num_nodes: int = 1,
     format: Literal["text", "json"] = "text",
@@ -48,6 +49,8 @@ def evaluate_run(
         on_bad_image: Stop at a bad picture, or leave it out; null: as in training.
         temperatures: At which to sample, too, for a curve of quality against diversity, with commas
             between them: 0.3,0.5,1.
+        clip: Folder of a CLIP model with its processor, as transformers saves them, for CLIPScore
+            and RefCLIPScore, too; nothing is downloaded.
         devices: GPUs of each machine, or processes on the CPU where there is none; any number
             gives the same captions and numbers. Under torchrun or SLURM: as many as those start.
         num_nodes: Machines.
@@ -68,7 +71,8 @@ def evaluate_run(
         raise InputError(f"{folder} cannot be written ({error.strerror})") from error
     start(devices, num_nodes)
     device = best_device()
-    task = Task([each.to(device) for each in captioners], data, split, search, loading, curve)
+    here = [each.to(device) for each in captioners]
+    task = Task(here, data, split, search, loading, curve, Path(clip) if clip else None)
     findings = evaluate(task)
     if findings is None:
         return  # the first process tells

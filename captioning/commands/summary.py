@@ -49,6 +49,10 @@ def text(summary: dict[str, Any], curve: Sequence[Point] = ()) -> str:
     lines += table(
         {name: name for name in METRICS}, {"captioner": summary["metrics"]} | summary["rows"]
     )
+    if further := summary["metrics"].keys() - set(METRICS):
+        lines.append(
+            ", ".join(f"{each} {100 * summary['metrics'][each]:.1f}" for each in sorted(further))
+        )
     lines.append(f"captioner, 95%: {spans(summary['intervals'])}")
     lines += ["", *table(DIVERSITY, summary["diversity"]), ""]
     lines += true_law(summary)

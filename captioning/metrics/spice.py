@@ -6,13 +6,13 @@ import json
 import os
 import platform
 from atexit import register
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
-from itertools import islice
+from itertools import chain
 from pathlib import Path
 from statistics import fmean
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TypeAlias
 
 from pycocoevalcap import spice as pycocoevalcap_spice
 
@@ -46,13 +46,17 @@ JARS = (
     ),
 )
 _PROGRAM = Path(pycocoevalcap_spice.__file__).with_name("spice-1.0.jar")
-_CHUNK = 500  # images scored by one program, which takes 0.5 GB and 0.23 MB for each caption
+_IMAGES = 500  # scored by one program
+_CAPTIONS = 2000  # parsed by one program: a quarter MB each, beside half a gigabyte of models
+_THREADS = 8  # each with a chart of up to 0.2 gigabytes
 
 # What its serialisation library (fst 2.47) looks into is closed in Java 17 and later.
 _OPENED = ("lang", "math", "util", "net", "text", "util.concurrent")
 _OPTIONS = [f"--add-opens=java.base/java.{package}=ALL-UNNAMED" for package in _OPENED]
 _OPTIONS += ["--add-opens=java.sql/java.sql=ALL-UNNAMED", "--enable-native-access=ALL-UNNAMED"]
-_OPTIONS += ["-Xmx4G"]
+_OPTIONS += ["-Xmx3G"]
+
+Pair: TypeAlias = tuple[str, list[str]]  # a candidate and its references
 
 
 def jars_folder() -> Path:
@@ -73,50 +77,55 @@ def spice(
     """F-score over scene-graph tuples (Anderson et al. 2016): the mean and each image's, in [0, 1].
 
     It is 0 where the candidate or the references have no tuple, as in pycocoevalcap. A caption
-    takes a twentieth of a second of a core, once in a process.
+    takes a twentieth of a second of a core, once in a process, however often it is said.
 
     Raises:
-        InputError: when the program fails, or has no room for temporary files.
+        InputError: when the parser is missing, the program fails or temporary files find no room.
     """
-    pairs = zip(candidates, references, strict=True)
-    scores: list[float] = []
-    while chunk := list(islice(pairs, _CHUNK)):
-        images = enumerate(chunk)
-        scores += _scores([{"image_id": i, "test": t, "refs": list(r)} for i, (t, r) in images])
-    return fmean(scores), scores
-
-
-def _scores(images: list[dict[str, Any]]) -> list[float]:
+    if reason := missing_parser():
+        raise InputError(reason)
+    pairs = [
+        (candidate, list(group)) for candidate, group in zip(candidates, references, strict=True)
+    ]
+    captions = dict.fromkeys(chain.from_iterable([candidate, *group] for candidate, group in pairs))
     try:
-        answers = _answers(images)
+        if _parses():  # each against itself, so that the next finds all of them parsed
+            for chunk in _chunks([(caption, [caption]) for caption in captions], _CAPTIONS):
+                _scores(chunk)
+        scores = [score for chunk in _chunks(pairs, _IMAGES) for score in _scores(chunk)]
     except OSError as error:
         raise InputError(
             f"SPICE needs room for temporary files ({error.strerror}); set TMPDIR to a folder"
         ) from error
-    f_scores = {answer["image_id"]: answer["scores"]["All"]["f"] for answer in answers}
-    return [float(f_scores[i]) for i in range(len(images))]
+    return fmean(scores), scores
 
 
-def _answers(images: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _chunks(pairs: Sequence[Pair], size: int) -> Iterator[Sequence[Pair]]:
+    return (pairs[start : start + size] for start in range(0, len(pairs), size))
+
+
+def _scores(pairs: Sequence[Pair]) -> list[float]:
+    images = [{"image_id": i, "test": test, "refs": refs} for i, (test, refs) in enumerate(pairs)]
     jars = [str(jars_folder() / jar.file) for jar in JARS]
     program = os.pathsep.join([*jars, str(_PROGRAM), str(_PROGRAM.parent / "lib" / "*")])
     with TemporaryDirectory() as folder:
         source, target = Path(folder, "captions.json"), Path(folder, "scores.json")
         source.write_text(json.dumps(images), encoding="utf-8")
         own = [f"-Djava.io.tmpdir={folder}", "-cp", program, "edu.anu.spice.SpiceScorer"]
-        arguments = [str(source), "-out", str(target), "-silent", *_parses()]
+        threads = ["-threads", str(min(os.cpu_count() or 1, _THREADS))]
+        arguments = [str(source), "-out", str(target), "-silent", *threads, *_parses()]
         with JavaProcess("SPICE", _OPTIONS + own + arguments) as java:
             java.finish("")
-        answers: list[dict[str, Any]] = json.loads(target.read_text(encoding="utf-8"))
-    return answers
+        answers = json.loads(target.read_text(encoding="utf-8"))
+    f_scores = {answer["image_id"]: answer["scores"]["All"]["f"] for answer in answers}
+    return [float(f_scores[i]) for i in range(len(images))]
 
 
 @cache
 def _parses() -> Sequence[str]:
-    """The option that lets the programs of this process share what they have parsed.
+    """The option by which the programs of this process share what they have parsed.
 
-    References scored against several times are parsed once. The program's database has native
-    code for this processor alone; elsewhere every caption is parsed anew.
+    Their database has native code for this processor alone; elsewhere nothing is shared.
     """
     if platform.machine() not in ("x86_64", "AMD64"):
         return ()
