@@ -48,6 +48,7 @@ class Task:
     split: str
     search: Search
     loading: Loading
+    metrics: Sequence[str] | None = None  # null: all, but SPICE only where its parser is
     samplings: Sequence[Sampling] = ()  # for the curve of quality against diversity
     clip: Path | None = None  # folder of a CLIP model, for CLIPScore
 
@@ -85,7 +86,9 @@ def evaluate(task: Task) -> Findings | None:
     if place()[0] > 0:
         collect(partial(work, task))
         return None
-    with Scorer() as scorer:  # first, so that METEOR reads its table while captions are made
+    with Scorer(
+        task.metrics
+    ) as scorer:  # first, so that METEOR reads its table while captions are made
         return score(task, scorer, collect(partial(work, task)))
 
 

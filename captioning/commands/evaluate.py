@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from captioning.captioner import load_captioner
 from captioning.commands.configuration import Parser
+from captioning.commands.score import metric_names
 from captioning.commands.summary import text
 from captioning.data.batching import OnBadImage
 from captioning.data.dataset import Dataset
@@ -32,6 +33,7 @@ def evaluate_run(
     split: str = "test",
     checkpoint: Which | None = None,
     on_bad_image: OnBadImage | None = None,
+    metrics: str = "Bleu,METEOR,ROUGE_L,CIDEr",
     temperatures: str = "",
     clip: str | None = None,
     devices: int = 1,
@@ -47,6 +49,8 @@ def evaluate_run(
         split: Split of the run's data set: train, val or test.
         checkpoint: The best by validation, or the last; null: what each run says its result is.
         on_bad_image: Stop at a bad picture, or leave it out; null: as in training.
+        metrics: Some of Bleu,METEOR,ROUGE_L,CIDEr,SPICE, with commas; SPICE takes a twentieth of a
+            second for each caption and reference.
         temperatures: At which to sample, too, for a curve of quality against diversity, with commas
             between them: 0.3,0.5,1.
         clip: Folder of a CLIP model with its processor, as transformers saves them, for CLIPScore
@@ -60,6 +64,7 @@ def evaluate_run(
     members = [first, *(open_run(Path(other)) for other in ensemble_with or [])]
     data, loading = read_data(first)
     loading = replace(loading, on_bad_image=on_bad_image or loading.on_bad_image)
+    wanted = metric_names(metrics)
     curve = samplings(numbers(temperatures), search.steps)
     how = full_name(search.description, checkpoint, members)
     folder = first.evaluation_folder(split, file_name(how))
@@ -71,8 +76,13 @@ def evaluate_run(
         raise InputError(f"{folder} cannot be written ({error.strerror})") from error
     start(devices, num_nodes)
     device = best_device()
-    here = [each.to(device) for each in captioners]
-    task = Task(here, data, split, search, loading, curve, Path(clip) if clip else None)
+    task = Task(
+        [each.to(device) for each in captioners],
+        *(data, split, search, loading),
+        metrics=wanted,
+        samplings=curve,
+        clip=Path(clip) if clip else None,
+    )
     findings = evaluate(task)
     if findings is None:
         return  # the first process tells

@@ -1,7 +1,6 @@
 """`captioning score`: the captions of any captioner, from a results file, by the COCO metrics."""
 
 import json
-import math
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -170,11 +169,11 @@ def as_json(scores: Sequence[Scores], intervals: bool, resamples: int, seed: int
     """Give what is printed: of results, and where there are others, how they compare."""
     ours = scores[0]
     signature = ours.signature
-    summary: dict[str, Any] = {"metrics": numbers(ours.corpus)}
+    summary: dict[str, Any] = {"metrics": ours.corpus}
     if intervals:
         generator = np.random.default_rng(seed)
         spans = confidence_intervals(ours.statistics, generator, resamples, LEVEL)
-        summary["intervals"] = {name: numbers(span._asdict()) for name, span in spans.items()}
+        summary["intervals"] = {name: span._asdict() for name, span in spans.items()}
     for theirs in scores[1:]:
         generator = np.random.default_rng(seed)
         found = compare(ours.statistics, theirs.statistics, generator, resamples, LEVEL)
@@ -183,18 +182,13 @@ def as_json(scores: Sequence[Scores], intervals: bool, resamples: int, seed: int
             for name, each in found.items()
         }
         summary["against"] = {
-            "metrics": numbers(theirs.corpus),
-            "differences": {name: numbers(each) for name, each in differences.items()},
+            "metrics": theirs.corpus,
+            "differences": differences,
         }
         signature += f"|p-value:approximate-randomisation,{resamples},seed-{seed}"
     if len(summary) > 1:
         signature += f"|intervals:bootstrap,{resamples},seed-{seed},level-{LEVEL}"
     return {**summary, "signature": signature}
-
-
-def numbers(values: Mapping[str, float]) -> dict[str, float | None]:
-    """Give what JSON can hold: null where there is no number, as of SPICE without a tuple."""
-    return {name: None if math.isnan(value) else value for name, value in values.items()}
 
 
 def table(summary: Mapping[str, Any], paths: Sequence[str]) -> str:
@@ -215,7 +209,7 @@ def table(summary: Mapping[str, Any], paths: Sequence[str]) -> str:
         ):
             row += [cell(other), cell(each["difference"], "+")]
             row += [f"[{cell(each['low'], '+')}, {cell(each['high'], '+')}]"]
-            row += ["–" if each["p_value"] is None else f"{each['p_value']:.4f}"]
+            row += [f"{each['p_value']:.4f}"]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = [" against ".join(paths)]
     for name, *cells in rows:
@@ -224,15 +218,15 @@ def table(summary: Mapping[str, Any], paths: Sequence[str]) -> str:
     return "\n".join([*lines, summary["signature"]])
 
 
-def cell(value: float | None, sign: str = "") -> str:
+def cell(value: float, sign: str = "") -> str:
     """Write a number × 100; `sign` + shows that of positive ones, too."""
-    return "–" if value is None else f"{100 * value:{sign}.2f}"
+    return f"{100 * value:{sign}.2f}"
 
 
 def write_per_image(path: Path, scores: Scores) -> None:
     """Write the scores of each image, by its id."""
     rows = {
-        str(image): numbers({name: float(each[row]) for name, each in scores.per_image.items()})
+        str(image): {name: float(each[row]) for name, each in scores.per_image.items()}
         for row, image in enumerate(scores.images)
     }
     try:

@@ -28,7 +28,7 @@ METRICS: Mapping[str, str] = {
     "METEOR": "1.5,en,norm",
     "ROUGE_L": "beta-1.2",
     "CIDEr": "D,4-grams,sigma-6,df-references",
-    "SPICE": "1.0",
+    "SPICE": "1.0,corenlp-3.6.0",
 }
 
 ImageId = TypeVar("ImageId", bound=Hashable)
