@@ -53,8 +53,10 @@ lint: .venv/ready ## check format, style, types and the direction of imports
 	$(python) -m mypy
 	$(python) .venv/bin/lint-imports --no-logo
 
-check: lint ## lint, then run every test
-	$(python) -m pytest $(ARGS)
+slow: .venv/ready ## run the slow tests
+	$(python) -m pytest -m slow $(ARGS)
+
+check: lint test slow ## lint, then run every test
 
 bench: .venv/ready ## run the benchmarks
 	@for file in tests/benchmarks/bench_*.py; do echo "# $$file"; $(python) "$$file" $(ARGS) || exit; done
@@ -69,7 +71,7 @@ clean: ## remove .venv and the caches; data and runs stay
 	rm -rf .venv .*_cache .hypothesis
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
-.PHONY: help setup train-tf train-ss train-adv train-gumbel train-scst eval report lab test lint check bench lock clean
+.PHONY: help setup train-tf train-ss train-adv train-gumbel train-scst eval report lab test slow lint check bench lock clean
 
 uv := $(shell command -v uv 2>/dev/null)
 ifneq ($(uv),)

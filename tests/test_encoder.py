@@ -26,7 +26,8 @@ from tests.builders import (
     [
         ("resnet18", "fc"),
         ("mobilenet_v2", "classifier"),
-        ("densenet121", "classifier"),  # its last ReLU is a function, no module
+        # Its last ReLU is a function, no module.
+        pytest.param("densenet121", "classifier", marks=pytest.mark.slow),
         (SMALLEST, "fc"),  # averages by a function
     ],
 )
@@ -71,6 +72,7 @@ def test_grid_features_are_the_cells_row_by_row_and_their_average_is_pooled(
     torch.testing.assert_close(features.mean(1, keepdim=True), pooled(pictures))
 
 
+@pytest.mark.slow
 def test_googlenet_converts_the_scale_of_its_colours_whatever_its_weights_come_from(
     tmp_path: Path,
 ) -> None:
@@ -82,6 +84,7 @@ def test_googlenet_converts_the_scale_of_its_colours_whatever_its_weights_come_f
     torch.testing.assert_close(encoder(make_pictures()), expected[:, None])
 
 
+@pytest.mark.slow
 def test_a_network_that_does_not_end_in_a_feature_map_is_refused() -> None:
     with pytest.raises(InputError) as error:
         Backbone("vit_b_16", None)

@@ -57,6 +57,7 @@ def compare(data: Shapes, known: Known, captioner: Captioner) -> World:
     return known_world.compare(captions, known, dict(measured), captioner.vocabulary)
 
 
+@pytest.mark.slow
 def test_the_divergence_from_the_truth_is_the_sum_over_all_true_captions(
     data: Shapes, known: Known
 ) -> None:

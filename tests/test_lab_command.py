@@ -21,6 +21,7 @@ def lab(output: Path, *words: str) -> int:
     return main(["lab", *words, "--output", str(output)])
 
 
+@pytest.mark.slow
 def test_figure_1_is_as_theory_says(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert lab(tmp_path, "figure-1", "--size", "small", "--strict") == 0
     printed = capsys.readouterr().out

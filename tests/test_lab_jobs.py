@@ -65,6 +65,7 @@ def test_results_come_in_the_order_of_the_arguments() -> None:
     assert run_all(math.factorial, [], jobs=2) == []
 
 
+@pytest.mark.slow  # starts Python three times
 def test_processes_give_their_results_in_order_and_compute_with_one_thread(script: str) -> None:
     assert run(script, "threads", "0.5", "0").stdout == "[(0.5, 1), (0.0, 1)]\n"
 

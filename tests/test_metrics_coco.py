@@ -52,6 +52,7 @@ def published(data_root):
     return read
 
 
+@pytest.mark.slow  # METEOR's program takes seconds to start
 @pytest.mark.parametrize("name", ["two_images.good", "two_images.bad"])
 def test_scores_are_those_that_their_authors_printed(scorer, published, name):
     candidates, references, expected = published(name, "two_images")
