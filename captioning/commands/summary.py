@@ -5,17 +5,20 @@ from typing import Any
 
 from captioning.temperatures import Point
 
-METRICS = (
-    "Bleu_1",
-    "Bleu_2",
-    "Bleu_3",
-    "Bleu_4",
-    "METEOR",
-    "ROUGE_L",
-    "CIDEr",
-    "SPICE",
-    "distinct",
-)
+METRICS = {
+    "Bleu_1": "Bleu_1",
+    "Bleu_2": "Bleu_2",
+    "Bleu_3": "Bleu_3",
+    "Bleu_4": "Bleu_4",
+    "METEOR": "METEOR",
+    "ROUGE_L": "ROUGE_L",
+    "CIDEr": "CIDEr",
+    "SPICE": "SPICE",
+    "CLIPScore": "CLIP-S",
+    "RefCLIPScore": "RefCLIPS",
+    "distinct": "distinct",
+}
+"""What is told of quality, with the names above the columns."""
 
 DIVERSITY = {
     "distinct_1": "dist-1",
@@ -46,14 +49,15 @@ def text(summary: dict[str, Any], curve: Sequence[Point] = ()) -> str:
     """Lay an evaluation out: what `metrics.json` holds, and the curve over the temperature."""
     what = f"{summary['data']} {summary['split']}, {summary['search']}"
     lines = [f"{what}, {summary['images']} pictures, × 100"]
-    lines += table(
-        {name: name for name in METRICS}, {"captioner": summary["metrics"]} | summary["rows"]
+    ends = zip(
+        ("  95% from", "  to"), zip(*summary["intervals"].values(), strict=True), strict=True
     )
-    if further := summary["metrics"].keys() - set(METRICS):
-        lines.append(
-            ", ".join(f"{each} {100 * summary['metrics'][each]:.1f}" for each in sorted(further))
-        )
-    lines.append(f"captioner, 95%: {spans(summary['intervals'])}")
+    rows = {
+        "captioner": summary["metrics"],
+        **{end: dict(zip(summary["intervals"], values, strict=True)) for end, values in ends},
+        **summary["rows"],
+    }
+    lines += table(METRICS, rows)
     lines += ["", *table(DIVERSITY, summary["diversity"]), ""]
     lines += true_law(summary)
     if curve:
@@ -64,27 +68,20 @@ def text(summary: dict[str, Any], curve: Sequence[Point] = ()) -> str:
 
 
 def table(columns: Mapping[str, str], rows: Mapping[str, Mapping[str, float]]) -> list[str]:
-    """Give a line for each row below the names of the columns that all rows fill."""
-    shown = [name for name in columns if all(name in row for row in rows.values())]
+    """Give a line for each row below the names of the columns that some row fills."""
+    shown = [name for name in columns if any(name in row for row in rows.values())]
     width = max(map(len, rows))
     lines = [" " * width + "".join(f"{columns[name]:>9}" for name in shown)]
     for row, values in rows.items():
-        lines.append(
-            f"{row:<{width}}" + "".join(f"{cell(name, values[name]):>9}" for name in shown)
-        )
+        cells = "".join(f"{cell(name, values.get(name)):>9}" for name in shown)
+        lines.append(f"{row:<{width}}{cells}".rstrip())
     return lines
 
 
-def spans(intervals: Mapping[str, Sequence[float]]) -> str:
-    """Write intervals times 100, one after another."""
-    shown = (
-        f"{name} {100 * low:.1f} to {100 * high:.1f}" for name, (low, high) in intervals.items()
-    )
-    return ", ".join(shown)
-
-
-def cell(name: str, value: float) -> str:
-    """Write a number times 100, unless its column is another."""
+def cell(name: str, value: float | None) -> str:
+    """Write a number, if there is one, times 100 unless its column is another."""
+    if value is None:
+        return ""
     return format(value, PLAIN[name]) if name in PLAIN else f"{100 * value:.1f}"
 
 
