@@ -7,7 +7,7 @@ images, without one for each image, and without references.
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -29,11 +29,19 @@ _PROMPT = "A photo depicts "  # the paper's, before every candidate and referenc
 _BATCH = 64
 
 
+class Clip(NamedTuple):
+    """A CLIP model, with what prepares pictures and texts for it, and the name of its folder."""
+
+    name: str
+    model: "CLIPModel"
+    processor: "CLIPProcessor"
+
+
 def clip_scores(
     pictures: Sequence[Path],
     captions: Sequence[str],
     references: Sequence[Sequence[str]],
-    weights: Path,
+    clip: Clip,
 ) -> dict[str, NDArray[np.float64]]:
     """The CLIPScore and the RefCLIPScore of each picture's caption; the corpus has their means.
 
@@ -41,18 +49,16 @@ def clip_scores(
         pictures: their files.
         captions: one of each picture, as it is said, with capitals and punctuation.
         references: one or more of each picture.
-        weights: folder of a CLIP model with its processor, as transformers saves them. Nothing is
-            downloaded. Scores by different models cannot be compared: name it in the report.
+        clip: what `load_clip` gives. Scores by different models cannot be compared.
 
     Raises:
-        InputError: when transformers or the model is missing, or a picture cannot be opened.
+        InputError: when a picture cannot be opened.
     """
-    model, processor = _load(weights)
     flat = [reference for group in references for reference in group]
     with torch.inference_mode():
-        seen = _in_batches(pictures, lambda batch: _see(model, processor, batch), "pictures")
+        seen = _in_batches(pictures, lambda batch: _see(clip, batch), "pictures")
         said, meant = (
-            _in_batches(texts, lambda batch: _read(model, processor, batch), name)
+            _in_batches(texts, lambda batch: _read(clip, batch), name)
             for texts, name in ((captions, "captions"), (flat, "references"))
         )
         groups = meant.split([len(group) for group in references])
@@ -84,7 +90,14 @@ def reference_clip_score(
     return 2 * scores * nearest / (scores + nearest).clamp(min=tiny)
 
 
-def _load(weights: Path) -> "tuple[CLIPModel, CLIPProcessor]":
+def load_clip(weights: Path) -> Clip:
+    """Open a CLIP model in a folder, with its processor, as transformers saves them.
+
+    Nothing is downloaded.
+
+    Raises:
+        InputError: when transformers or the model is missing.
+    """
     try:
         from transformers import CLIPModel, CLIPProcessor
     except ImportError as error:
@@ -101,7 +114,7 @@ def _load(weights: Path) -> "tuple[CLIPModel, CLIPProcessor]":
             f"{weights}: expected a folder with a CLIP model and its processor as transformers "
             f"saves them ({reason}); CLIPScore downloads nothing"
         ) from error
-    return model.eval().to(best_device()), processor
+    return Clip(weights.resolve().name, model.eval().to(best_device()), processor)
 
 
 def _in_batches(
@@ -111,21 +124,17 @@ def _in_batches(
     return torch.cat([embed(items[start : start + _BATCH]).float().cpu() for start in starts])
 
 
-def _see(
-    model: "CLIPModel", processor: "CLIPProcessor", pictures: Sequence[Path]
-) -> Float[Tensor, "b d"]:
-    inputs = processor(images=[open_image(path) for path in pictures], return_tensors="pt")
-    embedded: Tensor = model.get_image_features(**inputs.to(model.device)).pooler_output
+def _see(clip: Clip, pictures: Sequence[Path]) -> Float[Tensor, "b d"]:
+    inputs = clip.processor(images=[open_image(path) for path in pictures], return_tensors="pt")
+    embedded: Tensor = clip.model.get_image_features(**inputs.to(clip.model.device)).pooler_output
     return embedded
 
 
-def _read(
-    model: "CLIPModel", processor: "CLIPProcessor", texts: Sequence[str]
-) -> Float[Tensor, "b d"]:
+def _read(clip: Clip, texts: Sequence[str]) -> Float[Tensor, "b d"]:
     """What lies beyond the model's longest text (77 tokens) is cut, as in the paper's code."""
-    longest = model.config.text_config.max_position_embeddings
+    longest = clip.model.config.text_config.max_position_embeddings
     prompted = [_PROMPT + text for text in texts]
     options = {"padding": True, "truncation": True, "max_length": longest}
-    inputs = processor(text=prompted, return_tensors="pt", **options)
-    embedded: Tensor = model.get_text_features(**inputs.to(model.device)).pooler_output
+    inputs = clip.processor(text=prompted, return_tensors="pt", **options)
+    embedded: Tensor = clip.model.get_text_features(**inputs.to(clip.model.device)).pooler_output
     return embedded

@@ -4,7 +4,6 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,7 +11,7 @@ import torch
 
 from captioning.baselines import Direction, embed, most_common_caption, nearest
 from captioning.captioner import Captioner
-from captioning.clip_score import clip_scores
+from captioning.clip_score import Clip, clip_scores
 from captioning.data.batching import EvaluationBatches, batch_by_batch
 from captioning.data.dataset import Dataset, Example, ImageId
 from captioning.errors import InputError
@@ -50,7 +49,7 @@ class Task:
     loading: Loading
     metrics: Sequence[str] | None = None  # null: all, but SPICE only where its parser is
     samplings: Sequence[Sampling] = ()  # for the curve of quality against diversity
-    clip: Path | None = None  # folder of a CLIP model, for CLIPScore
+    clip: Clip | None = None  # for CLIPScore
 
 
 class Share(NamedTuple):
@@ -190,19 +189,19 @@ def row(scores: Scores, captions: Mapping[ImageId, str]) -> dict[str, float]:
 
 
 def with_clip(
-    scores: Scores, examples: Sequence[Example], captions: Mapping[ImageId, str], model: Path
+    scores: Scores, examples: Sequence[Example], captions: Mapping[ImageId, str], clip: Clip
 ) -> Scores:
-    """Add CLIPScore and RefCLIPScore, by a CLIP model in a folder."""
+    """Add CLIPScore and RefCLIPScore."""
     found = clip_scores(
         [example.image for example in examples],
         [captions[example.image_id] for example in examples],
         [example.captions for example in examples],
-        model,
+        clip,
     )
     return replace(
         scores,
         statistics=scores.statistics | {name: mean_of(each) for name, each in found.items()},
-        signature=f"{scores.signature}|CLIP:{model.name}",
+        signature=f"{scores.signature}|CLIP:{clip.name}",
     )
 
 

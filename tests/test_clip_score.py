@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from captioning.clip_score import clip_score, clip_scores, reference_clip_score
+from captioning.clip_score import clip_score, clip_scores, load_clip, reference_clip_score
 from captioning.errors import InputError
 
 TEXTS = ["a red dog", "two blue cats.", "a red dog"]
@@ -42,7 +42,7 @@ def test_without_transformers_the_package_to_install_is_named(
 ) -> None:
     monkeypatch.setitem(sys.modules, "transformers", None)
     with pytest.raises(InputError, match=r"pip install 'captioning\[clip\]'"):
-        clip_scores([], [], [], tmp_path)
+        load_clip(tmp_path)
 
 
 @pytest.fixture(scope="module")
@@ -107,7 +107,7 @@ def cosine(one: np.ndarray, other: np.ndarray) -> float:
 
 @pytest.mark.slow
 def test_scores_by_a_model_are_those_of_its_embeddings(weights: Path, pictures: list[Path]) -> None:
-    scores = clip_scores(pictures, TEXTS, REFERENCES, weights)
+    scores = clip_scores(pictures, TEXTS, REFERENCES, load_clip(weights))
     seen, said = embeddings(weights, TEXTS, pictures)
     by_hand = [2.5 * max(cosine(v, c), 0) for v, c in zip(seen, said, strict=True)]
     assert max(by_hand) > 0.01
@@ -126,7 +126,7 @@ def test_scores_by_a_model_are_those_of_its_embeddings(weights: Path, pictures: 
 @pytest.mark.slow
 def test_a_text_longer_than_the_model_reads_is_cut(weights: Path, pictures: list[Path]) -> None:
     long = ["dog " * 50, "dog " * 50 + "and a cat", "dog " * 60]
-    scores = clip_scores([pictures[0]] * 3, long, [["a dog"]] * 3, weights)["CLIPScore"]
+    scores = clip_scores([pictures[0]] * 3, long, [["a dog"]] * 3, load_clip(weights))["CLIPScore"]
     assert scores == pytest.approx(scores[0])
 
 
@@ -134,9 +134,9 @@ def test_a_text_longer_than_the_model_reads_is_cut(weights: Path, pictures: list
 def test_a_folder_without_a_model_is_one_sentence(weights: Path, tmp_path: Path) -> None:
     for folder in (tmp_path, tmp_path / "none", Path("openai/clip-vit-base-patch32")):
         with pytest.raises(InputError, match="expected a folder with a CLIP model") as caught:
-            clip_scores([], [], [], folder)
+            load_clip(folder)
         assert "\n" not in str(caught.value)
     for name in ("config.json", "model.safetensors"):
         (tmp_path / name).write_bytes((weights / name).read_bytes()[:1000])
     with pytest.raises(InputError, match="expected a folder with a CLIP model"):
-        clip_scores([], [], [], tmp_path)
+        load_clip(tmp_path)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from captioning.captioner import load_captioner
+from captioning.clip_score import load_clip
 from captioning.commands.configuration import Parser
 from captioning.commands.score import metric_names
 from captioning.commands.summary import text
@@ -81,7 +82,7 @@ def evaluate_run(
         *(data, split, search, loading),
         metrics=wanted,
         samplings=curve,
-        clip=Path(clip) if clip else None,
+        clip=load_clip(Path(clip)) if clip else None,
     )
     findings = evaluate(task)
     if findings is None:
