@@ -181,9 +181,25 @@ def test_quality_against_diversity_is_drawn_and_told_in_words(run: Path) -> None
     )
 
 
-def test_a_damaged_curve_over_temperatures_is_named(run: Path) -> None:
-    add_sweep(run, {"points": [{"temperature": "hot"}]})
-    assert "points[0].temperature to be a number, got 'hot'" in fault([run])
+def test_the_curve_is_drawn_beside_an_evaluation_without_cider(run: Path) -> None:
+    add_sweep(run, {"rows": {"human": {"Bleu_4": 0.3}}})
+    assert main([str(run)]) == 0
+    assert (run / "test-temperatures.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("points", "words"),
+    [
+        ([{"temperature": "hot"}], "points[0].temperature to be a number, got 'hot'"),
+        ([{"temperature": 1.0}], "points[0]: the field 'CIDEr' is missing"),
+        ([], "expected at least one of the points"),
+    ],
+)
+def test_a_damaged_curve_over_temperatures_is_named(
+    points: list[Any], words: str, run: Path
+) -> None:
+    add_sweep(run, {"points": points})
+    assert words in fault([run])
 
 
 def test_the_newest_run_is_taken_where_none_is_named(
