@@ -121,8 +121,10 @@ def test_a_captioner_of_other_data_is_refused(
         (["--checkpoint", "first"], "checkpoint"),
         (["--on-bad-image", "ignore"], "on_bad_image"),
         (["--temperatures", "0.3,hot"], "'0.3,hot'"),
-        (["--temperatures", "0.3,0"], "a temperature above 0"),
-        (["--devices", "0"], "--devices"),
+        (["--temperatures", "0.3,0"], "temperature above 0, got 0.0"),
+        (["--temperatures", "1,inf"], "a finite temperature above 0, got inf"),
+        (["--devices", "0"], "--devices and --num_nodes: expected 1 or more, got 0 and 1"),
+        (["--devices", "-1"], "--devices and --num_nodes: expected 1 or more, got -1 and 1"),
     ],
 )
 def test_a_mistake_is_one_line_and_status_2(

@@ -62,8 +62,7 @@ def evaluate_run(
     """
     first = open_run(newest_run() if run is None else Path(run))
     members = [first, *(open_run(Path(other)) for other in ensemble_with or [])]
-    data, loading = read_data(first)
-    loading = replace(loading, on_bad_image=on_bad_image or loading.on_bad_image)
+    data, loading = read_data(first, on_bad_image)
     wanted = metric_names(metrics)
     curve = samplings(numbers(temperatures), search.steps)
     how = full_name(search.description, checkpoint, members)
@@ -110,14 +109,15 @@ def file_name(words: str) -> str:
     return re.sub(r"[^a-z0-9.]+", "-", words.lower())
 
 
-def read_data(run: Run) -> tuple[Dataset, Loading]:
-    """Give the data set of a run and how it was read."""
+def read_data(run: Run, on_bad_image: OnBadImage | None) -> tuple[Dataset, Loading]:
+    """Give the data set of a run and how it was read, but for bad pictures where that is told."""
     parser = Parser(prog=str(run.config_file))
     parser.add_argument("--data", type=Dataset)
     parser.add_class_arguments(Loading, "loading")
     wanted = {key: run.config[key] for key in ("data", "loading") if key in run.config}
     built = parser.build(parser.parse_object(wanted))
-    return built.data, built.loading
+    loading: Loading = built.loading
+    return built.data, replace(loading, on_bad_image=on_bad_image or loading.on_bad_image)
 
 
 def write(run: Run, folder: Path, findings: Findings, summary: dict[str, Any]) -> None:
