@@ -268,7 +268,7 @@ FAULTS: dict[str, tuple[str, Callable[[Any], Any], str]] = {
         "expected divergences.forward_kl to be a number, got 'infinite'",
     ),
     "no rows": ("metrics.json", lambda c: c | {"rows": 1}, "expected 'rows' to be dict, got 1"),
-    "no results": ("captions.json", lambda _: {}, "expected a list of results, got dict"),
+    "no results": ("captions.json", lambda _: {}, "expected results, a list of"),
     "no caption": ("captions.json", lambda _: [{"image_id": 1}], "the field 'caption' is missing"),
     "no images": ("references.json", without("images"), "expected COCO captions"),
     "scores in a list": ("scores.json", lambda _: [], "expected an object, got list"),
