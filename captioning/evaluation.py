@@ -242,6 +242,7 @@ def baselines(
 
 def as_json(found: Findings, task: Task, search: str) -> dict[str, Any]:
     """Give the content of `metrics.json`."""
+    intervals = confidence_intervals(found.scores.statistics, np.random.default_rng(0))
     return {
         "data": task.data.name,
         "split": task.split,
@@ -249,7 +250,7 @@ def as_json(found: Findings, task: Task, search: str) -> dict[str, Any]:
         "signature": found.scores.signature + found.world.signature,
         "images": len(found.captions),
         "metrics": row(found.scores, found.captions),
-        "intervals": confidence_intervals(found.scores.statistics, np.random.default_rng(0)),
+        "intervals": {name: span._asdict() for name, span in intervals.items()},
         "rows": found.rows,
         "diversity": {name: each._asdict() for name, each in found.diversity.items()},
         "world": found.world.verdicts,
