@@ -61,6 +61,11 @@ def clip_scores(
     return {"CLIPScore": scores.double().numpy(), "RefCLIPScore": with_references.double().numpy()}
 
 
+def check_model(weights: Path) -> None:
+    """Raise the InputError that `clip_scores` would, before captions are made to be scored."""
+    _load(weights)
+
+
 def clip_score(
     pictures: Float[Tensor, "n d"], captions: Float[Tensor, "n d"]
 ) -> Float[Tensor, " n"]:

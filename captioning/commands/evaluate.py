@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from captioning.captioner import load_captioner
+from captioning.clip_score import check_model
 from captioning.commands.configuration import Parser
 from captioning.commands.score import metric_names
 from captioning.commands.summary import text
@@ -64,7 +65,9 @@ def evaluate_run(
     members = [first, *(open_run(Path(other)) for other in ensemble_with or [])]
     data, loading = read_data(first, on_bad_image)
     wanted = metric_names(metrics)
-    curve = samplings(numbers(temperatures), search.steps)
+    if clip:
+        check_model(Path(clip))
+    curve = samplings(read_temperatures(temperatures), search.steps)
     how = full_name(search.description, checkpoint, members)
     folder = first.evaluation_folder(split, file_name(how))
     captioners = [load_captioner(each.checkpoint(checkpoint)) for each in members]
@@ -136,13 +139,8 @@ def write(run: Run, folder: Path, findings: Findings, summary: dict[str, Any]) -
         for caption in example.captions
     ]
     annotations = [{"id": number, **reference} for number, reference in enumerate(references, 1)]
-    per_image = findings.scores.per_image.items()
-    scores = {
-        str(image_id): {name: float(values[row]) for name, values in per_image}
-        for row, image_id in enumerate(findings.scores.images)
-    }
     write_json(folder / "references.json", {"images": images, "annotations": annotations})
-    write_json(folder / "scores.json", scores)
+    write_json(folder / "scores.json", findings.scores.by_image)
     for name, content in (("captions.json", captions), ("metrics.json", summary)):
         write_json(folder / name, content)
         shutil.copyfile(folder / name, run.folder / name)
@@ -160,11 +158,14 @@ def write_curve(folder: Path, findings: Findings, summary: dict[str, Any]) -> No
 def write_json(path: Path, content: Any) -> None:
     """Write a file that is there whole or not at all."""
     partial = path.with_suffix(f".{os.getpid()}.partial")
-    partial.write_text(json.dumps(content, indent=1, ensure_ascii=False), encoding="utf-8")
-    partial.replace(path)
+    try:
+        partial.write_text(json.dumps(content, indent=1, ensure_ascii=False), encoding="utf-8")
+        partial.replace(path)
+    except OSError as error:
+        raise InputError(f"{path} cannot be written ({error.strerror})") from error
 
 
-def numbers(given: str) -> list[float]:
+def read_temperatures(given: str) -> list[float]:
     """Read numbers with commas between them, perhaps none."""
     try:
         return [float(word) for word in given.split(",") if given]
