@@ -146,7 +146,7 @@ def score(task: Task, scorer: Scorer, shares: Sequence[Share]) -> Findings:
     if known:
         others["true distribution"] = from_true_law(known)
     progress = sys.stderr.isatty()
-    scores = scorer.score(captions, references, progress, split=task.split)
+    scores = scorer.score(captions, references, progress, split=label(task, shares, captions))
     if task.clip:
         scores = with_clip(scores, examples, captions, task.clip)
     rows = {name: row(scorer.score(other, references), other) for name, other in others.items()}
@@ -184,6 +184,13 @@ def join_captions(
     return captions
 
 
+def label(task: Task, shares: Sequence[Share], captions: Mapping[ImageId, str]) -> str:
+    """Name the split as the signature does: where pictures were left out, it is only a part."""
+    left_out = sum(share.left_out for share in shares)
+    part = f",{len(captions)}-of-{len(captions) + left_out}-images" if left_out else ""
+    return task.split + part
+
+
 def row(scores: Scores, captions: Mapping[ImageId, str]) -> dict[str, float]:
     """Give the numbers of one set of captions: the metrics, and how many captions differ."""
     return scores.corpus | {"distinct": distinct_captions(captions.values())}
@@ -202,7 +209,7 @@ def with_clip(
     return replace(
         scores,
         statistics=scores.statistics | {name: mean_of(each) for name, each in found.items()},
-        signature=f"{scores.signature}|CLIP:{model.name}",
+        signature=f"{scores.signature}|CLIP:{model.resolve().name}",
     )
 
 

@@ -79,6 +79,19 @@ def test_a_split_of_bad_pictures_alone_is_one_line(
 
 
 @pytest.mark.slow
+def test_the_signature_tells_of_pictures_that_were_left_out(run: Path) -> None:
+    picture = next((run.parents[1] / "shapes" / "images" / "val").iterdir())
+    whole = picture.read_bytes()
+    picture.write_bytes(b"damaged")
+    command = ["evaluate", str(run), "--split", "val", "--metrics", "bleu"]
+    assert main([*command, "--on_bad_image", "skip"]) == 0
+    picture.write_bytes(whole)
+    summary = read(run / "evaluations" / "val-greedy" / "metrics.json")
+    assert summary["images"] == 7
+    assert "|split:val,7-of-8-images|" in summary["signature"]
+
+
+@pytest.mark.slow
 def test_the_training_split_has_no_row_of_nearest_images(run: Path) -> None:
     assert main(["evaluate", str(run), "--split", "train"]) == 0
     rows = read(run / "evaluations" / "train-greedy" / "metrics.json")["rows"]
