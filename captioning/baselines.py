@@ -15,6 +15,9 @@ from captioning.data.dataset import Example, ImageId
 
 Direction: TypeAlias = Float32[np.ndarray, " d"]
 
+# Pictures compared at once: 230 MB of cosines with the 113,287 training pictures of COCO.
+TOGETHER = 512
+
 
 def most_common_caption(examples: Sequence[Example]) -> str:
     """Give the caption said most often in training; of equals, the first by the alphabet."""
@@ -42,5 +45,5 @@ def nearest(
     """Find the training picture of the greatest cosine for each picture; of equals, the first."""
     queries, places = (torch.from_numpy(np.stack([*each.values()])) for each in (pictures, trained))
     ids = [*trained]
-    found = (queries @ places.T).argmax(1).tolist()
+    found = [row for few in queries.split(TOGETHER) for row in (few @ places.T).argmax(1).tolist()]
     return {image_id: ids[row] for image_id, row in zip(pictures, found, strict=True)}

@@ -65,6 +65,8 @@ class Plan:
 
     def __post_init__(self) -> None:
         """Refuse what trains nothing."""
+        if not 0 < self.learning_rate < math.inf:
+            raise InputError(f"a critic needs a learning_rate above 0, got {self.learning_rate}")
         if min(self.steps, self.patience) < 1 or not 0 < self.held_back < 1:
             raise InputError(
                 "a critic needs steps and patience of 1 or more and a held_back share between 0 "

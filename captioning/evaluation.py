@@ -145,7 +145,7 @@ def score(task: Task, scorer: Scorer, shares: Sequence[Share]) -> Findings:
     if known:
         others["true distribution"] = from_true_law(known)
     progress = sys.stderr.isatty()
-    scores = scorer.score(captions, references, progress, split=task.split)
+    scores = scorer.score(captions, references, progress, split=label(task, shares, captions))
     if task.clip:
         scores = with_clip(scores, examples, captions, task.clip)
     rows = {name: row(scorer.score(other, references), other) for name, other in others.items()}
@@ -181,6 +181,13 @@ def join_captions(
             f"{len(captions)} were captioned and {left_out} left out; evaluate with --devices 1"
         )
     return captions
+
+
+def label(task: Task, shares: Sequence[Share], captions: Mapping[ImageId, str]) -> str:
+    """Name the split as the signature does: where pictures were left out, it is only a part."""
+    left_out = sum(share.left_out for share in shares)
+    part = f",{len(captions)}-of-{len(captions) + left_out}-images" if left_out else ""
+    return task.split + part
 
 
 def row(scores: Scores, captions: Mapping[ImageId, str]) -> dict[str, float]:
@@ -241,6 +248,7 @@ def baselines(
 
 def as_json(found: Findings, task: Task, search: str) -> dict[str, Any]:
     """Give the content of `metrics.json`."""
+    intervals = confidence_intervals(found.scores.statistics, np.random.default_rng(0))
     return {
         "data": task.data.name,
         "split": task.split,
@@ -248,7 +256,7 @@ def as_json(found: Findings, task: Task, search: str) -> dict[str, Any]:
         "signature": found.scores.signature + found.world.signature,
         "images": len(found.captions),
         "metrics": row(found.scores, found.captions),
-        "intervals": confidence_intervals(found.scores.statistics, np.random.default_rng(0)),
+        "intervals": {name: span._asdict() for name, span in intervals.items()},
         "rows": found.rows,
         "diversity": {name: each._asdict() for name, each in found.diversity.items()},
         "world": found.world.verdicts,

@@ -25,6 +25,10 @@ def start(devices: int, num_nodes: int) -> None:
     Each has a GPU of its own or, where there is none, the CPU. Processes that work together already
     are left as they are.
     """
+    if min(devices, num_nodes) < 1:
+        raise InputError(
+            f"--devices and --num_nodes: expected 1 or more, got {devices} and {num_nodes}"
+        )
     if place()[1] > 1:
         return
     launched = torch.distributed.is_available() and torch.distributed.is_torchelastic_launched()

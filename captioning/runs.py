@@ -10,7 +10,8 @@ import yaml
 
 from captioning.data.coco import read_coco
 from captioning.data.dataset import Example, ImageId
-from captioning.data.reading import field, identifier, parse_json, read_text
+from captioning.data.reading import field, parse_json, read_text
+from captioning.data.results import read_results
 from captioning.errors import InputError
 
 Which = Literal["best", "last"]
@@ -113,15 +114,7 @@ class Evaluation:
 
     def captions(self) -> dict[ImageId, str]:
         """The caption of every image, from the results file."""
-        file = self.folder / "captions.json"
-        results = parse_json(read_text(file), str(file))
-        if not isinstance(results, list):
-            raise InputError(f"{file}: expected a list of results, got {type(results).__name__}")
-        places = ((f"{file}, entry {index}", result) for index, result in enumerate(results))
-        return {
-            identifier(result, "image_id", where): field(result, "caption", str, where)
-            for where, result in places
-        }
+        return read_results(self.folder / "captions.json")
 
     def references(self) -> list[Example]:
         """The pictures with their true captions; a relative path is left so."""

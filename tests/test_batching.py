@@ -180,7 +180,9 @@ def test_more_processes_than_pictures_are_refused(tmp_path: Path) -> None:
 def test_a_bad_picture_stops_training_and_is_named(tmp_path: Path) -> None:
     pictures = make_pictures(tmp_path)
     (tmp_path / "7.png").write_bytes(b"damaged")
-    with pytest.raises(InputError, match=r"^.*7\.png: .* \(--loading.on_bad_image skip .*\)$"):
+    with pytest.raises(
+        InputError, match=r"^.*7\.png: .* \(--on_bad_image skip, in training --loading\..*\)$"
+    ):
         list(islice(TrainingBatches(pictures, 4), 3))
 
 

@@ -1,6 +1,7 @@
 """`captioning evaluate`: from a run folder to numbers, captions and a page."""
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,9 @@ import pytest
 import yaml
 
 from captioning.__main__ import main
+from captioning.commands.evaluate import write_json
 from captioning.commands.summary import METRICS
+from captioning.errors import InputError
 from captioning.law import Divergences
 from tests.tiny_run import config
 
@@ -40,6 +43,8 @@ def test_an_evaluation_writes_what_is_promised(
     assert (summary["data"], summary["split"], summary["search"]) == ("shapes", "test", "beam 2")
     names = set(METRICS) - {"SPICE", "CLIPScore", "RefCLIPScore"}
     assert summary["metrics"].keys() == names
+    for name, interval in summary["intervals"].items():
+        assert interval["low"] <= summary["metrics"][name] <= interval["high"]
     rows = {"human", "true distribution", "most common caption", "nearest image"}
     assert summary["rows"].keys() == rows
     assert all(row.keys() == names for row in summary["rows"].values())
@@ -71,6 +76,19 @@ def test_a_split_of_bad_pictures_alone_is_one_line(
     run = tmp_path / "runs" / "shapes-scheduled-sampling-seed0"
     assert main(["evaluate", str(run), "--on-bad-image", "skip"]) == 2
     assert "none of the pictures of 'test' can be opened" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_the_signature_tells_of_pictures_that_were_left_out(run: Path) -> None:
+    picture = next((run.parents[1] / "shapes" / "images" / "val").iterdir())
+    whole = picture.read_bytes()
+    picture.write_bytes(b"damaged")
+    command = ["evaluate", str(run), "--split", "val", "--metrics", "bleu"]
+    assert main([*command, "--on_bad_image", "skip"]) == 0
+    picture.write_bytes(whole)
+    summary = read(run / "evaluations" / "val-greedy" / "metrics.json")
+    assert summary["images"] == 7
+    assert "|split:val,7-of-8-images|" in summary["signature"]
 
 
 @pytest.mark.slow
@@ -121,8 +139,10 @@ def test_a_captioner_of_other_data_is_refused(
         (["--checkpoint", "first"], "checkpoint"),
         (["--on-bad-image", "ignore"], "on_bad_image"),
         (["--temperatures", "0.3,hot"], "'0.3,hot'"),
-        (["--temperatures", "0.3,0"], "a temperature above 0"),
-        (["--devices", "0"], "--devices"),
+        (["--temperatures", "0.3,0"], "temperature above 0, got 0.0"),
+        (["--temperatures", "1,inf"], "a finite temperature above 0, got inf"),
+        (["--devices", "0"], "--devices and --num_nodes: expected 1 or more, got 0 and 1"),
+        (["--devices", "-1"], "--devices and --num_nodes: expected 1 or more, got -1 and 1"),
     ],
 )
 def test_a_mistake_is_one_line_and_status_2(
@@ -133,6 +153,24 @@ def test_a_mistake_is_one_line_and_status_2(
     assert main(["evaluate", *place, *options]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert words in line
+
+
+def test_a_clip_model_that_is_not_there_is_told_before_captions_are_made(
+    run: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "transformers", None)
+    before = sorted(run.rglob("*"))
+    capsys.readouterr()
+    options = ["--split", "train", "--clip", "nowhere", "--search.steps", "7"]
+    assert main(["evaluate", str(run), *options]) == 2
+    assert "CLIPScore needs the package transformers" in capsys.readouterr().err
+    assert sorted(run.rglob("*")) == before
+
+
+def test_a_file_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    (tmp_path / "metrics.json").mkdir()
+    with pytest.raises(InputError, match=r"metrics\.json cannot be written \(Is a directory\)"):
+        write_json(tmp_path / "metrics.json", {})
 
 
 @pytest.mark.slow

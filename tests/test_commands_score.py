@@ -168,6 +168,7 @@ def test_a_list_of_ids_chooses_images_and_partial_results_are_scored_when_asked(
         (results(SAID), ["--subset", "nowhere.json"], "nowhere.json: expected a text file"),
         (results(SAID), ["--against", "nowhere.json"], "nowhere.json: expected a text file"),
         (results(SAID), ["--per_image", "nowhere/scores.json"], "no folder nowhere"),
+        (results(SAID), ["--per_image", "."], "--per_image: . is a folder; name a file in it"),
         (results(SAID), ["--metric", "cider"], "nearest valid key is 'metrics'"),
     ],
 )
@@ -192,6 +193,7 @@ def test_a_mistake_is_one_line_and_status_2(
     ("content", "words"),
     [
         ({"ids": [3]}, "expected a JSON list of image ids"),
+        ([True], "expected a JSON list of image ids"),
         ([3, 9], "1 of its 2 images are not among the references, the first is 9"),
     ],
 )
@@ -207,6 +209,17 @@ def test_a_faulty_list_of_images_is_one_line(
     command = ["score", path, "--references", references, "--subset", subset, *QUICK]
     assert main(command) == 2
     assert words in capsys.readouterr().err
+
+
+def test_half_a_surrogate_pair_in_an_id_is_kept(tmp_path: Path) -> None:
+    path = write(tmp_path, "results.json", results({"cut \ud83d": "a cat \ud83d"}))
+    annotation = {"id": 1, "image_id": "cut \ud83d", "caption": "a cat"}
+    content = {"images": [{"id": "cut \ud83d"}], "annotations": [annotation]}
+    source = write(tmp_path, "references.json", content)
+    file = tmp_path / "scores.json"
+    command = ["score", path, "--references", source, "--metrics", "bleu"]
+    assert main([*command, "--per_image", str(file)]) == 0
+    assert list(json.loads(file.read_text())) == ["cut \ud83d"]
 
 
 def test_an_image_without_a_reference_is_told(

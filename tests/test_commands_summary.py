@@ -11,7 +11,7 @@ SUMMARY = {
     "search": "greedy",
     "images": 3,
     "metrics": {"CIDEr": 0.5, "distinct": 1.0},
-    "intervals": {"CIDEr": (0.4, 0.625)},
+    "intervals": {"CIDEr": {"low": 0.4, "high": 0.625}},
     "rows": {"human": {"CIDEr": 1.25, "distinct": 1 / 3}},
     "diversity": {"captioner": VARIED, "human": {**VARIED, "self_bleu_4": 0.25}},
     "world": {},

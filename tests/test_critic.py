@@ -121,6 +121,12 @@ def test_an_interval_is_about_the_spread_of_means() -> None:
     assert found["jensen_shannon"] == pytest.approx((0, 0, 0), abs=1e-12)
 
 
+@pytest.mark.parametrize("learning_rate", [0.0, -0.001, math.inf])
+def test_a_critic_that_would_learn_nothing_is_refused(learning_rate: float) -> None:
+    with pytest.raises(InputError, match="a learning_rate above 0, got"):
+        Plan(learning_rate=learning_rate)
+
+
 @pytest.mark.parametrize("plan", [{"steps": 0}, {"patience": 0}, {"held_back": 1.0}], ids=str)
 def test_a_plan_that_trains_nothing_is_refused(plan: dict[str, float]) -> None:
     with pytest.raises(InputError, match="a critic needs steps and patience"):
@@ -146,7 +152,7 @@ SMALL = ["--train_on", "train", "--discriminator.hidden_size", "8", "--plan.step
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("own", [[], ["--own", "true"]])
+@pytest.mark.parametrize("own", [[], ["--own"]])
 def test_a_run_is_criticised_beside_what_is_exact(
     own: list[str], run: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -162,8 +168,41 @@ def test_a_run_is_criticised_beside_what_is_exact(
     assert 0.5 < found["exact"]["accuracy"] <= 1
     assert 0 < found["exact"]["jensen_shannon"] <= math.log(2)
     for name in ("accuracy", "jensen_shannon"):
-        value, low, high = found[name]
-        assert low <= value <= high
+        interval = found["intervals"][name]
+        assert interval["low"] <= found["metrics"][name] <= interval["high"]
+
+
+@pytest.mark.slow
+def test_pictures_that_cannot_be_opened_may_be_left_out(
+    run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    picture = next((run.parents[1] / "shapes" / "images" / "test").iterdir())
+    whole = picture.read_bytes()
+    picture.write_bytes(b"damaged")
+    command = ["critic", str(run), *SMALL, "--format", "json"]
+    capsys.readouterr()
+    assert main(command) == 2
+    assert "(--on_bad_image skip, in training" in capsys.readouterr().err
+    assert main([*command, "--on_bad_image", "skip"]) == 0
+    picture.write_bytes(whole)
+    assert json.loads(capsys.readouterr().out)["images"] == 7
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--seed", "-1"], "--seed: expected 0 or more, got -1"),
+        (["--train_on", "test"], "--train_on and --test_on are both 'test'"),
+        (["--train_on", "tset"], "no split 'tset'"),
+    ],
+)
+def test_a_mistake_is_one_line_before_any_work(
+    options: list[str], words: str, run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    capsys.readouterr()
+    assert main(["critic", str(run), *options]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert words in line
 
 
 @pytest.mark.slow
@@ -171,10 +210,11 @@ def test_what_is_exact_is_known_of_the_captioners_own_law_alone(
     run: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     capsys.readouterr()
-    assert main(["critic", str(run), *SMALL, "--search", "Greedy"]) == 0
-    printed = capsys.readouterr().out
-    assert "shapes test, greedy, 8 pictures, judged by" in printed
-    assert "exactly" not in printed
+    for search in (["Greedy"], ["Sampling", "--search.steps", "3"]):  # the latter cuts captions off
+        assert main(["critic", str(run), *SMALL, "--search", *search]) == 0
+        printed = capsys.readouterr().out
+        assert "8 pictures, judged by" in printed
+        assert "exactly" not in printed
 
 
 @pytest.mark.slow
@@ -183,5 +223,5 @@ def test_a_run_without_a_discriminator_has_none_of_its_own(
 ) -> None:
     assert main(["train", "--config", str(config(tmp_path)), "--trainer.max_epochs", "1"]) == 0
     (folder,) = (tmp_path / "runs").iterdir()
-    assert main(["critic", str(folder), "--own", "true"]) == 2
+    assert main(["critic", str(folder), "--own"]) == 2
     assert "has no discriminator of its own" in capsys.readouterr().err

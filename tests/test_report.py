@@ -181,9 +181,25 @@ def test_quality_against_diversity_is_drawn_and_told_in_words(run: Path) -> None
     )
 
 
-def test_a_damaged_curve_over_temperatures_is_named(run: Path) -> None:
-    add_sweep(run, {"points": [{"temperature": "hot"}]})
-    assert "points[0].temperature to be a number, got 'hot'" in fault([run])
+def test_the_curve_is_drawn_beside_an_evaluation_without_cider(run: Path) -> None:
+    add_sweep(run, {"rows": {"human": {"Bleu_4": 0.3}}})
+    assert main([str(run)]) == 0
+    assert (run / "test-temperatures.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("points", "words"),
+    [
+        ([{"temperature": "hot"}], "points[0].temperature to be a number, got 'hot'"),
+        ([{"temperature": 1.0}], "points[0]: the field 'CIDEr' is missing"),
+        ([], "expected at least one of the points"),
+    ],
+)
+def test_a_damaged_curve_over_temperatures_is_named(
+    points: list[Any], words: str, run: Path
+) -> None:
+    add_sweep(run, {"points": points})
+    assert words in fault([run])
 
 
 def test_the_newest_run_is_taken_where_none_is_named(
@@ -252,7 +268,7 @@ FAULTS: dict[str, tuple[str, Callable[[Any], Any], str]] = {
         "expected divergences.forward_kl to be a number, got 'infinite'",
     ),
     "no rows": ("metrics.json", lambda c: c | {"rows": 1}, "expected 'rows' to be dict, got 1"),
-    "no results": ("captions.json", lambda _: {}, "expected a list of results, got dict"),
+    "no results": ("captions.json", lambda _: {}, "expected results, a list of"),
     "no caption": ("captions.json", lambda _: [{"image_id": 1}], "the field 'caption' is missing"),
     "no images": ("references.json", without("images"), "expected COCO captions"),
     "scores in a list": ("scores.json", lambda _: [], "expected an object, got list"),

@@ -12,7 +12,7 @@ from captioning import critic
 from captioning.captioner import Captioner, load_captioner, read_checkpoint
 from captioning.commands.configuration import Parser
 from captioning.commands.evaluate import full_name, read_data
-from captioning.data.batching import EvaluationBatches
+from captioning.data.batching import EvaluationBatches, OnBadImage
 from captioning.data.dataset import Dataset
 from captioning.device import best_device
 from captioning.discriminator import Discriminator
@@ -38,6 +38,7 @@ def criticise(
     train_on: str = "val",
     test_on: str = "test",
     own: bool = False,
+    on_bad_image: OnBadImage | None = None,
     checkpoint: Which | None = None,
     seed: int = 0,
     format: Literal["text", "json"] = "text",
@@ -52,13 +53,21 @@ def criticise(
         train_on: Split that it learns from: one whose captions the captioner has not learnt.
         test_on: Split that it is tested on.
         own: Test the discriminator that an adversarial run has trained, instead of a fresh one.
+        on_bad_image: Stop at a bad picture, or leave it out; null: as in training.
         checkpoint: The best by validation, or the last; null: what the run says its result is.
         seed: Of the critic and of all that is drawn.
         format: Text, or one JSON object.
     """
+    if seed < 0:
+        raise InputError(f"--seed: expected 0 or more, got {seed}")
+    if train_on == test_on and not own:
+        raise InputError(
+            f"--train_on and --test_on are both {test_on!r}, where a critic could know the "
+            "captions by heart: name two splits"
+        )
     torch.manual_seed(seed)
     opened = open_run(newest_run() if run is None else Path(run))
-    data, loading = read_data(opened)
+    data, loading = read_data(opened, on_bad_image)
     loading = replace(loading, max_words=WHOLE)
     source = opened.checkpoint(checkpoint)
     captioner = load_captioner(source).to(best_device())
@@ -83,7 +92,8 @@ def criticise(
         "search": full_name(search.description, checkpoint, [opened]),
         "critic": f"{type(judge).__name__}, {'the own' if own else f'trained on {train_on}'}",
         "images": sum(len(each.features) for each in tested),
-        **found,
+        "metrics": {name: value for name, (value, _, _) in found.items()},
+        "intervals": {name: {"low": low, "high": high} for name, (_, low, high) in found.items()},
         "exact": exact(search, data, captioner, pictures(test_on)),
     }
     print(json.dumps(record, indent=2) if format == "json" else text(record))
@@ -112,7 +122,8 @@ def exact(
     search: Search, data: Dataset, captioner: Captioner, pictures: EvaluationBatches
 ) -> dict[str, float]:
     """Give what no critic can exceed, where P is known and the captions follow Q itself."""
-    if search.description != Sampling().description:
+    own = Sampling()
+    if (search.description, search.steps) != (own.description, own.steps):
         return {}
     ids = [example.image_id for example in pictures.pictures.examples]
     measured = measure_all([captioner], [pictures], known_scenes(data, ids))
@@ -131,8 +142,9 @@ def text(record: dict[str, Any]) -> str:
         ("accuracy", "told apart", "{:.1%}"),
         ("jensen_shannon", "JS[P, Q] is at least", "{:.4f} nats"),
     ):
-        value, low, high = map(form.format, record[name])
-        line = f"{words} {value} (95%: {low} to {high})"
+        value, interval = record["metrics"][name], record["intervals"][name]
+        low, high = form.format(interval["low"]), form.format(interval["high"])
+        line = f"{words} {form.format(value)} (95%: {low} to {high})"
         lines.append(line + (f", exactly {form.format(best[name])}" if best else ""))
     return "\n".join(lines)
 
@@ -141,7 +153,8 @@ def main(arguments: Sequence[str]) -> int:
     """Parse, build, run."""
     parser = Parser(prog="captioning critic", description=__doc__)
     parser.add_argument("run", nargs="?", help="run folder; by default the newest")
-    parser.add_function_arguments(criticise, skip={"run"})
+    parser.add_function_arguments(criticise, skip={"run", "own"})
+    parser.add_argument("--own", action="store_true", help="test an adversarial run's own critic")
     parser.set_defaults(
         {
             "search": {"class_path": "captioning.search.Sampling", "init_args": {"samples": 5}},

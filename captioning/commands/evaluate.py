@@ -63,10 +63,10 @@ def evaluate_run(
     """
     first = open_run(newest_run() if run is None else Path(run))
     members = [first, *(open_run(Path(other)) for other in ensemble_with or [])]
-    data, loading = read_data(first)
-    loading = replace(loading, on_bad_image=on_bad_image or loading.on_bad_image)
+    data, loading = read_data(first, on_bad_image)
     wanted = metric_names(metrics)
-    curve = samplings(numbers(temperatures), search.steps)
+    model = load_clip(Path(clip)) if clip else None
+    curve = samplings(read_temperatures(temperatures), search.steps)
     how = full_name(search.description, checkpoint, members)
     folder = first.evaluation_folder(split, file_name(how))
     captioners = [load_captioner(each.checkpoint(checkpoint)) for each in members]
@@ -82,7 +82,7 @@ def evaluate_run(
         *(data, split, search, loading),
         metrics=wanted,
         samplings=curve,
-        clip=load_clip(Path(clip)) if clip else None,
+        clip=model,
     )
     findings = evaluate(task)
     if findings is None:
@@ -111,14 +111,15 @@ def file_name(words: str) -> str:
     return re.sub(r"[^a-z0-9.]+", "-", words.lower())
 
 
-def read_data(run: Run) -> tuple[Dataset, Loading]:
-    """Give the data set of a run and how it was read."""
+def read_data(run: Run, on_bad_image: OnBadImage | None) -> tuple[Dataset, Loading]:
+    """Give the data set of a run and how it was read, but for bad pictures where that is told."""
     parser = Parser(prog=str(run.config_file))
     parser.add_argument("--data", type=Dataset)
     parser.add_class_arguments(Loading, "loading")
     wanted = {key: run.config[key] for key in ("data", "loading") if key in run.config}
     built = parser.build(parser.parse_object(wanted))
-    return built.data, built.loading
+    loading: Loading = built.loading
+    return built.data, replace(loading, on_bad_image=on_bad_image or loading.on_bad_image)
 
 
 def write(run: Run, folder: Path, findings: Findings, summary: dict[str, Any]) -> None:
@@ -137,13 +138,8 @@ def write(run: Run, folder: Path, findings: Findings, summary: dict[str, Any]) -
         for caption in example.captions
     ]
     annotations = [{"id": number, **reference} for number, reference in enumerate(references, 1)]
-    per_image = findings.scores.per_image.items()
-    scores = {
-        str(image_id): {name: float(values[row]) for name, values in per_image}
-        for row, image_id in enumerate(findings.scores.images)
-    }
     write_json(folder / "references.json", {"images": images, "annotations": annotations})
-    write_json(folder / "scores.json", scores)
+    write_json(folder / "scores.json", findings.scores.by_image)
     for name, content in (("captions.json", captions), ("metrics.json", summary)):
         write_json(folder / name, content)
         shutil.copyfile(folder / name, run.folder / name)
@@ -161,11 +157,14 @@ def write_curve(folder: Path, findings: Findings, summary: dict[str, Any]) -> No
 def write_json(path: Path, content: Any) -> None:
     """Write a file that is there whole or not at all."""
     partial = path.with_suffix(f".{os.getpid()}.partial")
-    partial.write_text(json.dumps(content, indent=1, ensure_ascii=False), encoding="utf-8")
-    partial.replace(path)
+    try:
+        partial.write_text(json.dumps(content, indent=1, ensure_ascii=False), encoding="utf-8")
+        partial.replace(path)
+    except OSError as error:
+        raise InputError(f"{path} cannot be written ({error.strerror})") from error
 
 
-def numbers(given: str) -> list[float]:
+def read_temperatures(given: str) -> list[float]:
     """Read numbers with commas between them, perhaps none."""
     try:
         return [float(word) for word in given.split(",") if given]

@@ -90,6 +90,8 @@ def check_options(resamples: int, seed: int, per_image: str | None) -> None:
             raise InputError(f"--{option}: expected {least} or more, got {number}")
     if per_image and not Path(per_image).parent.is_dir():
         raise InputError(f"--per_image: no folder {Path(per_image).parent}; make it, or correct it")
+    if per_image and Path(per_image).is_dir():
+        raise InputError(f"--per_image: {per_image} is a folder; name a file in it")
 
 
 def metric_names(names: str | None) -> list[str] | None:
@@ -116,7 +118,7 @@ def read_subset(path: Path, split: str | None, known: References) -> list[ImageI
         ids: Any = list(read_known(str(path), split))
     else:
         ids = parse_json(read_text(path), str(path))
-    if not isinstance(ids, list) or not all(isinstance(image, int | str) for image in ids):
+    if not isinstance(ids, list) or not all(type(image) in (int, str) for image in ids):
         raise InputError(
             f"{path}: expected a JSON list of image ids; of Karpathy's file, name the --split"
         )
@@ -225,12 +227,9 @@ def cell(value: float, sign: str = "") -> str:
 
 def write_per_image(path: Path, scores: Scores) -> None:
     """Write the scores of each image, by its id."""
-    rows = {
-        str(image): {name: float(each[row]) for name, each in scores.per_image.items()}
-        for row, image in enumerate(scores.images)
-    }
-    try:
-        path.write_text(json.dumps(rows, indent=1, ensure_ascii=False), encoding="utf-8")
+    content = json.dumps(scores.by_image, indent=1, ensure_ascii=False)
+    try:  # half a surrogate pair in an id is written as JSON escapes it
+        path.write_text(content, encoding="utf-8", errors="backslashreplace")
     except OSError as error:
         raise InputError(f"--per_image: {path} cannot be written ({error.strerror})") from error
 

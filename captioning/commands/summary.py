@@ -49,12 +49,11 @@ def text(summary: dict[str, Any], curve: Sequence[Point] = ()) -> str:
     """Lay an evaluation out: what `metrics.json` holds, and the curve over the temperature."""
     what = f"{summary['data']} {summary['split']}, {summary['search']}"
     lines = [f"{what}, {summary['images']} pictures, × 100"]
-    ends = zip(
-        ("  95% from", "  to"), zip(*summary["intervals"].values(), strict=True), strict=True
-    )
+    intervals = summary["intervals"].items()
     rows = {
         "captioner": summary["metrics"],
-        **{end: dict(zip(summary["intervals"], values, strict=True)) for end, values in ends},
+        "  95% from": {name: interval["low"] for name, interval in intervals},
+        "  to": {name: interval["high"] for name, interval in intervals},
         **summary["rows"],
     }
     lines += table(METRICS, rows)

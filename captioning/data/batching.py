@@ -241,7 +241,10 @@ def accept(loaded: Loaded, on_bad_image: OnBadImage, skipped: set[str]) -> Batch
     """Take a batch over from a worker; tell each bad picture once, or stop at the first."""
     for error in loaded.errors:
         if on_bad_image == "error":
-            raise InputError(f"{error} (--loading.on_bad_image skip leaves such pictures out)")
+            raise InputError(
+                f"{error} (--on_bad_image skip, in training --loading.on_bad_image skip, leaves "
+                "such pictures out)"
+            )
         if error not in skipped:
             skipped.add(error)
             print(f"skipped {len(skipped)}: {error}", file=sys.stderr)

@@ -62,6 +62,14 @@ class Scores:
         """The score of each image, in the order of `images`."""
         return {name: each.scores for name, each in self.statistics.items()}
 
+    @property
+    def by_image(self) -> dict[str, dict[str, float]]:
+        """The same under each image's id as text, as a JSON file holds it."""
+        return {
+            str(image): {name: float(scores[row]) for name, scores in self.per_image.items()}
+            for row, image in enumerate(self.images)
+        }
+
 
 def score(
     candidates: Mapping[ImageId, str],

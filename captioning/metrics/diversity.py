@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from itertools import chain
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
+from captioning.metrics.arrays import Floats, Integers
+from captioning.metrics.ngrams import ORDERS, NgramCounts, count
+
 Tokens: TypeAlias = Sequence[str]
 """One caption as words."""
-
-Ngram: TypeAlias = tuple[str, ...]
 
 
 class Diversity(NamedTuple):
@@ -63,59 +64,59 @@ def distinct_captions(captions: Collection[str]) -> float:
 
 
 def distinct_ngrams(captions: Iterable[Tokens], size: int) -> float:
-    """Different n-grams over the number of words: distinct-n of Li et al. (2016), in [0, 1].
+    """Different n-grams of one to four words over the number of words, in [0, 1]: distinct-n.
 
-    Over words even for n > 1, as there. It falls as captions are added. 0 where there is no word.
+    Over words even for n > 1, as in Li et al. (2016). It falls as captions are added. 0 where there
+    is no word.
     """
-    words = 0
-    found: set[Ngram] = set()
-    for caption in captions:
-        words += len(caption)
-        found.update(ngrams(caption, size))
-    return len(found) / words if words else 0.0
+    table = count([*captions])
+    words = table.lengths.sum().item()
+    return np.count_nonzero(table.orders == size - 1) / words if words else 0.0
 
 
 def mutual_bleu(sets: Iterable[Sequence[Tokens]], order: int = 4) -> float:
-    """BLEU, in [0, 1], of every caption against the others of its set; low where they are varied.
+    """BLEU-1 to BLEU-4, by `order`, of every caption against the others of its set, in [0, 1].
 
-    With one set of all captions it is Self-BLEU (Zhu et al. 2018), with the samples of each picture
-    as a set mutual BLEU (Shetty et al. 2017). A caption is never among its own references, and
-    nothing is kept between calls: Texygen's Self-BLEU did both, and came out near 1 whatever was
-    said (its issues 46 and 27). N-grams are counted over all captions of all sets, as BLEU is
-    defined for a corpus, so that no smoothing is needed; authors who average the BLEU of sentences
-    get other numbers. References are of the closest length, the shorter of two. A caption alone in
-    its set is left out; 0 if nothing is left.
+    It is low where they are varied. With one set of all captions it is Self-BLEU (Zhu et al. 2018),
+    with the samples of each picture as a set mutual BLEU (Shetty et al. 2017). A caption is never
+    among its own references, and nothing is kept between calls: Texygen's Self-BLEU did both, and
+    came out near 1 whatever was said (its issues 46 and 27). N-grams are counted over all captions
+    of all sets, as BLEU is defined for a corpus, so that no smoothing is needed; authors who
+    average the BLEU of sentences get other numbers. References are of the closest length, the
+    shorter of two. A caption alone in its set is left out; 0 if nothing is left, or no caption has
+    so many words in a row from another.
 
-    The time is linear in the n-grams: against all others, a caption's counts are clipped at the
-    highest of the corpus or, if that is its own, at the second.
+    No caption is compared with each other one: against all others, its counts are clipped at the
+    highest of its set or, if that is its own, at the second.
     """
     compared = [captions for captions in sets if len(captions) > 1]
-    precisions = []
-    for size in range(1, order + 1):
-        counts = [[Counter(ngrams(caption, size)) for caption in each] for each in compared]
-        total = sum(count.total() for each in counts for count in each)
-        precisions.append(sum(map(matches, counts)) / total if total else 0.0)
-    if not all(precisions):
+    table = count([*chain.from_iterable(compared)])
+    words = table.lengths.sum()
+    if not words:
         return 0.0
-    said = sum(len(caption) for captions in compared for caption in captions)
-    closest = sum(closest_lengths([len(caption) for caption in each]) for each in compared)
-    brevity = min(0.0, 1 - closest / said)
-    return math.exp(brevity + sum(map(math.log, precisions)) / order)
+    sizes = np.fromiter(map(len, compared), np.int64)
+    matched = matches(table, np.repeat(np.arange(len(sizes)), sizes))[:order]
+    if not matched.all():
+        return 0.0
+    possible = np.maximum(table.lengths[:, None] - np.arange(order), 0).sum(axis=0)
+    lengths = np.split(table.lengths, np.cumsum(sizes)[:-1])
+    brevity = min(0.0, 1 - sum(closest_lengths(each.tolist()) for each in lengths) / words)
+    return float(np.exp(brevity + np.log(matched / possible).mean()))
 
 
-def matches(counts: Sequence[Counter[Ngram]]) -> int:
-    """Sum, over captions and their n-grams, the counts clipped at the most that another has."""
-    highest: dict[Ngram, int] = {}
-    second: dict[Ngram, int] = {}
-    for count in counts:
-        for ngram, times in count.items():
-            lower, highest[ngram] = sorted((times, highest.get(ngram, 0)))
-            second[ngram] = max(lower, second.get(ngram, 0))
-    return sum(
-        times if times < highest[ngram] else second[ngram]
-        for count in counts
-        for ngram, times in count.items()
-    )
+def matches(table: NgramCounts, group: Integers) -> Floats:
+    """How many n-grams of one to four words match, each clipped at the most that another has: [4].
+
+    `group` is the set that each caption is compared within.
+    """
+    cell = group[table.caption] * len(table.ngrams) + table.ngram
+    ascending = np.lexsort((table.times, cell))
+    cell, times = cell[ascending], table.times[ascending]
+    changes = cell[1:] != cell[:-1]
+    # The last of a cell is its highest: that alone is clipped, at the one before it.
+    before = np.where(np.append(True, changes), 0, np.roll(times, 1))
+    clipped = np.where(np.append(changes, True), before, times)
+    return np.bincount(table.orders[table.ngram[ascending]], clipped, ORDERS).astype(float)
 
 
 def closest_lengths(lengths: Sequence[int]) -> int:
@@ -126,8 +127,3 @@ def closest_lengths(lengths: Sequence[int]) -> int:
         others = captions if times > 1 else captions.keys() - {length}
         total += times * min(others, key=lambda other: (abs(other - length), other))
     return total
-
-
-def ngrams(caption: Tokens, size: int) -> Iterator[Ngram]:
-    """All runs of `size` words."""
-    return zip(*(caption[start:] for start in range(size)), strict=False)

@@ -19,6 +19,8 @@ NAMES = {
     "ROUGE_L": "ROUGE-L",
     "CIDEr": "CIDEr",
     "SPICE": "SPICE",
+    "CLIPScore": "CLIPScore",
+    "RefCLIPScore": "RefCLIPScore",
     "distinct": "distinct captions, %",
     "distinct_1": "distinct-1",
     "distinct_2": "distinct-2",

@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.patheffects import withStroke
 
 from captioning.data.reading import field, parse_json, read_text
+from captioning.errors import InputError
 from captioning.report.html import Drawing
 from captioning.report.style import DARK, LIGHT, Theme, as_png, blank, set_up
 from captioning.runs import Run, numbers
@@ -64,8 +65,13 @@ def read_sweep(file: Path) -> Sweep:
         for name in BESIDE
         if name in rows
     }
+    if not points:
+        raise InputError(f"{where}: expected at least one of the points, got none")
     listed = {f"points[{place}]": point for place, point in enumerate(points)}
     found = [numbers(listed, name, where) for name in listed]
+    for place, point in enumerate(found):
+        for name in ("temperature", "CIDEr", *PANELS):
+            field(point, name, float, f"{where}, points[{place}]")
     return Sweep(file.parent.name, field(record, "split", str, where), found, beside)
 
 
@@ -83,7 +89,10 @@ def draw(sweep: Sweep, theme: Theme = LIGHT) -> bytes:
         axes.set_xlabel(label, fontsize=9, color=theme.ink)
         axes.margins(0.12)
         _draw_path(axes, sweep.points, measure, theme)
-        beside = {name: row for name, row in sweep.beside.items() if measure in row}
+        # An evaluation without CIDEr has rows without it.
+        beside = {
+            name: row for name, row in sweep.beside.items() if {"CIDEr", measure} <= row.keys()
+        }
         for (name, row), colour in zip(beside.items(), theme.curves[1:], strict=False):
             x, y = 100 * row[measure], 100 * row["CIDEr"]
             axes.plot(x, y, "D", color=colour, markersize=7, markerfacecolor="none", label=name)

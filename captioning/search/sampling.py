@@ -1,5 +1,6 @@
 """Captions said word after word: the likeliest each time, or one that is drawn."""
 
+import math
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
@@ -135,9 +136,9 @@ class Sampling(Search):
         super().__init__(steps)
         if samples < 1:
             raise InputError(f"sampling needs samples of 1 or more, got {samples}")
-        if not temperature >= 1e-6:
+        if not 1e-6 <= temperature < math.inf:
             raise InputError(
-                f"sampling needs a temperature above 0, got {temperature}: 0 would be Greedy"
+                f"sampling needs a finite temperature above 0, got {temperature}: 0 would be Greedy"
             )
         if top_k is not None and top_k < 1:
             raise InputError(f"sampling needs top_k of 1 or more, or null, got {top_k}")
