@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import shutil
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from captioning.errors import InputError
+from captioning.files import check_content, check_room, empty_folder, filling, progress
 
-MEGABYTE = 10**6
 _TIMEOUT = 30  # seconds without an answer
+_VARIABLE = "CAPTIONING_CACHE"
 
 
 class Jar(NamedTuple):
@@ -61,42 +60,18 @@ def fetch(
 
     if not missing(jars, folder):
         return
-    try:
+    with filling(folder, _VARIABLE):
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / "lock"):
             absent = missing(jars, folder)
-            _check_space(absent, folder)
+            check_room(folder, sum(jar.size for jar in absent), _VARIABLE)
             for jar in absent:
-                with _empty(folder / "partial") as partial:
+                with empty_folder(folder / "partial") as partial:
                     found = _find(jar, source) if source else _download(jar, repository, partial)
                     whole = Path(shutil.copyfile(found, partial / jar.file)) if source else found
-                    _check_content(jar, whole, found)
+                    complaint = f"{found.name} is not {jar.coordinates}"
+                    check_content(whole, complaint, jar.size, f"sha256:{jar.sha256}")
                     whole.replace(folder / jar.file)
-    except OSError as error:
-        raise InputError(
-            f"{folder} cannot take what is fetched ({error.strerror or error}); make room there, "
-            "or set CAPTIONING_CACHE to another folder"
-        ) from error
-
-
-@contextmanager
-def _empty(folder: Path) -> Iterator[Path]:
-    """A folder that is empty at first and gone in the end."""
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir()
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _check_space(jars: Sequence[Jar], folder: Path) -> None:
-    needed, free = sum(jar.size for jar in jars), shutil.disk_usage(folder).free
-    if needed > free:
-        raise InputError(
-            f"{folder} has {free // MEGABYTE} MB free, {needed // MEGABYTE} MB are needed; make "
-            "room there, or set CAPTIONING_CACHE to another folder"
-        )
 
 
 def _find(jar: Jar, source: Path) -> Path:
@@ -116,7 +91,7 @@ def _download(jar: Jar, repository: str | None, folder: Path) -> Path:
 
     logging.getLogger("jgo").setLevel(logging.ERROR)
     addresses = None if repository is None else {"repository": repository}
-    resolver = PythonResolver(progress_callback=_progress)
+    resolver = PythonResolver(progress_callback=progress)
     context = MavenContext(resolver, folder, remote_repos=addresses, timeout=_TIMEOUT)
     where = repository or "Maven Central"
     try:
@@ -131,24 +106,3 @@ def _download(jar: Jar, repository: str | None, folder: Path) -> Path:
             f"{where} did not give {jar.coordinates}; name another Maven repository by "
             "--repository, or a folder that has it by --source"
         ) from error
-
-
-@contextmanager
-def _progress(file: str, size: int) -> Iterator[Callable[[int], None]]:
-    from tqdm import tqdm
-
-    with tqdm(desc=file, total=size, unit="B", unit_scale=True, disable=None) as bar:
-        yield bar.update
-
-
-def _check_content(jar: Jar, file: Path, found: Path) -> None:
-    digest = hashlib.sha256()
-    with file.open("rb") as content:
-        while block := content.read(2**20):
-            digest.update(block)
-    if digest.hexdigest() != jar.sha256:
-        raise InputError(
-            f"{found.name} is not {jar.coordinates}: expected {jar.size} bytes with SHA-256 "
-            f"{jar.sha256[:12]}…, got {file.stat().st_size} with {digest.hexdigest()[:12]}…; "
-            "it was cut or changed on its way: fetch it again"
-        )

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from captioning.cache import cache_folder
+from tests.file_server import FileServer, serving
 
 # One thread is fastest for tiny tensors and gives the same bits on every machine. It has to be said
 # before torch is loaded, and said here it holds for the commands that tests start, too.
@@ -36,3 +37,10 @@ def user_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CAPTIONING_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield own
+
+
+@pytest.fixture
+def file_server() -> Iterator[FileServer]:
+    """A server of files on this machine, in which faults can be planted."""
+    with serving() as server:
+        yield server

@@ -110,7 +110,8 @@ def test_a_data_set_that_lacks_a_file_is_absent_and_the_file_is_named(
 ) -> None:
     monkeypatch.setenv("CAPTIONING_DATA", str(tmp_path))
     folder = tmp_path / "flickr8k"
-    assert find("flickr8k") == ("flickr8k", "absent", f"no {folder}", "see data/flickr8k.md")
+    mend = "`captioning prepare flickr8k` gets it, see data/flickr8k.md"
+    assert find("flickr8k") == ("flickr8k", "absent", f"no {folder}", mend)
     (folder / "Images").mkdir(parents=True)
     (folder / "captions.txt").touch()
     assert find("flickr8k").detail == f"no {folder / 'Flickr_8k.trainImages.txt'}"

@@ -116,7 +116,7 @@ def test_a_jar_that_is_there_is_not_asked_for_again(tmp_path: Path, repository: 
     ("fault", "words"),
     [
         ("cut", r"thing-1.0-models.jar did not come from http://127.0.0.1:\d+ \(\w+\); try again"),
-        ("changed", "is not a.group:thing:1.0:models: expected 512000 bytes with SHA-256"),
+        ("changed", "is not a.group:thing:1.0:models: expected 512000 bytes with sha256"),
         ("absent", "did not give a.group:thing:1.0:models; name another .* by --repository"),
     ],
 )
@@ -204,5 +204,5 @@ def test_a_folder_without_the_jar_or_with_another_is_one_sentence(tmp_path: Path
     source.mkdir()
     assert refused(cache, source).startswith(f"{source} has no thing-1.0-models.jar, neither")
     (source / JAR.file).write_bytes(CONTENT[:-1])
-    assert "got 511999 with" in refused(cache, source)
+    assert "got 511999 bytes with" in refused(cache, source)
     assert files(cache) == set()

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from captioning.errors import InputError
-from captioning.jars import MEGABYTE, fetch
+from captioning.files import MEGABYTE
+from captioning.jars import fetch
 from captioning.metrics.spice import JARS, jars_folder
 
 

@@ -1,0 +1,175 @@
+"""A published data set put together: what is there stays, what lacks is found, fetched, checked."""
+
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path, PurePosixPath
+from urllib.parse import urlsplit
+
+from captioning.archives import unpack
+from captioning.data.published import (
+    Archive,
+    Part,
+    Published,
+    count_pictures,
+    has_all,
+    lacking,
+)
+from captioning.data.supply import Supply, look_through
+from captioning.download import Remote, download
+from captioning.errors import InputError
+from captioning.files import (
+    MEGABYTE,
+    check_content,
+    check_room,
+    digest,
+    empty_folder,
+    filling,
+)
+
+_VARIABLE = "CAPTIONING_DATA"
+
+
+def prepare(
+    published: Published, folder: Path, supply: Supply, say: Callable[[str], object] = print
+) -> None:
+    """Have every part of a data set in its folder, and check that its reader finds all in it.
+
+    What is there is not touched, and nothing at all is written where nothing lacks. What has
+    been downloaded is kept until it is unpacked, in `partial`, so that whoever is killed goes on
+    from there; a part appears in its place whole. Of several processes that ask at once, one
+    works and the others wait for it.
+
+    Raises:
+        InputError: when something lacks that cannot be had, is damaged, or has no room.
+    """
+    _check_pictures(published, folder)
+    if lacking(published, folder) or (folder / "partial").exists():
+        from filelock import FileLock
+
+        with filling(folder, _VARIABLE):
+            folder.mkdir(parents=True, exist_ok=True)
+            with FileLock(folder / ".lock"):
+                _complete(published, folder, supply, say)
+    else:
+        say(f"{folder} has every part already: nothing to do")
+    _check_splits(published, folder, say)
+
+
+def _check_pictures(published: Published, folder: Path) -> None:
+    """Raise InputError for a folder in its place that has too few pictures."""
+    for archive in published.archives:
+        for part in archive.parts:
+            place = folder / part.place
+            if place.exists() and not has_all(part, place):
+                raise InputError(
+                    f"{place} has {count_pictures(place):,} of {part.pictures:,} pictures; remove "
+                    "it and run this again, or put the others there"
+                )
+
+
+def _check_splits(published: Published, folder: Path, say: Callable[[str], object]) -> None:
+    """Read every split, and look for each of its pictures."""
+    dataset = published.reader(folder)
+    pictures = [part for archive in published.archives for part in archive.parts if part.pictures]
+    present = {path for part in pictures for path in (folder / part.place).iterdir()}
+    for split, expected in published.examples.items():
+        examples = dataset.examples(split)
+        if len(examples) != expected:
+            raise InputError(
+                f"{folder}, split {split!r}: expected {expected:,} pictures, got "
+                f"{len(examples):,}; remove the file that lists them and run this again"
+            )
+        absent = [each.image for each in examples if each.image not in present]
+        if absent:
+            raise InputError(
+                f"{folder}, split {split!r}: {len(absent):,} of {expected:,} pictures are not "
+                f"there, the first is {absent[0]}; remove {absent[0].parent} and run this again"
+            )
+    splits = ", ".join(f"{split} {count:,}" for split, count in published.examples.items())
+    say(f"{folder}: {sum(part.pictures for part in pictures):,} pictures; {splits}: all there")
+
+
+def _complete(
+    published: Published, folder: Path, supply: Supply, say: Callable[[str], object]
+) -> None:
+    """Find or download, then unpack, every archive of which something lacks."""
+    found: dict[Archive, Path] = {}
+    if supply.files is not None and lacking(published, folder):
+        found = look_through(supply.files, published, folder, supply.link, say)
+    absent = lacking(published, folder)
+    remotes = {archive: _remote(archive, supply) for archive in absent if archive not in found}
+    partial = folder / "partial"
+    room = _room(absent, remotes, partial)
+    say(f"{folder}: {len(remotes)} to download, {room // MEGABYTE:,} MB of room needed")
+    check_room(folder, room, _VARIABLE)
+    partial.mkdir(exist_ok=True)
+    for archive, parts in absent.items():
+        file = found.get(archive, partial / archive.file)
+        if archive in found:
+            _check_found(archive, file, folder)
+        elif not file.exists():
+            say(f"{archive.file} from {remotes[archive].address}")
+            download(remotes[archive], file)
+        _unpack(file, parts, folder)
+        if archive in remotes:
+            file.unlink()
+    shutil.rmtree(partial)
+
+
+def _remote(archive: Archive, supply: Supply) -> Remote:
+    """Where to download an archive."""
+    if archive.remote is None:
+        raise InputError(
+            f"{archive.file} is not to be had without asking: see {archive.page}, then name the "
+            "folder that you have it in by --files"
+        )
+    if supply.mirror is None:
+        return archive.remote
+    path = urlsplit(archive.remote.address).path
+    return archive.remote._replace(address=supply.mirror.rstrip("/") + path)
+
+
+def _room(absent: dict[Archive, list[Part]], remotes: dict[Archive, Remote], partial: Path) -> int:
+    """Bytes still to be written at the worst moment: all unpacked, the largest download beside."""
+    largest = max((remote.size or each.unpacked for each, remote in remotes.items()), default=0)
+    come = sum(file.stat().st_size for file in partial.glob("*") if file.is_file())
+    return sum(archive.unpacked for archive in absent) + max(largest - come, 0)
+
+
+def _check_found(archive: Archive, file: Path, folder: Path) -> None:
+    """Compare a file with the published checksum, or with that of the one that came first.
+
+    Where none is published, the first file is taken on trust and its SHA-256 noted in the folder.
+    """
+    if archive.remote is not None:
+        complaint = f"{file} is not what {archive.remote.address} should give"
+        check_content(file, complaint, archive.remote.size, archive.remote.checksum)
+        return
+    note = folder / f"{archive.file}.sha256"
+    if note.exists():
+        checksum = f"sha256:{note.read_text(encoding='ascii').split()[0]}"
+        check_content(file, f"{file} is not the file that {note} was noted of", None, checksum)
+    else:
+        digits = digest(file, "sha256").removeprefix("sha256:")
+        note.write_text(f"{digits}  {archive.file}\n", encoding="ascii")
+
+
+def _unpack(file: Path, parts: Sequence[Part], folder: Path) -> None:
+    """Put each part in its place, once all of it is unpacked."""
+    packed = {part.packed for part in parts}
+
+    def wanted(name: PurePosixPath) -> bool:
+        """Whether it belongs to a part, and is not the shadow that macOS packs of each file."""
+        shadow = name.name.startswith("._") or "__MACOSX" in name.parts
+        return not shadow and not packed.isdisjoint(name.parts)
+
+    with empty_folder(folder / "partial" / "unpacked") as scratch:
+        unpack(file, scratch, wanted)
+        for part in parts:
+            found = next(scratch.rglob(part.packed), None)
+            if found is None or not has_all(part, found):
+                count = f" with {part.pictures:,} pictures" if part.pictures else ""
+                raise InputError(f"{file} holds no {part.packed}{count}; fetch another")
+            place = folder / part.place
+            place.parent.mkdir(parents=True, exist_ok=True)
+            found.replace(place)
