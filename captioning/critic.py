@@ -75,11 +75,17 @@ class Plan:
 
 
 def summarise(judged: Judged, seed: int) -> dict[str, tuple[float, float, float]]:
-    """Give accuracy and the least JS that there must be, in nats, each with a 95 % interval."""
+    """Give accuracy and the least JS that there must be, in nats, each with a 95 % interval.
+
+    A critic that is worse than none proves nothing: 0.
+    """
     found = {"accuracy": judged.accuracy, "jensen_shannon": math.log(2) - judged.cross_entropy}
     statistics = {name: mean_of(values.double().cpu().numpy()) for name, values in found.items()}
     intervals = confidence_intervals(statistics, np.random.default_rng(seed))
-    return {name: (statistics[name].corpus, *intervals[name]) for name in found}
+    spans = ((name, statistics[name].corpus, *intervals[name]) for name in found)
+    return {
+        name: (max(0.0, value), max(0.0, low), max(0.0, high)) for name, value, low, high in spans
+    }
 
 
 @torch.no_grad()

@@ -29,6 +29,7 @@ from captioning.metrics import (
     tokenize,
 )
 from captioning.metrics.statistics import mean_of
+from captioning.metrics.uncertainty import described
 from captioning.processes import collect, join, place
 from captioning.search import Sampling, Search, caption_texts
 from captioning.temperatures import Drawn, Point, curve, draw_all
@@ -253,7 +254,7 @@ def as_json(found: Findings, task: Task, search: str) -> dict[str, Any]:
         "data": task.data.name,
         "split": task.split,
         "search": search,
-        "signature": found.scores.signature + found.world.signature,
+        "signature": found.scores.signature + described() + found.world.signature,
         "images": len(found.captions),
         "metrics": row(found.scores, found.captions),
         "intervals": {name: span._asdict() for name, span in intervals.items()},

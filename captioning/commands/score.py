@@ -16,12 +16,10 @@ from captioning.data.reading import parse_json, read_text
 from captioning.data.results import read_results
 from captioning.errors import InputError
 from captioning.metrics import METRICS, Scorer, Scores, compare, confidence_intervals
+from captioning.metrics.uncertainty import RESAMPLES, described
 
 Captions: TypeAlias = Mapping[ImageId, str]
 References: TypeAlias = Mapping[ImageId, Sequence[str]]
-
-LEVEL = 0.95
-"""The share of intervals that should hold the true value."""
 
 FLAGS = {
     "partial": "score only the images that the results hold, where some are missing",
@@ -38,7 +36,7 @@ def score_results(
     subset: str | None = None,
     partial: bool = False,
     intervals: bool = False,
-    resamples: int = 10_000,
+    resamples: int = RESAMPLES,
     seed: int = 0,
     per_image: str | None = None,
     format: Literal["text", "json"] = "text",
@@ -174,11 +172,11 @@ def as_json(scores: Sequence[Scores], intervals: bool, resamples: int, seed: int
     summary: dict[str, Any] = {"metrics": ours.corpus}
     if intervals:
         generator = np.random.default_rng(seed)
-        spans = confidence_intervals(ours.statistics, generator, resamples, LEVEL)
+        spans = confidence_intervals(ours.statistics, generator, resamples)
         summary["intervals"] = {name: span._asdict() for name, span in spans.items()}
     for theirs in scores[1:]:
         generator = np.random.default_rng(seed)
-        found = compare(ours.statistics, theirs.statistics, generator, resamples, LEVEL)
+        found = compare(ours.statistics, theirs.statistics, generator, resamples)
         differences = {
             name: {"difference": each.value, **each.interval._asdict(), "p_value": each.p_value}
             for name, each in found.items()
@@ -189,7 +187,7 @@ def as_json(scores: Sequence[Scores], intervals: bool, resamples: int, seed: int
         }
         signature += f"|p-value:approximate-randomisation,{resamples},seed-{seed}"
     if len(summary) > 1:
-        signature += f"|intervals:bootstrap,{resamples},seed-{seed},level-{LEVEL}"
+        signature += described(resamples, seed)
     return {**summary, "signature": signature}
 
 

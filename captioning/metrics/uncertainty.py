@@ -11,6 +11,8 @@ from captioning.errors import InputError
 from captioning.metrics.arrays import Floats
 from captioning.metrics.statistics import Statistics
 
+LEVEL = 0.95  # the share of intervals that should hold the true value
+RESAMPLES = 10_000
 _BLOCK = 256  # resamples at a time: 10 MB for 5,000 images
 
 
@@ -38,8 +40,8 @@ class Difference(NamedTuple):
 def confidence_intervals(
     statistics: Mapping[str, Statistics],
     generator: np.random.Generator,
-    resamples: int = 10_000,
-    level: float = 0.95,
+    resamples: int = RESAMPLES,
+    level: float = LEVEL,
 ) -> dict[str, Interval]:
     """Confidence intervals by the bootstrap over images, all metrics on the same resamples.
 
@@ -63,12 +65,17 @@ def confidence_intervals(
     return dict(zip(statistics, _quantiles(scores, level), strict=True))
 
 
+def described(resamples: int = RESAMPLES, seed: int = 0) -> str:
+    """What a signature says of intervals."""
+    return f"|intervals:bootstrap,{resamples},seed-{seed},level-{LEVEL}"
+
+
 def compare(
     ours: Mapping[str, Statistics],
     theirs: Mapping[str, Statistics],
     generator: np.random.Generator,
-    resamples: int = 10_000,
-    level: float = 0.95,
+    resamples: int = RESAMPLES,
+    level: float = LEVEL,
 ) -> dict[str, Difference]:
     """The difference of two systems on the same images, for each metric.
 
