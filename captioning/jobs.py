@@ -60,7 +60,7 @@ class Queue:
     def __init__(self, jobs: Sequence[Job], at_a_time: int) -> None:
         self.total = len(jobs)
         self.waiting = list(jobs)
-        self.environments = environments(at_a_time, cores(), gpus())
+        self.environments = environments(at_a_time, os.cpu_count() or 1, gpus())
         self.running: dict[int, Running] = {}  # by their place among the environments
         self.done: set[str] = set()
         self.failed: dict[str, str] = {}  # why, by name
@@ -165,11 +165,6 @@ def reason(log: Path, status: int) -> str:
     return f"{last} ({log})"
 
 
-def cores() -> int:
-    """Count the cores that this process may use."""
-    return len(os.sched_getaffinity(0))
-
-
 def gpus() -> list[str]:
     """Name the GPUs that this process may use, as CUDA_VISIBLE_DEVICES does."""
     import torch
@@ -181,7 +176,7 @@ def gpus() -> list[str]:
 
 def room() -> int:
     """Say how many jobs this machine carries: one for each GPU or, without any, for each core."""
-    return len(gpus()) or cores()
+    return len(gpus()) or os.cpu_count() or 1
 
 
 def environments(at_a_time: int, cores: int, gpus: Sequence[str]) -> list[dict[str, str]]:
