@@ -134,7 +134,9 @@ def test_a_dry_run_says_how_long_runs_took_by_whichever_code(tmp_path: Path) -> 
     plan = planner(tmp_path, *rows)
     trials = plan.plan(2)
     jobs = [trial.job for trial in trials if trial.job]
-    assert outline(trials, jobs, 2).endswith("4 of 4 to do, 2 at a time: nothing to go by")
+    assert outline(trials, jobs, 2).endswith(
+        "4 of 4 to do, 2 at a time: no earlier run tells how long"
+    )
     code = plan.recipes["forced"].code
     earlier = Run(Path(str(trials[0].run.folder).replace(code, "0ther0ne")))
     finish(Trial("", rows[0], earlier, earlier.folder / "evaluations" / "x", None), "", 600.0)

@@ -118,7 +118,11 @@ def outline(trials: Sequence[Trial], jobs: Sequence[Job], at_a_time: int) -> str
     lines = [f"{what:<{width}}  {t.run.folder}" for what, t in zip(doing, trials, strict=True)]
     known = [job.seconds for job in jobs if job.seconds is not None]
     unknown = len(jobs) - len(known)
-    time = f"about {sum(known) / at_a_time / 60:.0f} minutes" if known else "nothing to go by"
+    time = (
+        f"about {sum(known) / at_a_time / 60:.0f} minutes"
+        if known
+        else "no earlier run tells how long"
+    )
     more = f", and {unknown} of which no earlier run tells" if known and unknown else ""
     total = f"{len(jobs)} of {len(trials)} to do, {at_a_time} at a time: {time}{more}"
     return "\n".join([*lines, total if jobs else "all done"])

@@ -134,7 +134,10 @@ class Planner:
         return Recipe(tuple(words), config, digest(text), code)
 
     def fingerprint(self, data: Dataset, settings: Any) -> str:
-        """Read each data set but once."""
+        """Tell data sets apart, of which each is read but once.
+
+        What is evaluated on counts, too, so that no evaluation is older than its references.
+        """
         key = json.dumps(settings)
         if key not in self.fingerprints:
             splits = dict.fromkeys(["train", "val", self.suite.evaluate.split])
