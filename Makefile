@@ -2,6 +2,8 @@
 
 # The data set: a file of configs/data.
 DATA = shapes
+# What is compared: a file of configs/suites.
+SUITE = default
 # The run to evaluate or report: empty is the newest.
 RUN =
 # Anything else that the command takes.
@@ -15,7 +17,7 @@ train = $(captioning) train --config configs/data/$(DATA).yaml --config configs/
 chain = $(captioning) chain configs/chains/$(1).yaml --config configs/data/$(DATA).yaml --evaluate test $(ARGS)
 
 help: ## this list
-	@echo "make TARGET [DATA=$(DATA)] [RUN=the newest] [ARGS='anything the command takes']"
+	@echo "make TARGET [DATA=$(DATA)] [SUITE=$(SUITE)] [RUN=the newest] [ARGS='anything the command takes']"
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' Makefile
 
 setup: .venv/ready ## make .venv from requirements.lock (with PYTHON=python3.12, of that Python)
@@ -34,6 +36,9 @@ train-gumbel: .venv/ready ## the same through relaxed words (Gumbel-softmax)
 
 train-scst: .venv/ready ## train by teacher forcing, then self-critically (CIDEr-D)
 	$(call chain,self_critical)
+
+compare: .venv/ready ## train and evaluate every row of a suite (SUITE=default); goes on where it stopped
+	$(captioning) compare configs/suites/$(SUITE).yaml --data $(DATA) $(ARGS)
 
 eval: .venv/ready ## score a run by the COCO metrics
 	$(captioning) evaluate $(RUN) $(ARGS)
@@ -71,7 +76,7 @@ clean: ## remove .venv and the caches; data and runs stay
 	rm -rf .venv .*_cache .hypothesis
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
-.PHONY: help setup train-tf train-ss train-adv train-gumbel train-scst eval report lab test slow lint check bench lock clean
+.PHONY: help setup train-tf train-ss train-adv train-gumbel train-scst compare eval report lab test slow lint check bench lock clean
 
 uv := $(shell command -v uv 2>/dev/null)
 ifneq ($(uv),)

@@ -9,6 +9,7 @@ from captioning.errors import InputError
 COMMANDS = {
     "train": ("captioning.commands.train", "train a captioner by an objective"),
     "chain": ("captioning.commands.chain", "train by one objective after another"),
+    "compare": ("captioning.commands.compare", "train and evaluate every row of a comparison"),
     "evaluate": ("captioning.commands.evaluate", "score a run's captions with the COCO metrics"),
     "critic": ("captioning.commands.critic", "try to tell a run's captions from people's"),
     "score": ("captioning.commands.score", "score anybody's results file with the COCO metrics"),

@@ -58,6 +58,14 @@ class Run:
         result: Which = self.config.get("result", "best")  # older runs do not say
         return result
 
+    @property
+    def finished_file(self) -> Path:
+        """There once training is over, and evaluation if asked for; `seconds`: how long they took.
+
+        Null seconds are those of a run that was gone on with.
+        """
+        return self.folder / "finished.json"
+
     def checkpoint(self, which: Which | None = None) -> Path:
         """A checkpoint, by default the one that the run stands for."""
         return self.folder / "checkpoints" / f"{which or self.result}.ckpt"
@@ -93,6 +101,7 @@ class Evaluation:
         divergences: Between P and the captioner's own law Q, in nats; `outside` is the share of Q,
             in [0, 1], that P never says.
         images: How many pictures were captioned.
+        code: By which the numbers were made, in letters of `captioning.code_version`.
     """
 
     folder: Path
@@ -107,6 +116,7 @@ class Evaluation:
     samples: Mapping[str, float]
     divergences: Mapping[str, float]
     images: int
+    code: str = ""
 
     @property
     def run(self) -> Run:
@@ -155,6 +165,7 @@ def read_evaluation(folder: Path) -> Evaluation:
         samples=samples,
         divergences=divergences,
         images=field(record, "images", int, where),
+        code=field(record, "code", str, where) if "code" in record else "",
     )
 
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from captioning.report import summary_table
-from captioning.report.table import columns, spread
+from captioning.report.table import columns, named_table, spread
 from captioning.runs import Evaluation
 
 
@@ -69,6 +69,18 @@ def test_searches_and_groups_keep_rows_of_their_own() -> None:
         ["shapes-tf", "greedy", "50.0", "1"],
         ["shapes-tf", "beam 5", "60.0", "1"],
         ["shapes-ss-wide", "greedy", "70.0", "1"],
+    ]
+
+
+def test_rows_may_be_named_otherwise_than_their_runs() -> None:
+    found = [
+        ("baseline", evaluation("shapes-tf-12ab-seed0", 0.5)),
+        ("baseline", evaluation("shapes-tf-12ab-seed1", 0.7)),
+        ("ensemble", evaluation("shapes-tf-12ab-seed0", 0.8)),
+    ]
+    assert rows_of(named_table(found))[2:] == [
+        ["baseline", "greedy", "60.0 ± 14.1", "2"],  # 0.5 and 0.7: sqrt(2 × 0.1²) = 0.141
+        ["ensemble", "greedy", "80.0", "1"],
     ]
 
 

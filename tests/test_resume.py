@@ -1,5 +1,6 @@
 """Training that is stopped goes on as if it had not been."""
 
+import json
 import os
 import signal
 from pathlib import Path
@@ -10,6 +11,7 @@ import yaml
 from pytorch_lightning import Callback, LightningModule, Trainer
 
 from captioning.__main__ import main
+from captioning.runs import Run
 from tests.tiny_run import config, equal, validation_losses, weights
 
 
@@ -43,8 +45,10 @@ def test_an_interrupted_run_resumes_to_the_same_bits(
     with_signal.write_text(yaml.safe_dump({"trainer": {"callbacks": [stop]}}))
     assert main([*command, "--config", str(with_signal)]) == 130
     assert "--resume goes on" in capsys.readouterr().err
-    assert main([*command, "--resume"]) == 0
     run = tmp_path / trained.name
+    assert not Run(run).finished_file.exists()
+    assert main([*command, "--resume"]) == 0
+    assert Run(run).finished_file.exists()
     assert equal(weights(run), weights(trained))
     assert validation_losses(run) == validation_losses(trained)
     assert signal.getsignal(signal.SIGINT) is before
@@ -77,6 +81,19 @@ def test_a_run_of_single_steps_and_one_of_summed_gradients_can_be_stopped_and_re
     assert (resumed / "logs" / "metrics.csv").read_text() == (
         whole / "logs" / "metrics.csv"
     ).read_text()
+
+
+def test_a_run_is_finished_until_it_is_made_longer(trained: Path, tmp_path: Path) -> None:
+    run = Run(tmp_path / trained.name)
+    command = ["train", "--config", str(trained / "config.yaml"), "--runs", str(tmp_path)]
+    assert main([*command, "--trainer.max_epochs", "1"]) == 0
+    assert json.loads(run.finished_file.read_text())["seconds"] > 0
+    stop = {"class_path": f"{__name__}.InterruptAfter", "init_args": {"batch": 6}}
+    longer = ["--trainer.max_epochs", "2", "--trainer.callbacks", json.dumps([stop])]
+    assert main([*command, "--resume", *longer]) == 130
+    assert not run.finished_file.exists()
+    assert main([*command, "--resume", "--trainer.callbacks", "null"]) == 0
+    assert json.loads(run.finished_file.read_text()) == {"seconds": None}
 
 
 def test_a_resumed_run_takes_up_its_own_settings(trained: Path, tmp_path: Path) -> None:

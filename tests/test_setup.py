@@ -58,6 +58,11 @@ def project(tmp_path: Path) -> Path:
                 ("train-scst", "self_critical"),
             ]
         ),
+        ("compare", "captioning compare configs/suites/default.yaml --data shapes"),
+        (
+            "compare SUITE=objectives DATA=flickr8k ARGS=--seeds=1",
+            "captioning compare configs/suites/objectives.yaml --data flickr8k --seeds=1",
+        ),
         ("eval", ".venv/bin/python -m captioning evaluate"),
         ("eval RUN=runs/a ARGS=--split=val", "captioning evaluate runs/a --split=val"),
         ("report RUN=runs/a", ".venv/bin/python -m captioning report runs/a"),

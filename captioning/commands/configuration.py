@@ -53,7 +53,8 @@ class Parser(ArgumentParser):
         text = " ".join(message.split()).split(" Got value:")[0]
         text = INNER.sub("", UNION.sub(r"\1", text))
         hint = "" if NEAREST in text else self.hint(message)
-        raise InputError(f"{self.prog}: {text}{hint} (see {self.prog} --help)") from ex
+        more = f" (see {self.prog} --help)" if self.prog.startswith("captioning ") else ""
+        raise InputError(f"{self.prog}: {text}{hint}{more}") from ex
 
     def hint(self, message: str) -> str:
         """Name the valid keys nearest to the unknown one that `message` complains of."""

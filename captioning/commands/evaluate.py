@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from captioning.captioner import load_captioner
 from captioning.clip_score import load_clip
+from captioning.code_version import digest, version
 from captioning.commands.configuration import Parser
 from captioning.commands.score import metric_names
 from captioning.commands.summary import text
@@ -25,6 +26,8 @@ from captioning.report import report_run
 from captioning.runs import Run, Which, newest_run, open_run
 from captioning.search import Search
 from captioning.temperatures import SAMPLES, samplings
+
+LONGEST = 200  # letters of an evaluation's name that its folder is named by
 
 
 def evaluate_run(
@@ -87,7 +90,7 @@ def evaluate_run(
     findings = evaluate(task)
     if findings is None:
         return  # the first process tells
-    summary = as_json(findings, task, how)
+    summary = as_json(findings, task, how) | {"code": code_of(search)}
     write(first, folder, findings, summary)
     if findings.curve:
         name = full_name("temperatures", checkpoint, members)
@@ -96,10 +99,15 @@ def evaluate_run(
     print(json.dumps(summary, indent=2) if format == "json" else text(summary, findings.curve))
 
 
+def code_of(search: Search) -> str:
+    """Tell the code by which captions are made and scored."""
+    return version(["captioning.evaluation", type(search).__module__])
+
+
 def full_name(what: str, checkpoint: Which | None, members: Sequence[Run]) -> str:
     """Name all that decides the captions of a run."""
     words = [what]
-    if checkpoint not in (None, members[0].result):
+    if checkpoint is not None and checkpoint != members[0].result:
         words.append(f"{checkpoint} checkpoint")
     if len(members) > 1:
         words.append("with " + " ".join(member.name for member in members[1:]))
@@ -107,8 +115,9 @@ def full_name(what: str, checkpoint: Which | None, members: Sequence[Run]) -> st
 
 
 def file_name(words: str) -> str:
-    """Write a name as a folder's."""
-    return re.sub(r"[^a-z0-9.]+", "-", words.lower())
+    """Write a name as a folder's, which may have 255 letters and no more."""
+    name = re.sub(r"[^a-z0-9.]+", "-", words.lower())
+    return name if len(name) <= LONGEST else f"{name[:LONGEST]}-{digest(name)}"
 
 
 def read_data(run: Run, on_bad_image: OnBadImage | None) -> tuple[Dataset, Loading]:

@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import sys
+import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -20,7 +21,7 @@ from pytorch_lightning.utilities import rank_zero_only
 from captioning.captioner import Captioner, load_weights, read_checkpoint
 from captioning.commands.checks import check_folder, check_length, check_same, steps_of
 from captioning.commands.configuration import Parser, split_files
-from captioning.commands.evaluate import evaluate_run
+from captioning.commands.evaluate import evaluate_run, write_json
 from captioning.commands.trainer import REPLACED, make_trainer, quieten, trainer_options
 from captioning.data.dataset import Dataset
 from captioning.decoder import Decoder
@@ -37,7 +38,7 @@ from captioning.loaders import (
 from captioning.logs import continue_csv
 from captioning.objectives.base import Objective
 from captioning.runs import Run, open_run
-from captioning.search import Greedy, Search
+from captioning.search import Search
 from captioning.training import SELECTED_BY, CaptioningModule, Optimisation
 
 
@@ -167,10 +168,12 @@ def make_parser() -> Parser:
     parser.add_argument("--resume", action="store_true", help="go on with the run where it stopped")
     parser.add_argument("--overwrite", action="store_true", help="delete what the folder holds")
     parser.add_argument("--evaluate", help="split to be evaluated on afterwards, such as test")
+    parser.add_argument("--search", type=Search, help="how --evaluate makes captions")
     parser.add_class_arguments(Trainer, "trainer", instantiate=False, skip=REPLACED)
     parser.set_defaults(
         {
             "validation": {"class_path": "captioning.search.Greedy"},
+            "search": {"class_path": "captioning.search.Greedy"},
             "trainer.enable_model_summary": False,
             "trainer.num_sanity_val_steps": 0,
         }
@@ -190,6 +193,7 @@ def start_folder(run: Run, config: str, resume: bool) -> None:
     """Keep the configuration; begin with an empty folder unless the run goes on."""
     if not resume:
         shutil.rmtree(run.folder)
+    run.finished_file.unlink(missing_ok=True)
     run.checkpoint("last").parent.mkdir(parents=True, exist_ok=True)
     run.config_file.write_text(config, encoding="utf-8")
 
@@ -202,6 +206,7 @@ def first_process() -> bool:
 
 def main(arguments: Sequence[str]) -> int:
     """Parse, build, run; 130 if interrupted."""
+    start = time.monotonic()
     quieten()
     parser = make_parser()
     config = parser.read(arguments)
@@ -219,7 +224,7 @@ def main(arguments: Sequence[str]) -> int:
     # How this run was begun is no part of what it is: run again, it begins anew.
     resolved = config.clone()
     resolved.resume = resolved.overwrite = False
-    own = ("config", "name", "runs", "result", "overwrite", "evaluate")
+    own = ("config", "name", "runs", "result", "overwrite", "evaluate", "search")
     inputs = {key: value for key, value in vars(built).items() if key not in own}
     try:
         train(
@@ -231,7 +236,10 @@ def main(arguments: Sequence[str]) -> int:
     if first_process():
         print(run.folder)
     if config.evaluate:  # by all processes that trained, which part then
-        evaluate_run(Greedy(), str(run.folder), split=config.evaluate)
+        evaluate_run(built.search, str(run.folder), split=config.evaluate)
+    if first_process():
+        seconds = None if config.resume else time.monotonic() - start
+        write_json(run.finished_file, {"seconds": seconds})
     if torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()
     return 0

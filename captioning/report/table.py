@@ -110,18 +110,24 @@ def summary_table(evaluations: Iterable[Evaluation]) -> str:
     models, with a spread only where the runs do not agree on them. The signatures that the numbers
     were made under follow their table.
     """
-    splits = _grouped(evaluations, lambda evaluation: (evaluation.data, evaluation.split))
+    return named_table((evaluation.run.group, evaluation) for evaluation in evaluations)
+
+
+def named_table(evaluations: Iterable[tuple[str, Evaluation]]) -> str:
+    """The same table of evaluations with the names of their rows."""
+    splits = _grouped(evaluations, lambda named: (named[1].data, named[1].split))
     return "\n\n".join(_split_table(f"{data}, {split}", e) for (data, split), e in splits.items())
 
 
-def _split_table(title: str, evaluations: list[Evaluation]) -> str:
-    models = _grouped(evaluations, lambda evaluation: (evaluation.run.group, evaluation.search))
+def _split_table(title: str, named: list[tuple[str, Evaluation]]) -> str:
+    evaluations = [evaluation for _, evaluation in named]
+    models = _grouped(named, lambda pair: (pair[0], pair[1].search))
     baselines = _baselines(evaluations)
     shown = columns(chain(map(summary_record, evaluations), *baselines.values()))
     rows = []
-    for (group, search), repetitions in models.items():
-        numbers = cells([summary_record(e) for e in repetitions], shown)
-        rows.append([group, search, *numbers, str(len(repetitions))])
+    for (name, search), repetitions in models.items():
+        numbers = cells([summary_record(evaluation) for _, evaluation in repetitions], shown)
+        rows.append([name, search, *numbers, str(len(repetitions))])
     for name, records in baselines.items():
         agreed = all(record == records[0] for record in records)
         rows.append([name, "", *cells(records[:1] if agreed else records, shown), ""])

@@ -1,0 +1,168 @@
+"""`captioning compare`: every row of a suite is trained, evaluated and shown beside the others."""
+
+import shlex
+import sys
+from argparse import ArgumentParser, Namespace
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+from captioning.commands.plan import Planner, Trial
+from captioning.commands.suites import PLANNED, Row, Suite, read_suite
+from captioning.errors import InputError
+from captioning.jobs import Job, Queue, room
+from captioning.report.table import named_table
+from captioning.runs import Evaluation, Run, read_evaluation
+
+DATA = Path("configs/data")
+
+
+class Compared(NamedTuple):
+    """What there is to show of a row."""
+
+    row: Row
+    runs: tuple[Run, ...]  # one for each seed; of an ensemble, the first of its members
+    evaluations: tuple[Evaluation, ...]  # of these runs, in their order
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Do what is left of a suite and print its table; 1 if a job failed, 130 if interrupted."""
+    options, rest = parse(arguments)
+    suite = read_suite(options.suite)
+    after = [*rest, "--runs", options.runs]
+    planner = Planner(suite, ["--config", str(data_file(options.data))], after)
+    trials = planner.plan(options.seeds or suite.seeds)
+    tell_left_out(suite, trials)
+    # Rows that are the same run share its job.
+    jobs = list({trial.job.name: trial.job for trial in trials if trial.job}.values())
+    at_a_time = options.jobs or room()
+    if options.dry_run:
+        print(outline(trials, jobs, at_a_time))
+        return 0
+    if options.print_commands:
+        print_commands(jobs)
+        return 0
+    queue = Queue(jobs, min(at_a_time, len(jobs)) or 1)
+    queue.work()
+    if queue.stopped:
+        print("stopped; the same command goes on", file=sys.stderr)
+        return 130
+    done = [trial for trial in trials if not (trial.job and trial.job.name in queue.failed)]
+    print(table(gather(suite, done), planner.search.description))
+    return int(bool(queue.failed))
+
+
+def parse(arguments: Sequence[str]) -> tuple[Namespace, list[str]]:
+    """Part this command's options from those of `captioning train`."""
+    parser = ArgumentParser(
+        "captioning compare",
+        description="Train and evaluate every row of a suite, each with several seeds, and print "
+        "their table. What is done already is taken as it is, by whichever suite; what was begun "
+        "goes on. A run is known by its settings, its data and the code that it reaches, which "
+        "its name ends in: where any of these changed, it is made anew, beside the earlier one.",
+        epilog="All other options are those of `captioning train`, and hold for every row: "
+        "--trainer.max_epochs 1.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("suite", type=Path, metavar="SUITE.yaml", help="one of configs/suites")
+    parser.add_argument(
+        "--data", default="shapes", help="file of configs/data, by its name or its path"
+    )
+    parser.add_argument("--seeds", type=int, metavar="N", help="default: the suite's")
+    parser.add_argument(
+        "--jobs", type=int, metavar="N", help="at a time; default: one a GPU, or one a core"
+    )
+    parser.add_argument("--runs", default="runs", metavar="FOLDER", help="default: %(default)s")
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--dry-run", action="store_true", help="only say what there is to do")
+    what.add_argument(
+        "--print-commands",
+        action="store_true",
+        help="only print the commands that can run now, one a line, in any order and on any "
+        "machine; those that need their results are printed when these are done",
+    )
+    options, rest = parser.parse_known_args(arguments)
+    for name in ("seeds", "jobs"):
+        number = vars(options)[name]
+        if number is not None and number < 1:
+            raise InputError(f"--{name}: expected 1 or more, got {number}")
+    for word in rest:
+        key = word.removeprefix("--").partition("=")[0].replace("-", "_")
+        if word.startswith("--") and key in PLANNED:
+            raise InputError(f"{word}: {key} is not for the command line to say, but for the plan")
+    return options, rest
+
+
+def data_file(name: str) -> Path:
+    """Find a data set's configuration."""
+    path = Path(name) if Path(name).suffix else DATA / f"{name}.yaml"
+    if not path.is_file():
+        there = ", ".join(sorted(each.stem for each in DATA.glob("*.yaml"))) or "none"
+        raise InputError(f"--data: {path} is not there; expected a YAML file, or one of: {there}")
+    return path
+
+
+def tell_left_out(suite: Suite, trials: Sequence[Trial]) -> None:
+    """Say which rows this many seeds are too few for."""
+    shown = {trial.row.name for trial in trials}
+    for row in suite.rows:
+        if row.name not in shown:
+            print(f"{row.name}: left out, an ensemble needs --seeds 2 or more", file=sys.stderr)
+
+
+def outline(trials: Sequence[Trial], jobs: Sequence[Job], at_a_time: int) -> str:
+    """Lay a plan out for a terminal: each run, whether it is done, and how long it may take."""
+    doing = [f"{trial.name}: {step(trial.job) if trial.job else 'done'}" for trial in trials]
+    width = max(map(len, doing))
+    lines = [f"{what:<{width}}  {t.run.folder}" for what, t in zip(doing, trials, strict=True)]
+    known = [job.seconds for job in jobs if job.seconds is not None]
+    unknown = len(jobs) - len(known)
+    time = (
+        f"about {sum(known) / at_a_time / 60:.0f} minutes"
+        if known
+        else "no earlier run tells how long"
+    )
+    more = f", and {unknown} of which no earlier run tells" if known and unknown else ""
+    total = f"{len(jobs)} of {len(trials)} to do, {at_a_time} at a time: {time}{more}"
+    return "\n".join([*lines, total if jobs else "all done"])
+
+
+def step(job: Job) -> str:
+    """Say in a word what a job does, and how long such jobs took."""
+    return job.doing if job.seconds is None else f"{job.doing}, {job.seconds / 60:.1f} minutes"
+
+
+def print_commands(jobs: Sequence[Job]) -> None:
+    """Print what can run now, and say how many jobs must wait for it."""
+    ready = [job for job in jobs if not job.needs]
+    for job in ready:
+        print(shlex.join(job.command))
+    if len(jobs) > len(ready):
+        print(
+            f"{len(jobs) - len(ready)} more need what these leave: when they are done, print again",
+            file=sys.stderr,
+        )
+
+
+def gather(suite: Suite, done: Sequence[Trial]) -> list[Compared]:
+    """Put together what was found of each row, of which there is any, in the suite's order."""
+    rows = {row: [trial for trial in done if trial.row is row] for row in suite.rows}
+    return [
+        Compared(
+            row,
+            tuple(trial.run for trial in trials),
+            tuple(read_evaluation(trial.evaluation) for trial in trials),
+        )
+        for row, trials in rows.items()
+        if trials
+    ]
+
+
+def table(rows: Sequence[Compared], search: str) -> str:
+    """Lay the rows out in Markdown; an ensemble's members go without saying."""
+    return named_table(
+        (compared.row.name, replace(evaluation, search=search))
+        for compared in rows
+        for evaluation in compared.evaluations
+    )

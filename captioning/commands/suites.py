@@ -1,0 +1,200 @@
+"""Suite files: the rows of a comparison, each by what it adds to a data set's configuration."""
+
+import difflib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import yaml
+
+from captioning.commands.chain import NOT_ITS_OWN
+from captioning.data.reading import read_text
+from captioning.errors import InputError
+
+# What `captioning train` is told by the plan, for each run.
+PLANNED = NOT_ITS_OWN | {"seed", "name", "runs", "search"}
+
+# The keys of each part of a suite file, and what stands under them.
+Keys: TypeAlias = Mapping[str, type]
+PART: Keys = {"configs": list, "options": dict}
+ROW: Keys = {**PART, "from_row": str, "ensemble_of": str, "published": dict}
+EVALUATE: Keys = {"split": str, "search": dict}
+PUBLISHED: Keys = {"source": str, "sure": str, "numbers": dict}
+SUITE: Keys = {
+    **PART,
+    "rows": dict,
+    "variants": dict,
+    "evaluate": dict,
+    "baseline": str,
+    "seeds": int,
+}
+
+
+@dataclass(frozen=True)
+class Published:
+    """Numbers to compare with.
+
+    Attributes:
+        source: Where they stand.
+        sure: How sure they are, such as "copied at second hand".
+        numbers: By the names of `captioning evaluate`, times 100.
+    """
+
+    source: str
+    sure: str
+    numbers: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of a comparison.
+
+    Attributes:
+        name: With its variant's, where there are several.
+        options: Of `captioning train`, but for data, seed and folder.
+        from_row: Row from whose captioner, of the same seed, training starts.
+        ensemble_of: Row whose captioners, of all seeds, speak together; none is trained.
+        baseline: Row to test against; None for the baseline itself.
+        published: Numbers to compare with.
+    """
+
+    name: str
+    options: tuple[str, ...] = ()
+    from_row: str | None = None
+    ensemble_of: str | None = None
+    baseline: str | None = None
+    published: Published | None = None
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """How captioners are evaluated.
+
+    Attributes:
+        split: Of the data set.
+        search: How captions are made, by its class.
+    """
+
+    split: str = "test"
+    search: Mapping[str, Any] = field(
+        default_factory=lambda: {"class_path": "captioning.search.Greedy"}
+    )
+
+
+@dataclass(frozen=True)
+class Suite:
+    """What is compared: a file of configs/suites.
+
+    Attributes:
+        name: The file's.
+        rows: Each after those that it names.
+        evaluate: How captioners are evaluated.
+        seeds: How often each row is trained.
+    """
+
+    name: str
+    rows: tuple[Row, ...]
+    evaluate: Evaluate = Evaluate()
+    seeds: int = 3
+
+
+def read_suite(path: Path) -> Suite:
+    """Read a suite.
+
+    Under `rows` it says by name what each adds to a data set's configuration: files (`configs`) and
+    what such files may hold (`options`), and which row above it starts from (`from_row`). What it
+    adds to all rows stands beside `rows`, and what it adds in turn, for each row once more, under
+    `variants`. InputError, in one line, for whatever is wrong.
+    """
+    try:
+        content = yaml.safe_load(read_text(path))
+    except yaml.YAMLError as error:
+        raise InputError(f"{path}: expected YAML, but {' '.join(str(error).split())}") from error
+    suite = checked(content, SUITE, str(path))
+    rows, variants = suite.get("rows") or {}, suite.get("variants") or {"": {}}
+    check_rows(rows, suite.get("baseline"), path)
+    if suite.get("seeds", Suite.seeds) < 1:
+        raise InputError(f"{path}, seeds: expected 1 or more, got {suite['seeds']}")
+    evaluate = Evaluate(**checked(suite.get("evaluate", {}), EVALUATE, f"{path}, evaluate"))
+    found = []
+    for variant, part in variants.items():
+        checked(part, PART, f"{path}, variant {variant!r}")
+        for name, row in rows.items():
+            parts = ({key: suite[key] for key in PART if key in suite}, part, row)
+            options = [word for each in parts for word in words_of(each, f"{path}, row {name!r}")]
+            found.append(make_row(name, variant, row, tuple(options), suite.get("baseline")))
+    return Suite(path.stem, tuple(found), evaluate, suite.get("seeds", Suite.seeds))
+
+
+def make_row(
+    name: str, variant: str, row: dict[str, Any], options: tuple[str, ...], baseline: str | None
+) -> Row:
+    """Make a row of one variant; the rows that it names are of the same."""
+
+    def full(row: str | None) -> str | None:
+        return f"{row}, {variant}" if row and variant else row
+
+    published = Published(**row["published"]) if "published" in row else None
+    return Row(
+        full(name) or name,
+        options,
+        full(row.get("from_row")),
+        full(row.get("ensemble_of")),
+        None if name == baseline else full(baseline),
+        published,
+    )
+
+
+def check_rows(rows: dict[str, Any], baseline: str | None, path: Path) -> None:
+    """Refuse rows that name what is not above them, or that are two things at once."""
+    trained: list[str] = []
+    if not rows:
+        raise InputError(f"{path}: expected rows, by name, under the key 'rows', got none")
+    for name, row in rows.items():
+        where = f"{path}, row {name!r}"
+        checked(row, ROW, where)
+        if "published" in row:
+            published = checked(row["published"], PUBLISHED, f"{where}, published")
+            if missing := [key for key in PUBLISHED if key not in published]:
+                raise InputError(f"{where}, published: {' and '.join(missing)} must be said, too")
+        for key in ("from_row", "ensemble_of"):
+            if key in row and row[key] not in trained:
+                raise InputError(
+                    f"{where}: {key} must name a row above it that is trained, one of {trained}, "
+                    f"got {row[key]!r}"
+                )
+        if "ensemble_of" not in row:
+            trained.append(name)
+        elif PART.keys() & row or "from_row" in row:
+            raise InputError(f"{where}: an ensemble is not trained: say nothing but ensemble_of")
+    if baseline is not None and baseline not in rows:
+        raise InputError(f"{path}: the baseline must be one of {list(rows)}, got {baseline!r}")
+
+
+def checked(record: Any, keys: Keys, where: str) -> dict[str, Any]:
+    """Give a mapping that has these keys at most; InputError for any other, or another kind."""
+    if not isinstance(record, dict):
+        raise InputError(f"{where}: expected a mapping, got {record!r:.60}")
+    for key, value in record.items():
+        if key not in keys:
+            nearest = difflib.get_close_matches(str(key), keys, n=1, cutoff=0.0)[0]
+            raise InputError(f"{where}: no key {key!r}; the nearest valid key is {nearest!r}")
+        if not isinstance(value, keys[key]):
+            raise InputError(
+                f"{where}: expected {key} to be {keys[key].__name__}, got {value!r:.60}"
+            )
+    return record
+
+
+def words_of(part: dict[str, Any], where: str) -> Iterator[str]:
+    """Give options of `captioning train`."""
+    options = part.get("options", {})
+    for key in options:
+        if key in PLANNED:
+            raise InputError(f"{where}: {key} is not for a suite to say, but for the plan")
+    for file in part.get("configs", []):
+        yield from ("--config", str(file))
+    if options:
+        yield from ("--config", json.dumps(options))

@@ -1,0 +1,189 @@
+"""Commands that need one another, each in a process and with a log of its own, some at a time."""
+
+import fcntl
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from signal import SIGINT, SIGTERM, Signals, signal
+from types import FrameType
+
+from captioning.interruption import SIGNALS
+
+MOMENT = 0.1  # seconds between two looks at what runs
+
+
+@dataclass(frozen=True)
+class Job:
+    """A command with a log.
+
+    Attributes:
+        name: What it is for, for people.
+        doing: What it does to that end, in a word.
+        command: The words of its command line.
+        log: File to which all that it says is added.
+        needs: The jobs, by name, that must have succeeded before.
+        seconds: How long it may take; None where nothing tells.
+    """
+
+    name: str
+    doing: str
+    command: tuple[str, ...]
+    log: Path
+    needs: tuple[str, ...] = ()
+    seconds: float | None = None
+
+
+@dataclass(frozen=True)
+class Running:
+    """A job that has begun."""
+
+    job: Job
+    process: "subprocess.Popen[bytes]"
+    start: float
+
+
+class Queue:
+    """Jobs that are done `at_a_time`, in their order as far as they do not need one another.
+
+    A job that fails takes with it those that need it, and no others. The first SIGINT or SIGTERM
+    is handed on to all that run, which save what they have, and nothing is begun any more.
+
+    The log is locked, by its job's process too: as long as that lives, even without the one that
+    began it, nobody begins the same job again.
+    """
+
+    def __init__(self, jobs: Sequence[Job], at_a_time: int) -> None:
+        self.total = len(jobs)
+        self.waiting = list(jobs)
+        self.environments = environments(at_a_time, os.cpu_count() or 1, gpus())
+        self.running: dict[int, Running] = {}  # by their place among the environments
+        self.done: set[str] = set()
+        self.failed: dict[str, str] = {}  # why, by name
+        self.stopped = False
+
+    def work(self) -> None:
+        """Come back when all jobs are done, failed or left out, or all that ran have stopped."""
+        with self.listening():
+            while self.running or (self.waiting and not self.stopped):
+                if not self.stopped:
+                    self.leave_out()
+                    self.begin_ready()
+                time.sleep(MOMENT)
+                for place, each in list(self.running.items()):
+                    if each.process.poll() is not None:
+                        self.end(self.running.pop(place))
+
+    def leave_out(self) -> None:
+        """Give up what needs a job that failed."""
+        for job in list(self.waiting):
+            missed = next((name for name in job.needs if name in self.failed), None)
+            if missed is not None:
+                self.waiting.remove(job)
+                self.fail(job, f"left out, for it needs {missed}")
+
+    def begin_ready(self) -> None:
+        """Begin what waits for no other job, as far as there is room."""
+        ready = [job for job in self.waiting if self.done.issuperset(job.needs)]
+        free = [place for place in range(len(self.environments)) if place not in self.running]
+        for place, job in zip(free, ready, strict=False):
+            self.waiting.remove(job)
+            self.begin(place, job)
+
+    def begin(self, place: int, job: Job) -> None:
+        """Start a job's process, unless an earlier one is still at it."""
+        job.log.parent.mkdir(parents=True, exist_ok=True)
+        with job.log.open("ab") as log:
+            try:
+                fcntl.flock(log, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                self.fail(job, f"left out, for another process is at work on it ({job.log})")
+                return
+            # In a session of its own, so that Ctrl-C comes to it once, from here.
+            process = subprocess.Popen(
+                job.command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env={**os.environ, **self.environments[place]},
+                start_new_session=True,
+            )
+        self.running[place] = Running(job, process, time.monotonic())
+        tell(f"{job.name}: begins, {job.log}")
+
+    def end(self, ended: Running) -> None:
+        """Note how a job ended."""
+        job, status = ended.job, ended.process.returncode
+        minutes = (time.monotonic() - ended.start) / 60
+        if status == 0:
+            self.done.add(job.name)
+            left = self.total - len(self.done) - len(self.failed)
+            tell(f"{job.name}: done in {minutes:.1f} minutes; {left} of {self.total} left")
+        elif self.stopped:
+            tell(f"{job.name}: stopped")
+        else:
+            self.fail(job, f"failed: {reason(job.log, status)}")
+
+    def fail(self, job: Job, why: str) -> None:
+        """Note, and say, that a job came to nothing."""
+        self.failed[job.name] = why
+        tell(f"{job.name}: {why}")
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Hand signals on for a while."""
+        previous = {number: signal(number, self.stop) for number in SIGNALS}
+        try:
+            yield
+        finally:
+            for number, handler in previous.items():
+                signal(number, handler)
+
+    def stop(self, number: int, frame: FrameType | None) -> None:
+        """Ask all that run to stop; asked a second time, they end at once."""
+        self.stopped = True
+        for each in self.running.values():
+            each.process.send_signal(SIGINT)
+
+
+def tell(line: str) -> None:
+    """Say something of the work's progress."""
+    print(line, file=sys.stderr, flush=True)
+
+
+def reason(log: Path, status: int) -> str:
+    """Say why a process failed: the signal that killed it, or the last that it said."""
+    if status < 0:
+        memory = "" if -status in (SIGINT, SIGTERM) else ", most often for want of memory"
+        return f"killed by {Signals(-status).name}{memory} ({log})"
+    said = log.read_text(encoding="utf-8", errors="replace").replace("\r", "\n").split("\n")
+    last = next((line.strip() for line in reversed(said) if line.strip()), "it said nothing")
+    return f"{last} ({log})"
+
+
+def gpus() -> list[str]:
+    """Name the GPUs that this process may use, as CUDA_VISIBLE_DEVICES does."""
+    import torch
+
+    named = os.environ.get("CUDA_VISIBLE_DEVICES", "")
+    count = torch.cuda.device_count()
+    return named.split(",")[:count] if named else [str(number) for number in range(count)]
+
+
+def room() -> int:
+    """Say how many jobs this machine carries: one for each GPU or, without any, for each core."""
+    return len(gpus()) or os.cpu_count() or 1
+
+
+def environments(at_a_time: int, cores: int, gpus: Sequence[str]) -> list[dict[str, str]]:
+    """Divide a machine among jobs: to each a GPU, and its share of the cores unless that is set."""
+    threads = os.environ.get("OMP_NUM_THREADS") or str(max(1, cores // at_a_time))
+    return [
+        {"OMP_NUM_THREADS": threads}
+        | ({"CUDA_VISIBLE_DEVICES": gpus[place % len(gpus)]} if gpus else {})
+        for place in range(at_a_time)
+    ]

@@ -1,0 +1,63 @@
+"""The letters that stand for code change with what the code does, and with nothing else."""
+
+from pathlib import Path
+
+import pytest
+
+from captioning import code_version
+
+CODE = '''"""Sum."""
+from {package}.numbers import one
+
+def two():
+    """Twice one."""
+    return one() + one()
+'''
+
+
+def version_of(folder: Path, package: str, sums: str, numbers: str = "def one(): return 1") -> str:
+    """The letters of a package of two modules of which `sums` imports `numbers`."""
+    (folder / package).mkdir()
+    (folder / package / "__init__.py").touch()
+    (folder / package / "sums.py").write_text(sums.format(package=package))
+    (folder / package / "numbers.py").write_text(numbers)
+    code = code_version.reached([f"{package}.sums"])
+    assert f"{package}.numbers" in code
+    return code_version.digest("\n".join(code.values()).replace(package, ""))
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    return tmp_path
+
+
+def test_comments_docstrings_and_layout_do_not_count(folder: Path) -> None:
+    explained = CODE.replace("Twice one.", "Add.").replace("    return", "\n    # why\n    return")
+    assert explained != CODE
+    assert version_of(folder, "plain", CODE) == version_of(folder, "explained", explained)
+
+
+def test_what_is_computed_counts(folder: Path) -> None:
+    changed = CODE.replace("one() + one()", "one() * 2")
+    assert version_of(folder, "added", CODE) != version_of(folder, "multiplied", changed)
+
+
+def test_what_a_module_imports_counts_even_inside_a_function(folder: Path) -> None:
+    lazy = "def two():\n    from {package}.numbers import one\n    return one() + one()\n"
+    before = version_of(folder, "before", lazy)
+    assert version_of(folder, "after", lazy, "def one(): return 1.0") != before
+
+
+def test_a_captioners_code_is_neither_the_report_nor_another_objective() -> None:
+    found = code_version.reached(["captioning.training", "captioning.objectives.teacher_forcing"])
+    assert {"captioning.captioner", "captioning.text", "captioning.metrics.ciderd"} <= found.keys()
+    others = ("captioning.report", "captioning.commands", "captioning.objectives.adversarial")
+    assert not [name for name in found if name.startswith(others)]
+
+
+def test_a_name_that_is_no_module_of_ones_own_is_passed_over() -> None:
+    assert (
+        code_version.reached(["torch.optim", "math", "captioning.no_such", "captioning.errors.X"])
+        == {}
+    )
