@@ -109,5 +109,6 @@ def test_an_unknown_command_is_named_with_the_known_ones(
 ) -> None:
     assert main(["capton"]) == 2
     assert (
-        "expected one of train, chain, compare, evaluate, critic, score, caption" in capsys.readouterr().err
+        "expected one of train, chain, compare, evaluate, critic, score, caption"
+        in capsys.readouterr().err
     )
