@@ -50,7 +50,8 @@ def criticise(
         discriminator: What the critic is.
         plan: How the critic is trained.
         run: Run folder; null: the newest one.
-        train_on: Split that it learns from: one whose captions the captioner has not learnt.
+        train_on: Split that it learns from: one whose captions the captioner has not learnt; of
+            only hundreds of pictures it may learn nothing, and the training split does better.
         test_on: Split that it is tested on.
         own: Test the discriminator that an adversarial run has trained, instead of a fresh one.
         on_bad_image: Stop at a bad picture, or leave it out; null: as in training.
