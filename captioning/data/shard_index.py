@@ -38,8 +38,9 @@ class Sample(NamedTuple):
 
 def shard_of(path: Path) -> Path | None:
     """The shard in which a picture `…/train-000.tar/0042.jpg` lies; None for other files."""
-    above = path.parents
-    return next((each for each in above if each.suffix == ".tar" and each.is_file()), None)
+    if ".tar/" not in str(path):  # at once, since every picture that is opened comes by
+        return None
+    return next((each for each in path.parents if each.suffix == ".tar" and each.is_file()), None)
 
 
 def find_sample(shard: Path, picture: Path) -> Sample | None:
@@ -74,24 +75,30 @@ def read_index(shard: Path) -> dict[str, Sample]:
 def _read_index(shard: Path, size: int, modified: int) -> dict[str, Sample]:
     place = sha256(f"{shard} {size} {modified}".encode(errors="surrogateescape")).hexdigest()
     kept = cache_folder() / "shards" / f"{place[:32]}.json"
-    rows: Any = None
-    with suppress(OSError, ValueError):
-        rows = json.loads(kept.read_bytes())
-    if rows is None:
-        rows = [*scan(shard)]
+    try:
+        samples = load(kept)
+    except (OSError, ValueError):  # not there, or not whole
+        samples = [*scan(shard)]
         with suppress(OSError):  # where nothing can be kept, each process scans for itself
-            keep(rows, kept)
-    samples = (Sample(*fields, tuple(captions)) for *fields, captions in rows)
+            keep(samples, kept)
     return {sample.file: sample for sample in samples}
 
 
-def keep(rows: list[Sample], file: Path) -> None:
-    """Write an index, which appears whole or not at all."""
+def load(file: Path) -> list[Sample]:
+    """Read what `keep` has written."""
+    return [
+        Sample(key, image_id, name, offset, size, tuple(captions))
+        for key, image_id, name, offset, size, captions in json.loads(file.read_bytes())
+    ]
+
+
+def keep(samples: list[Sample], file: Path) -> None:
+    """Write the samples of a shard into a file, which appears whole or not at all."""
     file.parent.mkdir(parents=True, exist_ok=True)
     with NamedTemporaryFile("w", dir=file.parent, suffix=".partial", delete=False) as partial:
         written = Path(partial.name)
         try:
-            json.dump(rows, partial)
+            json.dump(samples, partial)
             partial.flush()
             written.replace(file)
         finally:
