@@ -13,7 +13,7 @@ from jaxtyping import Float16
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from captioning.data.image import ImageError
+from captioning.data.image import ImageError, picture_status
 from captioning.data.pictures import ImageFiles, StoredFeatures
 from captioning.device import best_device
 from captioning.encoder import Encoder
@@ -52,9 +52,7 @@ def key(encoder: Encoder, paths: Sequence[Path]) -> str:
     """Tell caches apart."""
     digest = hashlib.sha256(encoder.fingerprint().encode())
     for path in paths:
-        status = path.stat() if path.exists() else None
-        known = (status.st_size, status.st_mtime_ns) if status else ()
-        digest.update(f"{path.name} {known}\n".encode())
+        digest.update(f"{path.name} {picture_status(path) or ()}\n".encode())
     return digest.hexdigest()[:16]
 
 

@@ -18,6 +18,7 @@ from captioning.commands.configuration import Parser
 from captioning.commands.evaluate import code_of, file_name, full_name
 from captioning.commands.suites import Evaluate, Row, Suite
 from captioning.data.dataset import Dataset
+from captioning.data.image import picture_status
 from captioning.data.reading import parse_json, read_text
 from captioning.errors import InputError
 from captioning.jobs import Job
@@ -245,6 +246,7 @@ def fingerprint(data: Dataset, splits: Iterable[str]) -> str:
     known = sha256()
     for split in splits:
         for example in data.examples(split):
-            size = example.image.stat().st_size if example.image.exists() else None
+            status = picture_status(example.image)
+            size = status[0] if status else None
             known.update(f"{split} {example.image_id!r} {size} {example.captions!r}\n".encode())
     return known.hexdigest()

@@ -8,6 +8,7 @@ from captioning.data.karpathy import Karpathy
 from captioning.data.manifest import Manifest
 from captioning.data.paths import locate
 from captioning.data.shapes import Shapes
+from captioning.data.shards import Shards
 
 __all__ = [
     "Coco",
@@ -19,6 +20,7 @@ __all__ = [
     "Karpathy",
     "Manifest",
     "Shapes",
+    "Shards",
     "locate",
     "open_image",
 ]

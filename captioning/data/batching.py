@@ -22,6 +22,9 @@ from captioning.text import END, Vocabulary
 
 OnBadImage = Literal["error", "skip"]
 
+# Of usual shards some tens of thousands of pictures: well mixed, and a few GB at most to be cached.
+MIXED = 16
+
 
 class Item(NamedTuple):
     """One picture on its way into a batch."""
@@ -117,9 +120,9 @@ class TrainingBatches:
         patience = 2 * len(self)
         if self.stream is None:
             process = self._process or place()
-            size, seed = len(self.pictures), self.pictures.seed
+            together, seed = self.pictures.pictures.together, self.pictures.seed
             # No bound method: in a cycle of references the workers would end five seconds late.
-            keys = shuffled_keys(size, seed, self.batch_size, process, self.served)
+            keys = shuffled_keys(together, seed, self.batch_size, process, self.served)
             self.stream = iter(loader(self.pictures, keys, self.num_workers))
         for _ in range(patience):
             self.served += 1
@@ -139,19 +142,33 @@ class TrainingBatches:
 
 
 def shuffled_keys(
-    size: int, seed: int, batch_size: int, process: tuple[int, int], start: int
+    together: Sequence[range], seed: int, batch_size: int, process: tuple[int, int], start: int
 ) -> Iterator[list[tuple[int, int]]]:
     """Give the keys of a process's batch number `start` and of all that follow, without end."""
     rank, world_size = process
-    share = size // world_size
+    share = sum(map(len, together)) // world_size
     epoch, skip = divmod(start, math.ceil(share / batch_size))
     while True:
-        order = list(range(size))
-        random.Random(f"{seed} {epoch}").shuffle(order)
+        order = shuffled(together, random.Random(f"{seed} {epoch}"))
         own = order[rank * share : (rank + 1) * share]
         for first in range(skip * batch_size, share, batch_size):
             yield [(epoch, index) for index in own[first : first + batch_size]]
         epoch, skip = epoch + 1, 0
+
+
+def shuffled(together: Sequence[range], generator: random.Random) -> list[int]:
+    """Give all pictures in random order, but those of only MIXED shards among one another.
+
+    Then a process reads its pictures from few shards at a time, each in a short while.
+    """
+    shards = list(together)
+    generator.shuffle(shards)
+    order: list[int] = []
+    for first in range(0, len(shards), MIXED):
+        mixed = [index for shard in shards[first : first + MIXED] for index in shard]
+        generator.shuffle(mixed)
+        order += mixed
+    return order
 
 
 class EvaluationBatches:

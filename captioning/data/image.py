@@ -1,10 +1,12 @@
 """A picture file of any kind as an upright RGB picture."""
 
+import io
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from captioning.data.shard_index import find_sample, read_picture, shard_of
 from captioning.errors import InputError
 
 
@@ -16,10 +18,13 @@ def open_image(path: str | Path) -> Image.Image:
     """The picture in RGB, 8 bits a channel, turned as its EXIF orientation says.
 
     Transparency is laid on white, 16-bit grey is scaled to 8 bits, and of an animation the
-    first frame is taken. Raises ImageError where there is no picture or only a part of one.
+    first frame is taken. The picture may lie in a shard, `train-000.tar/0042.jpg`. Raises
+    ImageError where there is no picture or only a part of one.
     """
     try:
-        with Image.open(path) as image:
+        shard = shard_of(Path(path))
+        content = path if shard is None else io.BytesIO(read_picture(shard, Path(path)))
+        with Image.open(content) as image:
             ImageOps.exif_transpose(image, in_place=True)
             return _to_rgb(image)
     except FileNotFoundError:
@@ -38,6 +43,16 @@ def open_image(path: str | Path) -> Image.Image:
             f"{path}: expected a whole picture, but decoding failed ({reason}); "
             "replace it, or leave it out"
         ) from error
+
+
+def picture_status(path: Path) -> tuple[int, int] | None:
+    """A picture's size in bytes and its date, or its shard's; None where there is no picture."""
+    shard = shard_of(path)
+    if shard is None:
+        status = path.stat() if path.exists() else None
+        return status and (status.st_size, status.st_mtime_ns)
+    sample = find_sample(shard, path)
+    return sample and (sample.size, shard.stat().st_mtime_ns)
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:

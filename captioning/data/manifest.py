@@ -15,7 +15,14 @@ from captioning.data.dataset import (
     join,
 )
 from captioning.data.paths import locate
-from captioning.data.reading import field, identifier, parse_json, read_lines, read_table
+from captioning.data.reading import (
+    field,
+    identifier,
+    parse_json,
+    read_lines,
+    read_table,
+    written_captions,
+)
 from captioning.errors import InputError
 
 
@@ -100,17 +107,6 @@ def _row(record: Any, where: str) -> _Row:
     image_id = identifier(record, "image_id" if named else "image", where)
     captions = [
         checked_caption(caption, f"{where}, image {image!r}")
-        for caption in _captions(record, where)
+        for caption in written_captions(record, where)
     ]
     return _Row(where, image, image_id, split, captions)
-
-
-def _captions(record: dict[str, Any], where: str) -> list[str]:
-    if "captions" not in record:
-        return [field(record, "caption", str, where)]
-    captions = field(record, "captions", list, where)
-    if "caption" in record or not all(isinstance(caption, str) for caption in captions):
-        raise InputError(
-            f"{where}: expected either 'caption', text, or 'captions', a list of texts"
-        )
-    return captions

@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+from captioning.data.shard_index import shard_of
 from captioning.errors import InputError
 
 
@@ -12,7 +13,7 @@ def data_folder() -> Path:
 
 
 def locate(path: str | Path) -> Path:
-    """An existing file or folder: as given, else below the data folder.
+    """An existing file or folder, or a picture in a shard: as given, else below the data folder.
 
     `~` is the home folder. A path that is absolute, or that exists relative to the working
     directory, is itself; an InputError names every place that was looked at.
@@ -20,7 +21,7 @@ def locate(path: str | Path) -> Path:
     try:
         given = Path(path).expanduser()
         places = [given] if given.is_absolute() else [given, data_folder() / given]
-        found = next((place for place in places if place.exists()), None)
+        found = next((place for place in places if place.exists() or shard_of(place)), None)
     except (OSError, RuntimeError) as error:
         raise InputError(
             f"{path}: cannot be sought ({error}); check the name and access"

@@ -1,6 +1,7 @@
 """Pictures as a network sees them: decoded from files, or read back as features already made."""
 
 from collections.abc import Callable, Sequence
+from itertools import groupby
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,16 @@ class ImageFiles(Dataset[Tensor | ImageError]):
     def __len__(self) -> int:
         return len(self.paths)
 
+    @property
+    def together(self) -> list[range]:
+        """The pictures by what they lie in: each shard, or among all files that are none."""
+        together, start = [], 0
+        for _, neighbours in groupby(str(path).rpartition(".tar/")[0] for path in self.paths):
+            stop = start + sum(1 for _ in neighbours)
+            together.append(range(start, stop))
+            start = stop
+        return together
+
     def __getitem__(self, index: int) -> Tensor | ImageError:
         try:
             return self.transform(open_image(self.paths[index]))
@@ -41,6 +52,11 @@ class StoredFeatures(Dataset[Tensor | ImageError]):
 
     def __len__(self) -> int:
         return len(self.paths)
+
+    @property
+    def together(self) -> list[range]:
+        """One file holds them all."""
+        return [range(len(self))]
 
     def __getitem__(self, index: int) -> Tensor | ImageError:
         features = torch.from_numpy(np.array(self.array[index]))

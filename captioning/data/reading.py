@@ -16,15 +16,21 @@ T = TypeVar("T")
 def read_text(path: Path) -> str:
     """UTF-8 with or without a byte order mark; any line ending becomes a line feed."""
     try:
-        return path.read_text(encoding="utf-8-sig")
+        return decode(path.read_bytes(), str(path))
+    except OSError as error:
+        raise InputError(f"{path}: expected a text file ({error.strerror})") from error
+
+
+def decode(content: bytes, where: str) -> str:
+    """The text that a file's bytes stand for, as `read_text` gives it."""
+    try:
+        return io.StringIO(content.decode("utf-8-sig"), newline=None).getvalue()
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
         raise InputError(
-            f"{path}, line {line}: expected UTF-8, got byte {error.object[error.start]:#04x}; "
+            f"{where}, line {line}: expected UTF-8, got byte {error.object[error.start]:#04x}; "
             "save the file as UTF-8"
         ) from error
-    except OSError as error:
-        raise InputError(f"{path}: expected a text file ({error.strerror})") from error
 
 
 def read_lines(path: Path) -> Iterator[tuple[str, str]]:
@@ -107,3 +113,15 @@ def identifier(record: Any, name: str, where: str) -> ImageId:
     if isinstance(value, int | str) and not isinstance(value, bool):
         return value
     raise InputError(f"{where}: expected {name!r} to be a whole number or text, got {value!r:.60}")
+
+
+def written_captions(record: dict[str, Any], where: str) -> list[str]:
+    """What stands under `captions`, a list, or under `caption`, one text."""
+    if "captions" not in record:
+        return [field(record, "caption", str, where)]
+    captions = field(record, "captions", list, where)
+    if "caption" in record or not all(isinstance(caption, str) for caption in captions):
+        raise InputError(
+            f"{where}: expected either 'caption', text, or 'captions', a list of texts"
+        )
+    return captions
