@@ -1,7 +1,9 @@
 """Processes that share one piece of work, which comes out the same whatever their number."""
 
 import logging
+import os
 from collections.abc import Callable, Iterable, Sequence
+from datetime import timedelta
 from typing import Any, TypeVar
 
 import torch.distributed
@@ -10,6 +12,11 @@ from captioning.errors import InputError
 
 Found = TypeVar("Found")
 Name = TypeVar("Name")
+
+PARENT = os.getppid()
+# How long one process waits for another: their shares may end hours apart, and where one dies what
+# has started them ends the others.
+PATIENCE = timedelta(days=1)
 
 
 def place() -> tuple[int, int]:
@@ -35,13 +42,44 @@ def start(devices: int, num_nodes: int) -> None:
     if devices * num_nodes == 1 and not launched:
         return
     from lightning_fabric import Fabric
+    from lightning_fabric.strategies.ddp import DDPStrategy
     from lightning_fabric.utilities.exceptions import MisconfigurationException
 
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     try:
-        Fabric(strategy="ddp", devices=devices, num_nodes=num_nodes).launch()
+        Fabric(
+            strategy=DDPStrategy(timeout=PATIENCE), devices=devices, num_nodes=num_nodes
+        ).launch()
     except (MisconfigurationException, ValueError, RuntimeError) as error:
         raise InputError(f"--devices: {' '.join(str(error).split())}") from error
+
+
+def from_first(work: Callable[[], Found]) -> Found:
+    """Work in the first process, and give to all what it found; the others wait for it.
+
+    A user's mistake that it meets is raised there only; the others end without a word.
+    """
+    rank, size = place()
+    if size == 1:
+        return work()
+    found: list[Any] = [None]
+    if rank == 0:
+        try:
+            found = [work()]
+        except InputError as error:
+            found = [error]
+    torch.distributed.broadcast_object_list(found)
+    if not isinstance(found[0], InputError):
+        return found[0]  # type: ignore[no-any-return]
+    if rank == 0:
+        raise found[0]
+    raise SystemExit(2)
+
+
+def leave_if_abandoned() -> None:
+    """End this process, unless it is the first, once what has started it is no more."""
+    if place()[0] > 0 and os.getppid() != PARENT:
+        raise SystemExit(1)
 
 
 def collect(work: Callable[[], Found]) -> list[Found]:

@@ -1,25 +1,25 @@
 """`captioning caption`: anybody's own pictures, captioned."""
 
-import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-import torch
-from torch import Tensor
-
-from captioning.captioner import Captioner, load_captioner
+from captioning.bulk import Task, batches_of, caption_all, caption_batches
+from captioning.captioner import load_captioner
 from captioning.commands.configuration import Parser
 from captioning.data.batching import OnBadImage
-from captioning.data.image import ImageError
-from captioning.data.pictures import ImageFiles
+from captioning.data.collection import Block, find
 from captioning.device import best_device
 from captioning.errors import InputError
+from captioning.files import digest
+from captioning.parts import Parts
+from captioning.processes import place, start
+from captioning.records import as_line, check_format
 from captioning.runs import Which, open_run
 from captioning.search import Search
 
-BATCH = 50
+BATCHES = 20  # in a block of files: the least that one process takes over from the work
 
 
 def caption(
@@ -29,73 +29,95 @@ def caption(
     checkpoint: Which | None = None,
     seed: int = 0,
     format: Literal["text", "json"] = "text",
+    output: str | None = None,
     on_bad_image: OnBadImage = "error",
+    batch_size: int = 50,
+    num_workers: int = 2,
+    devices: int = 1,
+    num_nodes: int = 1,
 ) -> None:
-    """Print each picture's captions.
+    """Print each picture's captions, or write them into a file.
 
     Args:
         run: Run folder, or a checkpoint file, which works alone.
-        pictures: Picture files of any common format.
+        pictures: Picture files of any common format, folders of them at any depth, tar shards as
+            WebDataset has them, or patterns in quotes: 'shards/{000..127}.tar', 'photos/*/*.jpg'.
         search: How captions are made: Greedy, Beam, Sampling.
         checkpoint: Of a run folder: the best by validation, or the last; null: its own choice.
         seed: Of sampling.
-        format: Text, or one JSON object a line: image, captions with their log-probabilities.
-        on_bad_image: Stop at a picture that cannot be opened, or leave it out.
+        format: Of what is printed: text, or one JSON object a line: image, captions with their
+            log-probabilities.
+        output: File to write instead, .jsonl or .parquet. If the command breaks off, the same
+            command goes on; the pictures are those that were there when it began.
+        on_bad_image: Stop at a picture that cannot be opened, or leave it out; an output tells of
+            it, with the error.
+        batch_size: Pictures captioned at a time.
+        num_workers: Processes that open pictures for each that captions them.
+        devices: GPUs of each machine, or processes on the CPU where there is none, each of one
+            thread; any number writes the same output. Under torchrun or SLURM: as many as those
+            start.
+        num_nodes: Machines, which share the output's folder.
     """
+    for name, number, least in (("batch_size", batch_size, 1), ("num_workers", num_workers, 0)):
+        if number < least:
+            raise InputError(f"--{name}: expected {least} or more, got {number}")
+    if output is None and devices * num_nodes > 1:
+        raise InputError("--devices and --num_nodes share the work of an output: name it, --output")
+    if output is not None:
+        check_format(Path(output))
     path = Path(run)
-    captioner = load_captioner(open_run(path).checkpoint(checkpoint) if path.is_dir() else path)
-    device = best_device()
-    captioner.to(device)
-    generator = torch.Generator(device).manual_seed(seed)
-    files = ImageFiles([Path(picture) for picture in pictures], captioner.encoder.transform())
-    for start in range(0, len(pictures), BATCH):
-        rows = range(start, min(start + BATCH, len(pictures)))
-        opened = [(pictures[row], files[row]) for row in rows]
-        good = [(name, tensor) for name, tensor in opened if isinstance(tensor, Tensor)]
-        for _, error in opened:
-            if isinstance(error, ImageError):
-                pass_over(error, on_bad_image)
-        if good:
-            print_captions(captioner, good, search, generator, format)
+    path = open_run(path).checkpoint(checkpoint) if path.is_dir() else path
+    captioner = load_captioner(path)
+    start(devices, num_nodes)
+    captioner.to(best_device())
+    task = Task(captioner, search, seed, batch_size, num_workers, on_bad_image)
+    blocks = find(pictures, batch_size * BATCHES)
+    if output is None:
+        print_captions(task, blocks, format)
+        return
+    settings = {
+        "captioner": digest(path, "sha256"),
+        "search": {"name": type(search).__name__, **vars(search)},
+        "seed": seed,
+        "batch_size": batch_size,
+        "pictures": [str(Path(name).absolute()) for name in pictures],
+    }
+    write_captions(task, Path(output), settings, blocks)
 
 
-def pass_over(error: ImageError, on_bad_image: OnBadImage) -> None:
-    """Tell of a bad picture, or stop at it."""
-    if on_bad_image == "error":
-        raise InputError(f"{error} (--on_bad_image skip leaves such pictures out)")
-    print(f"skipped: {error}", file=sys.stderr)
+def print_captions(task: Task, blocks: Iterator[Block], format: Literal["text", "json"]) -> None:
+    """Print captions as they are made; tell of pictures that are left out."""
+    batches = (batch for block in blocks for batch in batches_of(0, block, task.batch_size))
+    for _, records in caption_batches(task, batches):
+        for record in records:
+            if "error" in record:
+                print(f"skipped: {record['error']}", file=sys.stderr)
+            elif format == "json":
+                print(as_line(record), end="")
+            else:
+                for each in record["captions"]:
+                    print(f"{record['image']}: {each['caption']}")
 
 
-@torch.inference_mode()
-def print_captions(
-    captioner: Captioner,
-    pictures: list[tuple[str, Tensor]],
-    search: Search,
-    generator: torch.Generator,
-    format: Literal["text", "json"],
+def write_captions(
+    task: Task, output: Path, settings: dict[str, Any], blocks: Iterator[Block]
 ) -> None:
-    """Caption one batch of named pictures and print it."""
-    names, images = zip(*pictures, strict=True)
-    features = captioner.encode_images(torch.stack(images))
-    found = search([captioner], [features], generator)
-    rows = zip(names, found.tokens.tolist(), found.log_probabilities.tolist(), strict=True)
-    for name, tokens, chances in rows:
-        captions = [captioner.vocabulary.decode(each) for each in tokens]
-        if format == "json":
-            record = [
-                {"caption": text, "log_probability": chance}
-                for text, chance in zip(captions, chances, strict=True)
-            ]
-            print(json.dumps({"image": name, "captions": record}, ensure_ascii=False))
-        else:
-            print("\n".join(f"{name}: {text}" for text in captions))
+    """Write captions into a file, and say what it holds."""
+    try:
+        told = caption_all(task, Parts(output, task.batch_size), settings, blocks)
+    except KeyboardInterrupt:
+        if place()[0] == 0:
+            print(f"{output}: stopped; the same command goes on", file=sys.stderr)
+        raise
+    if told:
+        print(told, file=sys.stderr)
 
 
 def main(arguments: Sequence[str]) -> int:
     """Parse, build, run."""
     parser = Parser(prog="captioning caption", description=__doc__)
     parser.add_argument("run", help="run folder or checkpoint file")
-    parser.add_argument("pictures", nargs="+", help="picture files")
+    parser.add_argument("pictures", nargs="+", help="picture files, folders, tar shards, patterns")
     parser.add_function_arguments(caption, skip={"run", "pictures"})
     parser.set_defaults({"search": {"class_path": "captioning.search.Greedy"}})
     caption(**vars(parser.build(parser.read(arguments))))

@@ -1,0 +1,187 @@
+"""Captions of any number of pictures: opened by workers, captioned in batches, told as records."""
+
+import os
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+from tqdm import tqdm
+
+from captioning.captioner import Captioner
+from captioning.data.batching import OnBadImage
+from captioning.data.collection import Block
+from captioning.data.image import ImageError
+from captioning.data.pictures import ImageFiles, Transform
+from captioning.errors import InputError
+from captioning.parts import Parts
+from captioning.processes import collect, from_first, leave_if_abandoned, place
+from captioning.records import Record
+from captioning.search import Search, seeded
+
+
+@dataclass(frozen=True)
+class Task:
+    """How pictures are captioned."""
+
+    captioner: Captioner
+    search: Search
+    seed: int
+    batch_size: int
+    num_workers: int
+    on_bad_image: OnBadImage
+
+
+class Batch(NamedTuple):
+    """Some pictures of a part of the work; the part ends with a batch of none."""
+
+    part: int
+    names: list[str]
+    paths: list[Path]
+
+
+class Opened(NamedTuple):
+    """A batch as a worker hands it over: for each picture what was wrong, and those without."""
+
+    part: int
+    names: list[str]
+    errors: list[str | None]
+    images: Float[Tensor, "n c height width"] | None
+
+
+class Opening(Dataset[Opened]):
+    """Batches opened and transformed when asked for; the key of one is itself."""
+
+    def __init__(self, transform: Transform) -> None:
+        self.transform = transform
+
+    def __getitem__(self, batch: Batch) -> Opened:
+        files = ImageFiles(batch.paths, self.transform)
+        opened = [files[index] for index in range(len(files))]
+        errors = [str(each) if isinstance(each, ImageError) else None for each in opened]
+        images = [each for each in opened if isinstance(each, Tensor)]
+        return Opened(batch.part, batch.names, errors, torch.stack(images) if images else None)
+
+
+def batches_of(part: int, block: Block, size: int, start: int = 0) -> Iterator[Batch]:
+    """Give the batches of a block from picture `start` on, and the one that ends it."""
+    names = block.names()
+    for first in range(start, len(names), size):
+        some = names[first : first + size]
+        yield Batch(part, some, [block.path(name) for name in some])
+    yield Batch(part, [], [])
+
+
+def caption_batches(task: Task, batches: Iterator[Batch]) -> Iterator[tuple[int, list[Record]]]:
+    """Give the part and the records of each batch, while workers open those that follow."""
+    loader = DataLoader(
+        Opening(task.captioner.encoder.transform()),
+        batch_size=None,
+        sampler=batches,  # read as it goes
+        num_workers=task.num_workers,
+        pin_memory=torch.cuda.is_available(),
+    )
+    for opened in loader:
+        if task.on_bad_image == "error":
+            for error in filter(None, opened.errors):
+                raise InputError(f"{error} (--on_bad_image skip leaves such pictures out)")
+        yield opened.part, caption_batch(task, opened)
+
+
+def caption_batch(task: Task, opened: Opened) -> list[Record]:
+    """Give a record of each picture."""
+    captions = iter([] if opened.images is None else say(task, opened.names, opened.images))
+    return [
+        {"image": text(name), "captions": next(captions)}
+        if error is None
+        else {"image": text(name), "captions": [], "error": text(error)}
+        for name, error in zip(opened.names, opened.errors, strict=True)
+    ]
+
+
+@torch.inference_mode()
+def say(
+    task: Task, names: Sequence[str], images: Float[Tensor, "n c height width"]
+) -> list[list[Record]]:
+    """Give the captions of a batch; what is drawn follows from its names and the seed."""
+    features = task.captioner.encode_images(images)
+    generator = seeded((task.seed, *names), features.device)
+    found = task.search([task.captioner], [features], generator)
+    decode = task.captioner.vocabulary.decode
+    return [
+        [
+            {"caption": decode(caption), "log_probability": chance}
+            for caption, chance in zip(*each, strict=True)
+        ]
+        for each in zip(found.tokens.tolist(), found.log_probabilities.tolist(), strict=True)
+    ]
+
+
+def text(name: str) -> str:
+    """Spell a file's name, which may be any bytes, as UTF-8 can."""
+    return os.fsencode(name).decode(errors="backslashreplace")
+
+
+def caption_all(
+    task: Task, parts: Parts, settings: Mapping[str, Any], blocks: Iterable[Block]
+) -> str | None:
+    """Make an output, or what is left of it, by all processes; the first gives a line to tell."""
+    started = time.monotonic()
+    with parts.opened():
+        if not from_first(lambda: parts.begin(settings, blocks)):
+            return f"{parts.output} is whole; name another --output, or remove it to begin anew"
+        parts.share()
+        counts = collect(lambda: caption_share(task, parts))
+        if not counts:
+            return None
+        tally = parts.join()
+    rate = sum(counts) / (time.monotonic() - started)
+    return (
+        f"{parts.output}: {tally.pictures:,} pictures, of which {tally.bad:,} could not be opened; "
+        f"{sum(counts):,} captioned now, {rate:.1f} a second"
+    )
+
+
+def caption_share(task: Task, parts: Parts) -> int:
+    """Make this process's parts, or what is left of them; give how many pictures that took."""
+    # More threads may sum in another order, and change the last digits with their number.
+    torch.set_num_threads(1)
+    rank, size = place()
+    kept = {number: parts.keep(number) for number, _ in parts.unfinished(rank, size)}
+    batches = (
+        batch
+        for number, block in parts.unfinished(rank, size)
+        for batch in batches_of(number, block, task.batch_size, kept[number])
+    )
+    done = 0
+    with progress(parts, kept) as bar:
+        try:
+            for number, records in caption_batches(task, batches):
+                if records:
+                    parts.append(number, records)
+                else:
+                    parts.finish(number)
+                done += len(records)
+                bar.update(len(records))
+                leave_if_abandoned()
+                if parts.halted:
+                    break
+        except InputError:
+            parts.halt()
+            raise
+    return done
+
+
+def progress(parts: Parts, kept: Mapping[int, int]) -> "tqdm[Any]":
+    """Show, by the first process, how far its share is; a shard's pictures are not yet counted."""
+    rank, size = place()
+    own = [block for _, block in parts.unfinished(rank, size)]
+    files = sum(len(block.files) for block in own) - sum(kept.values())
+    total = None if any(block.shard for block in own) else files
+    silent = None if rank == 0 else True  # null: where nobody looks
+    return tqdm(desc="captioning", total=total, unit="picture", disable=silent)
