@@ -17,7 +17,7 @@ from captioning.data.dataset import Dataset
 from captioning.device import best_device
 from captioning.discriminator import Discriminator
 from captioning.errors import InputError
-from captioning.known_world import known_scenes, measure_all
+from captioning.known_world import comparable, known_scenes, measure_batch
 from captioning.law import summarise
 from captioning.loaders import evaluation_batches
 from captioning.objectives.adversarial import Adversarial
@@ -127,7 +127,12 @@ def exact(
     if (search.description, search.steps) != (own.description, own.steps):
         return {}
     ids = [example.image_id for example in pictures.pictures.examples]
-    measured = measure_all([captioner], [pictures], known_scenes(data, ids))
+    known = comparable(known_scenes(data, ids), captioner.vocabulary)
+    measured = [
+        pair
+        for batch in (pictures if known else ())
+        for pair in measure_batch([captioner], [captioner.encode(batch)], batch.image_ids, known)
+    ]
     if not measured:
         return {}
     found = summarise([each for _, each in measured])
