@@ -127,8 +127,7 @@ def exact(
     search: Search, data: Dataset, captioner: Captioner, pictures: EvaluationBatches
 ) -> dict[str, float]:
     """Give what no critic can exceed, where P is known and the captions follow Q itself."""
-    own = Sampling()
-    if (search.description, search.steps) != (own.description, own.steps):
+    if search.description != Sampling().description:
         return {}
     ids = [example.image_id for example in pictures.pictures.examples]
     known = comparable(known_scenes(data, ids), captioner.vocabulary)
