@@ -1,6 +1,7 @@
 """Archives, unpacked into one folder and never outside it."""
 
 import lzma
+import platform
 import tarfile
 import zipfile
 import zlib
@@ -9,6 +10,11 @@ from pathlib import Path, PurePosixPath
 
 from captioning.errors import InputError
 from captioning.files import progress
+
+try:
+    from tarfile import FilterError, data_filter
+except ImportError:  # before Python 3.10.12 and 3.11.4
+    FilterError, data_filter = tarfile.TarError, None  # type: ignore[misc, assignment]
 
 
 def unpack(archive: Path, folder: Path, wanted: Callable[[PurePosixPath], bool]) -> None:
@@ -28,7 +34,7 @@ def unpack(archive: Path, folder: Path, wanted: Callable[[PurePosixPath], bool])
             _untar(archive, folder, wanted)
         else:
             raise InputError(f"{archive} is neither a ZIP nor a tar archive; fetch it again")
-    except tarfile.FilterError as error:
+    except FilterError as error:
         raise _outside(archive, error.tarinfo.name) from error
     except (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError) as error:
         raise InputError(f"{archive} is damaged ({error}); fetch it again") from error
@@ -49,9 +55,15 @@ def _unzip(archive: Path, folder: Path, wanted: Callable[[PurePosixPath], bool])
 
 
 def _untar(archive: Path, folder: Path, wanted: Callable[[PurePosixPath], bool]) -> None:
+    if data_filter is None:
+        raise InputError(
+            f"{archive}: a tar archive is unpacked safely by Python 3.10.12, 3.11.4 or newer, this "
+            f"is {platform.python_version()}; take a newer one, or unpack it yourself and name the "
+            "folder by --files with --link"
+        )
     with tarfile.open(archive) as opened, progress(f"unpacking {archive.name}", None) as advance:
         for member in opened:
-            tarfile.data_filter(member, str(folder))
+            data_filter(member, str(folder))
             if wanted(PurePosixPath(member.name)):
                 opened.extract(member, folder, filter="data")
             advance(member.size)

@@ -6,7 +6,8 @@ from typing import TypeAlias
 
 import numpy as np
 import torch
-from jaxtyping import Float32
+from jaxtyping import Float, Float32
+from torch import Tensor
 from torch.nn import functional
 
 from captioning.batch import Batch
@@ -27,16 +28,18 @@ def most_common_caption(examples: Sequence[Example]) -> str:
 
 @torch.inference_mode()
 def embed(captioner: Captioner, batches: Iterable[Batch]) -> list[tuple[ImageId, Direction]]:
-    """Give a direction of length one for each picture: its standardised features, averaged."""
+    """Give the direction of each picture."""
     return [
-        (image_id, direction)
+        pair
         for batch in batches
-        for image_id, direction in zip(
-            batch.image_ids,
-            functional.normalize(captioner.encode(batch).mean(1), dim=1).cpu().numpy(),
-            strict=True,
-        )
+        for pair in zip(batch.image_ids, directions(captioner.encode(batch)), strict=True)
     ]
+
+
+def directions(features: Float[Tensor, "n r d"]) -> Float32[np.ndarray, "n d"]:
+    """Give a direction of length one for each picture: its standardised features, averaged."""
+    found: Float32[np.ndarray, "n d"] = functional.normalize(features.mean(1), dim=1).cpu().numpy()
+    return found
 
 
 def nearest(

@@ -89,25 +89,24 @@ def summarise(judged: Judged, seed: int) -> dict[str, tuple[float, float, float]
 
 
 @torch.no_grad()
-def show(
-    captioner: Captioner, batches: Iterable[Batch], search: Search, generator: torch.Generator
-) -> list[Shown]:
-    """Caption the pictures of each batch; a picture's true captions are all that it has."""
-    shown = []
-    for batch in batches:
-        features = captioner.encode(batch)
-        said = search([captioner], [features], generator).tokens
-        owners = torch.arange(len(said), device=said.device).repeat_interleave(said.shape[1])
-        generated = Captions.from_generated(said.flatten(0, 1), owners)
-        real = Captions(*(part.to(features.device) for part in batch.captions))
-        shown.append(Shown(features, real, generated))
-    return shown
+def show(captioner: Captioner, batch: Batch, search: Search, generator: torch.Generator) -> Shown:
+    """Caption the pictures of a batch; a picture's true captions are all that it has."""
+    features = captioner.encode(batch)
+    said = search([captioner], [features], generator).tokens
+    owners = torch.arange(len(said), device=said.device).repeat_interleave(said.shape[1])
+    generated = Captions.from_generated(said.flatten(0, 1), owners)
+    real = Captions(*(part.to(features.device) for part in batch.captions))
+    return Shown(features, real, generated)
 
 
 def train(
     discriminator: Discriminator, shown: Sequence[Shown], plan: Plan, generator: torch.Generator
 ) -> None:
-    """Teach a discriminator, and leave it as it was at its best."""
+    """Teach a discriminator, and leave it as it was at its best.
+
+    All that is shown is kept, features too: of 5,000 pictures 40 MB, or 2 GB where features are a
+    grid of 7 × 7 regions, each of 2,048 numbers.
+    """
     held = max(1, round(plan.held_back * len(shown)))
     if held >= len(shown):
         raise InputError(

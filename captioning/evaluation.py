@@ -9,13 +9,21 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from captioning.baselines import Direction, embed, most_common_caption, nearest
+from captioning.baselines import Direction, directions, embed, most_common_caption, nearest
 from captioning.captioner import Captioner
 from captioning.clip_score import Clip, clip_scores
 from captioning.data.batching import EvaluationBatches, batch_by_batch
 from captioning.data.dataset import Dataset, Example, ImageId
 from captioning.errors import InputError
-from captioning.known_world import World, compare, from_true_law, known_scenes, measure_all
+from captioning.known_world import (
+    Scenes,
+    World,
+    comparable,
+    compare,
+    from_true_law,
+    known_scenes,
+    measure_batch,
+)
 from captioning.law import Measured
 from captioning.loaders import Loading, evaluation_batches
 from captioning.metrics import (
@@ -32,7 +40,7 @@ from captioning.metrics.statistics import mean_of
 from captioning.metrics.uncertainty import described
 from captioning.processes import collect, join, place
 from captioning.search import Sampling, Search, caption_texts
-from captioning.temperatures import Drawn, Point, curve, draw_all
+from captioning.temperatures import Drawn, Point, curve, draw_batch
 from captioning.text import SPECIAL
 
 # Share of the words of a split below which a vocabulary is taken to be of other data.
@@ -98,20 +106,13 @@ def work(task: Task) -> Share:
     first = task.captioners[0]
     check_vocabulary(first, examples, task.data.name)
     batches = [whole_batches(task, examples, one) for one in task.captioners]
+    known = known_scenes(task.data, [example.image_id for example in examples])
     # More threads may sum in another order, and change the last digits with their number.
     torch.set_num_threads(1)
-    captions = generate(task.captioners, batches, task.search)
+    share = look(task, batches, comparable(known, first.vocabulary))
     # On the training split itself every picture would be nearest to itself.
     train = [] if task.split == "train" else task.data.examples("train")
-    known = known_scenes(task.data, [example.image_id for example in examples])
-    return Share(
-        captions=captions,
-        left_out=batches[0].left_out,
-        places=embed(first, batches[0]),
-        trained=embed(first, whole_batches(task, train, first)) if train else [],
-        measured=measure_all(task.captioners, batches, known),
-        drawn=draw_all(task.captioners, batches, task.samplings),
-    )
+    return share._replace(trained=embed(first, whole_batches(task, train, first)) if train else [])
 
 
 def whole_batches(
@@ -122,16 +123,22 @@ def whole_batches(
 
 
 @torch.inference_mode()
-def generate(
-    captioners: Sequence[Captioner], batches: Sequence[EvaluationBatches], search: Search
-) -> list[tuple[ImageId, str]]:
-    """Caption every picture; several captioners, each with its own batches, act as an ensemble."""
-    captions: list[tuple[ImageId, str]] = []
+def look(task: Task, batches: Sequence[EvaluationBatches], known: Scenes) -> Share:
+    """Encode every picture once, and find out all that its features tell.
+
+    Several captioners, each with its own batches, act as an ensemble. What is drawn follows from
+    the pictures of a batch alone.
+    """
+    captioners, share = task.captioners, Share([], 0, [], [], [], [])
     for views in batch_by_batch(batches, "captioning"):
+        image_ids = views[0].image_ids
         pairs = zip(captioners, views, strict=True)
         features = [captioner.encode(view) for captioner, view in pairs]
-        captions += caption_texts(search, captioners, features, views[0].image_ids).items()
-    return captions
+        share.captions.extend(caption_texts(task.search, captioners, features, image_ids).items())
+        share.places.extend(zip(image_ids, directions(features[0]), strict=True))
+        share.measured.extend(measure_batch(captioners, features, image_ids, known))
+        share.drawn.extend(draw_batch(captioners, features, image_ids, task.samplings))
+    return share._replace(left_out=batches[0].left_out)
 
 
 def score(task: Task, scorer: Scorer, shares: Sequence[Share]) -> Findings:

@@ -1,6 +1,6 @@
 """Captions and captioners beside the true law, in the world where that is known."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,7 +10,6 @@ from jaxtyping import Float
 from torch import Tensor
 
 from captioning.captioner import Captioner
-from captioning.data.batching import EvaluationBatches, batch_by_batch
 from captioning.data.dataset import Dataset, ImageId
 from captioning.data.shapes import Shapes
 from captioning.law import DELTA, SAMPLES, Measured, measure, summarise
@@ -62,22 +61,29 @@ def verdicts(captions: Iterable[tuple[str, Scene]]) -> dict[str, float]:
     return {verdict.value: found.count(verdict) / len(found) for verdict in Verdict}
 
 
+def comparable(known: Scenes, vocabulary: Vocabulary) -> Scenes:
+    """Give the scenes if a captioner of this vocabulary knows every word that P says of them."""
+    return {} if unknown_words(vocabulary, known) else known
+
+
 @torch.inference_mode()
-def measure_all(
-    captioners: Sequence[Captioner], batches: Sequence[EvaluationBatches], known: Scenes
+def measure_batch(
+    captioners: Sequence[Captioner],
+    features: Sequence[Float[Tensor, "n _ _"]],
+    image_ids: Sequence[ImageId],
+    known: Scenes,
 ) -> list[tuple[ImageId, Measured]]:
     """Compare P with the law of the captioners, an ensemble, picture by picture.
 
-    Nothing where no scene is known, or where a captioner lacks a word of P.
+    Nothing where no scene is known.
     """
-    if not known or unknown_words(captioners[0].vocabulary, known):
-        return []
-    device = captioners[0].feature_mean.device
     measured: list[tuple[ImageId, Measured]] = []
-    for image_ids, features in looks(captioners, batches):
-        laws = [support(known[image_id]) for image_id in image_ids]
-        found = measure(captioners, features, laws, seeded(image_ids, device))
-        measured += zip(image_ids, found, strict=True)
+    for first in range(0, len(image_ids) if known else 0, PICTURES):
+        few = image_ids[first : first + PICTURES]
+        seen = [each[first : first + PICTURES] for each in features]
+        laws = [support(known[image_id]) for image_id in few]
+        found = measure(captioners, seen, laws, seeded(few, features[0].device))
+        measured += zip(few, found, strict=True)
     return measured
 
 
@@ -101,18 +107,6 @@ def compare(
         (sample, known[image_id]) for image_id, each in measured.items() for sample in each.samples
     )
     return World(judged, verdicts(samples), summarise([*measured.values()])._asdict())
-
-
-def looks(
-    captioners: Sequence[Captioner], batches: Sequence[EvaluationBatches]
-) -> Iterator[tuple[Sequence[ImageId], Sequence[Float[Tensor, "n _ _"]]]]:
-    """Give ids and, for each captioner, features of a few pictures at a time."""
-    for views in batch_by_batch(batches, "comparing"):
-        pairs = zip(captioners, views, strict=True)
-        features = [captioner.encode(view).split(PICTURES) for captioner, view in pairs]
-        for number, few in enumerate(zip(*features, strict=True)):
-            first = number * PICTURES
-            yield views[0].image_ids[first : first + PICTURES], few
 
 
 def unknown_words(vocabulary: Vocabulary, known: Scenes) -> list[str]:

@@ -3,10 +3,10 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple, TypeAlias
 
-import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from captioning.captioner import Captioner
-from captioning.data.batching import EvaluationBatches, batch_by_batch
 from captioning.data.dataset import ImageId
 from captioning.metrics import Scorer, distinct_captions, mutual_bleu, tokenize
 from captioning.search import Greedy, Sampling, all_texts
@@ -34,24 +34,21 @@ def samplings(temperatures: Iterable[float], steps: int) -> list[Sampling]:
     return [Sampling(SAMPLES, temperature, steps=steps) for temperature in sorted({*temperatures})]
 
 
-@torch.inference_mode()
-def draw_all(
+def draw_batch(
     captioners: Sequence[Captioner],
-    batches: Sequence[EvaluationBatches],
+    features: Sequence[Float[Tensor, "n _ _"]],
+    image_ids: Sequence[ImageId],
     searches: Sequence[Sampling],
 ) -> list[tuple[ImageId, Drawn]]:
     """Sample every picture at each temperature, 0 first. The draws are of the same numbers."""
-    drawn: list[tuple[ImageId, Drawn]] = []
-    for views in batch_by_batch(batches, "sampling") if searches else ():
-        pairs = zip(captioners, views, strict=True)
-        features = [captioner.encode(view) for captioner, view in pairs]
-        image_ids = views[0].image_ids
-        said = [all_texts(search, captioners, features, image_ids) for search in searches]
-        limit = all_texts(Greedy(searches[0].steps), captioners, features, image_ids)
-        for image_id in image_ids:
-            greedy = SAMPLES * limit[image_id]
-            drawn.append((image_id, [greedy, *(texts[image_id] for texts in said)]))
-    return drawn
+    if not searches:
+        return []
+    said = [all_texts(search, captioners, features, image_ids) for search in searches]
+    limit = all_texts(Greedy(searches[0].steps), captioners, features, image_ids)
+    return [
+        (image_id, [SAMPLES * limit[image_id], *(texts[image_id] for texts in said)])
+        for image_id in image_ids
+    ]
 
 
 def curve(

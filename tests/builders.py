@@ -170,7 +170,7 @@ def make_network(architecture: str, **options: bool) -> nn.Module:
         if isinstance(module, nn.BatchNorm2d):
             module.momentum = 1
     with torch.no_grad():
-        network.train()(torch.randn(2, 3, 224, 224))
+        network.train()(torch.randn(2, 3, 96, 96))
     return network.eval()
 
 
@@ -179,7 +179,7 @@ def save_weights(network: nn.Module, folder: Path) -> str:
     return str(folder / "weights.pth")
 
 
-def make_pictures(count: int = 2, size: int = 224) -> Tensor:
+def make_pictures(count: int = 2, size: int = 96) -> Tensor:
     return torch.randn(count, 3, size, size, generator=torch.Generator().manual_seed(1))
 
 

@@ -104,3 +104,18 @@ def test_a_changed_byte_in_a_zip_is_found(tmp_path: Path) -> None:
     archive.write_bytes(archive.read_bytes().replace(b"dog", b"cat"))
     with pytest.raises(InputError, match="is damaged"):
         unpack(archive, tmp_path / "out", everything)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_python_without_safe_unpacking_of_tar_archives_refuses_them(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("captioning.archives.data_filter", None)
+    archive = pack(tmp_path / kind, FILES)
+    if kind.endswith(".zip"):
+        unpack(archive, tmp_path / "out", everything)
+        assert inside(tmp_path / "out") == {*FILES}
+    else:
+        with pytest.raises(InputError, match=r"by Python 3\.10\.12, 3\.11\.4 or newer, this is 3"):
+            unpack(archive, tmp_path / "out", everything)
+        assert inside(tmp_path) == {kind}

@@ -272,7 +272,7 @@ def test_a_captioner_in_training_leaves_a_frozen_encoder_in_evaluation(frozen: b
     assert captioner.decoder.training
     assert [module.training for module in encoder.modules()].count(frozen) == 0
     captions = make_captions()
-    batch = make_batch(captions)._replace(images=torch.randn(3, 3, 224, 224), features=None)
+    batch = make_batch(captions)._replace(images=torch.randn(3, 3, 64, 64), features=None)
     captioner(captioner.encode(batch), captions).sum().backward()
     assert all((weights.grad is None) == frozen for weights in encoder.parameters())
     assert decoder.lstm.weight_hh_l0.grad is not None

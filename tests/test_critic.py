@@ -149,21 +149,25 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 SMALL = ["--train_on", "train", "--discriminator.hidden_size", "8", "--plan.steps", "20"]
+OWN = ["--own"]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("own", [[], ["--own"]])
+@pytest.mark.parametrize("options", [SMALL, OWN], ids=["fresh", "own"])
 def test_a_run_is_criticised_beside_what_is_exact(
-    own: list[str], run: Path, capsys: pytest.CaptureFixture[str]
+    options: list[str], run: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    command = ["critic", str(run), *SMALL, *own, "--format", "json"]
+    command = ["critic", str(run), *options, "--format", "json"]
     capsys.readouterr()
     assert main(command) == 0
     first = capsys.readouterr().out
     assert main(command) == 0
     assert capsys.readouterr().out == first
     found = json.loads(first)
-    assert found["critic"] == f"RecurrentDiscriminator, {'the own' if own else 'trained on train'}"
+    assert (
+        found["critic"]
+        == f"RecurrentDiscriminator, {'the own' if options == OWN else 'trained on train'}"
+    )
     assert (found["images"], found["split"], found["search"]) == (8, "test", "sampling t=1")
     assert 0.5 < found["exact"]["accuracy"] <= 1
     assert 0 < found["exact"]["jensen_shannon"] <= math.log(2)
@@ -194,6 +198,9 @@ def test_pictures_that_cannot_be_opened_may_be_left_out(
         (["--seed", "-1"], "--seed: expected 0 or more, got -1"),
         (["--train_on", "test"], "--train_on and --test_on are both 'test'"),
         (["--train_on", "tset"], "no split 'tset'"),
+        ([*OWN, "--plan.steps", "20"], "for which --plan means nothing"),
+        ([*OWN, "--discriminator.hidden_size", "8"], "for which --discriminator means nothing"),
+        ([*OWN, "--train_on", "train"], "for which --train_on means nothing"),
     ],
 )
 def test_a_mistake_is_one_line_before_any_work(

@@ -62,7 +62,7 @@ def test_grid_features_are_the_cells_row_by_row_and_their_average_is_pooled(
     weights = save_weights(network, tmp_path)
     grid, pooled = Backbone("resnet18", weights, "grid"), Backbone("resnet18", weights)
     network.avgpool, network.fc = nn.Identity(), nn.Identity()
-    pictures = make_pictures()
+    pictures = make_pictures(size=224)
     with torch.no_grad():
         maps = network(pictures).view(2, 512, 7, 7)
     features = grid(pictures)

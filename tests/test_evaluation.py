@@ -10,7 +10,6 @@ import pytest
 import torch
 
 from captioning.__main__ import main
-from captioning.baselines import embed
 from captioning.captioner import Captioner
 from captioning.data import Shapes
 from captioning.data.batching import CaptionedPictures, EvaluationBatches, encode_captions
@@ -18,17 +17,18 @@ from captioning.data.pictures import ImageFiles
 from captioning.decoder import Lrcn
 from captioning.encoder import SmallCnn
 from captioning.errors import InputError
-from captioning.evaluation import Share, Task, generate, join_captions
-from captioning.known_world import known_scenes, measure_all
+from captioning.evaluation import Share, Task, join_captions, look
+from captioning.known_world import known_scenes
 from captioning.loaders import Loading
 from captioning.processes import join
 from captioning.search import Beam, Greedy, Sampling, Search
 from captioning.shapes.grammar import support
-from captioning.temperatures import draw_all, samplings
+from captioning.temperatures import samplings
 from captioning.text import Vocabulary
 from tests.tiny_run import config
 
 PICTURES, BATCH = 11, 3  # four batches, the last of two pictures
+GREEDY = Greedy()
 
 
 @pytest.fixture(scope="module")
@@ -64,6 +64,19 @@ def ids_of(data: Shapes) -> list[int | str]:
     return [example.image_id for example in data.examples("test")]
 
 
+def looks(
+    data: Shapes,
+    captioner: Captioner,
+    processes: int,
+    search: Search = GREEDY,
+    temperatures: Sequence[Sampling] = (),
+) -> list[Share]:
+    """What each of so many processes finds out."""
+    task = Task([captioner], data, "test", search, Loading(), samplings=temperatures)
+    known = known_scenes(data, ids_of(data))
+    return [look(task, [each], known) for each in shares_of(data, captioner, processes)]
+
+
 @pytest.mark.parametrize("processes", [2, 3, 7])
 def test_processes_take_the_batches_that_one_would_make(
     processes: int, data: Shapes, captioner: Captioner
@@ -81,30 +94,27 @@ def test_processes_take_the_batches_that_one_would_make(
 def test_any_number_of_processes_say_what_one_says(
     search: Search, processes: int, data: Shapes, captioner: Captioner
 ) -> None:
-    (alone,) = shares_of(data, captioner, 1)
-    shares = [
-        generate([captioner], [batches], search)
-        for batches in shares_of(data, captioner, processes)
-    ]
+    (alone,) = looks(data, captioner, 1, search)
+    shares = [share.captions for share in looks(data, captioner, processes, search)]
     assert sum(map(len, shares)) == PICTURES
-    joined = join(shares, ids_of(data))
-    assert [*joined.items()] == generate([captioner], [alone], search)
+    assert [*join(shares, ids_of(data)).items()] == alone.captions
 
 
 @pytest.mark.parametrize("processes", [2, 3])
 def test_any_number_of_processes_measure_what_one_measures(
     processes: int, data: Shapes, captioner: Captioner
 ) -> None:
-    known = known_scenes(data, ids_of(data))
-    (alone,) = shares_of(data, captioner, 1)
-    several = shares_of(data, captioner, processes)
-    found = join([measure_all([captioner], [each], known) for each in several], ids_of(data))
-    for image_id, one in measure_all([captioner], [alone], known):
+    (alone,) = looks(data, captioner, 1)
+    several = looks(data, captioner, processes)
+    found = join([share.measured for share in several], ids_of(data))
+    assert [*found] == [image_id for image_id, _ in alone.measured]
+    for image_id, one in alone.measured:
         assert found[image_id].samples == one.samples
         assert torch.equal(found[image_id].log_ratios, one.log_ratios)
         assert torch.equal(found[image_id].forward_kl, one.forward_kl)
-    places = join([embed(captioner, each) for each in several], ids_of(data))
-    for image_id, direction in embed(captioner, alone):
+    places = join([share.places for share in several], ids_of(data))
+    assert [*places] == [image_id for image_id, _ in alone.places]
+    for image_id, direction in alone.places:
         assert np.array_equal(places[image_id], direction)
 
 
@@ -113,16 +123,15 @@ def test_samples_for_the_curve_are_the_same_and_begin_with_the_greedy_caption(
 ) -> None:
     searches = samplings([1.5, 0.1, 1.5], steps=6)
     assert [search.temperature for search in searches] == [0.1, 1.5]
-    (alone,) = shares_of(data, captioner, 1)
-    greedy = generate([captioner], [alone], Greedy(6))
-    drawn = draw_all([captioner], [alone], searches)
-    assert [(image_id, sets[0]) for image_id, sets in drawn] == [
-        (image_id, [caption] * 5) for image_id, caption in greedy
+    (alone,) = looks(data, captioner, 1, Greedy(6), searches)
+    assert [(image_id, sets[0]) for image_id, sets in alone.drawn] == [
+        (image_id, [caption] * 5) for image_id, caption in alone.captions
     ]
-    assert all(len(sets) == 3 and len(set(sets[2])) > 1 for _, sets in drawn)
-    shares = [draw_all([captioner], [each], searches) for each in shares_of(data, captioner, 3)]
-    assert [*join(shares, ids_of(data)).items()] == drawn
-    assert draw_all([captioner], [alone], []) == []
+    assert all(len(sets) == 3 and len(set(sets[2])) > 1 for _, sets in alone.drawn)
+    shares = [share.drawn for share in looks(data, captioner, 3, Greedy(6), searches)]
+    assert [*join(shares, ids_of(data)).items()] == alone.drawn
+    (without,) = looks(data, captioner, 1)
+    assert without.drawn == []
 
 
 def found(captions: Sequence[tuple[int | str, str]], left_out: int = 0) -> Share:

@@ -36,7 +36,7 @@ def test_a_job_waits_for_those_it_needs(tmp_path: Path) -> None:
 
 
 def test_no_more_run_at_a_time_than_asked(tmp_path: Path) -> None:
-    code = f"import time; {SAY}; time.sleep(.3); open(sys.argv[1], 'a').write('end ')"
+    code = f"import time; {SAY}; time.sleep(.15); open(sys.argv[1], 'a').write('end ')"
     Queue([job(tmp_path, name, code) for name in "abcd"], 2).work()
     running = [0]
     for word in said(tmp_path):

@@ -11,7 +11,7 @@ from captioning.data.batching import EvaluationBatches
 from captioning.decoder import Lrcn
 from captioning.encoder import SmallCnn
 from captioning.known_world import World
-from captioning.law import SAMPLES
+from captioning.law import SAMPLES, Measured
 from captioning.loaders import Loading, evaluation_batches
 from captioning.search import Sampling
 from captioning.shapes.grammar import support
@@ -46,15 +46,23 @@ def all_texts(known: Known) -> list[str]:
     return [text for scene in known.values() for text in support(scene)]
 
 
-def make_batches(data: Shapes, captioner: Captioner) -> list[EvaluationBatches]:
+def make_batches(data: Shapes, captioner: Captioner) -> EvaluationBatches:
     loading = Loading(batch_size=len(data.examples("test")), num_workers=0)
-    return [evaluation_batches(data.examples("test"), captioner, loading, data.name)]
+    return evaluation_batches(data.examples("test"), captioner, loading, data.name)
 
 
 def compare(data: Shapes, known: Known, captioner: Captioner) -> World:
     captions = known_world.from_true_law(known)
-    measured = known_world.measure_all([captioner], make_batches(data, captioner), known)
+    measured = measure(data, known, captioner)
     return known_world.compare(captions, known, dict(measured), captioner.vocabulary)
+
+
+def measure(data: Shapes, known: Known, captioner: Captioner) -> list[tuple[int | str, Measured]]:
+    (batch,) = make_batches(data, captioner)
+    with torch.inference_mode():
+        features = captioner.encode(batch)
+    known = known_world.comparable(known, captioner.vocabulary)
+    return known_world.measure_batch([captioner], [features], batch.image_ids, known)
 
 
 @pytest.mark.slow
@@ -62,7 +70,7 @@ def test_the_divergence_from_the_truth_is_the_sum_over_all_true_captions(
     data: Shapes, known: Known
 ) -> None:
     captioner = make_captioner(all_texts(known))
-    ((batch,),) = make_batches(data, captioner)
+    (batch,) = make_batches(data, captioner)
     divergences, lengths, inside = [], [], []
     with torch.no_grad():
         features = captioner.encode(batch)
@@ -117,7 +125,7 @@ def test_of_other_data_nothing_is_known(data: Shapes) -> None:
     assert isinstance(other, Coco)
     assert known_world.known_scenes(other, [1, 2]) == {}
     captioner = make_captioner(["a ring"])
-    assert known_world.measure_all([captioner], make_batches(data, captioner), {}) == []
+    assert measure(data, {}, captioner) == []
     assert known_world.compare({1: "a ring"}, {}, {}, captioner.vocabulary) == World()
 
 

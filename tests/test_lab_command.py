@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from captioning.__main__ import main
-from captioning.commands.lab import aligned
-from captioning.lab.section import Table
+from captioning.commands.lab import text
+from captioning.lab.section import Section, Table
 
 
 @pytest.fixture
@@ -101,7 +101,7 @@ def test_a_folder_that_cannot_be_written_is_told_before_the_work(
 
 def test_a_table_stands_in_columns() -> None:
     table = Table("KL in nats", ["ε", "exact", "trained"], [["0", "1.06", "1.1 ± 0.2"]])
-    assert aligned(table).splitlines() == [
+    assert text(Section("any", "Any", "", [table], [], [])).splitlines()[2:4] == [
         "KL in nats  exact    trained",
         "0            1.06  1.1 ± 0.2",
     ]

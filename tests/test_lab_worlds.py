@@ -10,8 +10,8 @@ from torch import Tensor, tensor
 from torch.testing import assert_close
 
 from captioning.errors import InputError
-from captioning.lab.divergences import entropy, kl, mutual_information
-from captioning.lab.worlds import World, long_range, markov, random_world, two_words
+from captioning.lab.divergences import entropy, mutual_information
+from captioning.lab.worlds import World, random_world, two_words
 
 examples = settings(deadline=None, max_examples=20)
 seeds = st.integers(0, 2**32)
@@ -46,14 +46,13 @@ def test_after_what_never_occurs_every_word_is_as_likely() -> None:
 def test_the_law_is_the_product_of_its_conditionals(
     seed: int, words: int, steps: int, spread: float
 ) -> None:
-    for make in (random_world, markov):
-        world = make(words, steps, spread, seeded(seed))
-        assert (world.words, world.steps) == (words, steps)
-        product = torch.ones((), dtype=torch.float64)
-        for t in range(steps):
-            product = product.unsqueeze(-1) * world.conditional(t)
-        assert_close(product, world.table)
-        assert_close(world.table.sum().item(), 1.0)
+    world = random_world(words, steps, spread, seeded(seed))
+    assert (world.words, world.steps) == (words, steps)
+    product = torch.ones((), dtype=torch.float64)
+    for t in range(steps):
+        product = product.unsqueeze(-1) * world.conditional(t)
+    assert_close(product, world.table)
+    assert_close(world.table.sum().item(), 1.0)
 
 
 def test_samples_come_as_often_as_they_should_and_again_with_the_same_seed() -> None:
@@ -91,23 +90,6 @@ def test_all_information_makes_the_second_word_a_function_of_the_first() -> None
     assert_close(table.amax(1), torch.full((5,), 0.2).double())
 
 
-def test_a_markov_word_depends_on_the_one_before_only_and_alike_at_every_step() -> None:
-    world = markov(3, 4, 1.5, seeded())
-    transition = world.conditional(1)
-    for t in (2, 3):
-        assert_close(world.conditional(t), transition.expand_as(world.conditional(t)))
-
-
-def test_at_long_range_only_the_first_word_tells_of_the_last() -> None:
-    world = long_range(3, 4, 0.7, seeded())
-    ends = world.table.sum((1, 2))
-    assert mutual_information(ends.log()).item() == pytest.approx(0.7)
-    assert mutual_information(world.table.sum((0, 1)).log()).item() == pytest.approx(0, abs=1e-12)
-    assert mutual_information(world.table.sum((0, 2)).log()).item() == pytest.approx(0, abs=1e-12)
-    blind = torch.einsum("abc,d->abcd", world.prefixes(3), ends.sum(0))
-    assert kl(world.log_table, blind.log()).item() == pytest.approx(0.7)
-
-
 def test_a_wider_spread_leaves_less_entropy() -> None:
     entropies = [entropy(random_world(4, 3, s, seeded()).log_table).item() for s in (0.0, 1.0, 4.0)]
     assert entropies == sorted(entropies, reverse=True)
@@ -130,13 +112,12 @@ def test_what_is_no_law_is_refused() -> None:
 def test_worlds_that_cannot_be_are_refused() -> None:
     for make, words in (
         (lambda: random_world(1, 3, 1.0, seeded()), "words >= 2 and steps >= 1, got 1 and 3"),
-        (lambda: markov(3, 0, 1.0, seeded()), "got 3 and 0"),
+        (lambda: random_world(3, 0, 1.0, seeded()), "got 3 and 0"),
         (lambda: random_world(10, 10**9, 1.0, seeded()), "got 10^1000000000: take fewer"),
         (lambda: random_world(3, 3, -1.0, seeded()), "a finite spread of at least 0, got -1"),
-        (lambda: markov(3, 3, math.nan, seeded()), "a finite spread of at least 0, got nan"),
+        (lambda: random_world(3, 3, math.nan, seeded()), "a finite spread of at least 0, got nan"),
         (lambda: two_words(4, 1.4, seeded()), "from 0 to log(4) = 1.386 nats, got 1.4"),
         (lambda: two_words(4, math.nan, seeded()), "got nan"),
-        (lambda: long_range(4, 2, 0.5, seeded()), "steps of 3 or more, got 2"),
     ):
         with pytest.raises(InputError) as refusal:
             make()

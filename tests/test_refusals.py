@@ -101,13 +101,22 @@ def complaint(capsys: pytest.CaptureFixture[str]) -> str:
     return capsys.readouterr().err.splitlines()[-1]
 
 
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A configuration that nothing is wrong with."""
+    return str(config(tmp_path_factory.mktemp("sound")))
+
+
 @pytest.mark.parametrize(("changes", "words"), REFUSED, ids=[words for _, words in REFUSED])
 def test_what_makes_no_sense_is_one_line_and_status_2(
-    changes: dict[str, Any], words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    changes: dict[str, Any],
+    words: str,
+    sound: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    cache = ["--loading.feature_cache", str(tmp_path)]
-    command = ["train", "--config", str(config(tmp_path)), "--config", json.dumps(changes), *cache]
-    assert main(command) == 2
+    written = ["--runs", str(tmp_path / "runs"), "--loading.feature_cache", str(tmp_path)]
+    assert main(["train", "--config", sound, "--config", json.dumps(changes), *written]) == 2
     line = complaint(capsys)
     assert line.startswith("error: ")
     assert words in line
@@ -139,9 +148,16 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 def test_a_run_that_is_resumed_stays_what_it_is(
     trained: list[str], options: list[str], words: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    run = Path(trained[2]).parent / "runs"
+    before = contents(run)
     assert main([*trained, "--resume", *options]) == 2
     assert words in complaint(capsys)
-    assert main([*trained, "--resume"]) == 0
+    assert contents(run) == before
+
+
+def contents(folder: Path) -> dict[Path, bytes]:
+    """Every file of a folder."""
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def test_a_run_does_not_delete_what_it_starts_from(
@@ -172,14 +188,17 @@ def test_what_is_wrong_with_any_phase_is_told_before_the_first_is_trained(
     phases: list[dict[str, Any]],
     options: list[str],
     words: str,
+    sound: str,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     chain = tmp_path / "chain.yaml"
     chain.write_text(yaml.safe_dump({"phases": phases}))
-    assert main(["chain", str(chain), "--config", str(config(tmp_path)), *options]) == 2
+    runs = ["--runs", str(tmp_path / "runs")]
+    assert main(["chain", str(chain), "--config", sound, *runs, *options]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert words in line
+    assert not (tmp_path / "runs").exists()
 
 
 def test_a_chain_is_nothing_but_phases(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

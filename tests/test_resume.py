@@ -34,7 +34,7 @@ class InterruptAfter(Callback):
             os.kill(os.getpid(), signal.SIGINT)
 
 
-@pytest.mark.parametrize("batch", [0, 2, 4, 5, 8])
+@pytest.mark.parametrize("batch", [0, 4, 5, 8])
 def test_an_interrupted_run_resumes_to_the_same_bits(
     trained: Path, tmp_path: Path, batch: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -63,20 +63,28 @@ def test_resuming_with_another_architecture_is_refused(
     assert "its decoder.init_args.hidden_size is 16, not 24; --name NAME" in line
 
 
+@pytest.fixture(scope="module")
+def summed(trained: Path) -> list[str]:
+    """A command that trains in steps of two batches, of which a whole run is there already.
+
+    Five batches an epoch: two steps of two, and one of the batch that remains.
+    """
+    command = ["train", "--config", str(trained / "config.yaml"), "--optimisation.accumulate", "2"]
+    assert main([*command, "--runs", str(trained.parents[1] / "summed")]) == 0
+    return command
+
+
 @pytest.mark.parametrize("batch", [1, 4])
-def test_a_run_of_single_steps_and_one_of_summed_gradients_can_be_stopped_and_resumed(
-    trained: Path, tmp_path: Path, batch: int
+def test_a_run_of_summed_gradients_can_be_stopped_and_resumed(
+    trained: Path, summed: list[str], tmp_path: Path, batch: int
 ) -> None:
-    """Five batches an epoch: two steps of two, and one of the batch that remains."""
-    summed = ["train", "--config", str(trained / "config.yaml"), "--optimisation.accumulate", "2"]
-    assert main([*summed, "--runs", str(tmp_path / "whole")]) == 0
     stop = {"class_path": f"{__name__}.InterruptAfter", "init_args": {"batch": batch}}
     with_signal = tmp_path / "interrupt.yaml"
     with_signal.write_text(yaml.safe_dump({"trainer": {"callbacks": [stop]}}))
-    parts = [*summed, "--runs", str(tmp_path / "parts")]
+    parts = [*summed, "--runs", str(tmp_path)]
     assert main([*parts, "--config", str(with_signal)]) == 130
     assert main([*parts, "--resume", "--trainer.callbacks", "null"]) == 0
-    whole, resumed = tmp_path / "whole" / trained.name, tmp_path / "parts" / trained.name
+    whole, resumed = trained.parents[1] / "summed" / trained.name, tmp_path / trained.name
     assert equal(weights(resumed), weights(whole))
     assert (resumed / "logs" / "metrics.csv").read_text() == (
         whole / "logs" / "metrics.csv"

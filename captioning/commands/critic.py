@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
+from jsonargparse import Namespace
 
 from captioning import critic
 from captioning.captioner import Captioner, load_captioner, read_checkpoint
@@ -17,7 +18,7 @@ from captioning.data.dataset import Dataset
 from captioning.device import best_device
 from captioning.discriminator import Discriminator
 from captioning.errors import InputError
-from captioning.known_world import known_scenes, measure_all
+from captioning.known_world import comparable, known_scenes, measure_batch
 from captioning.law import summarise
 from captioning.loaders import evaluation_batches
 from captioning.objectives.adversarial import Adversarial
@@ -53,7 +54,8 @@ def criticise(
         train_on: Split that it learns from: one whose captions the captioner has not learnt; of
             only hundreds of pictures it may learn nothing, and the training split does better.
         test_on: Split that it is tested on.
-        own: Test the discriminator that an adversarial run has trained, instead of a fresh one.
+        own: Test the discriminator that an adversarial run has trained, instead of a fresh one,
+            of which `discriminator`, `plan` and `train_on` speak.
         on_bad_image: Stop at a bad picture, or leave it out; null: as in training.
         checkpoint: The best by validation, or the last; null: what the run says its result is.
         seed: Of the critic and of all that is drawn.
@@ -83,16 +85,18 @@ def criticise(
     else:
         judge, offset = discriminator(*sizes), 0.0
         judge.to(generator.device)
-        taught = critic.show(captioner, pictures(train_on), search, generator)
+        taught = [critic.show(captioner, batch, search, generator) for batch in pictures(train_on)]
         critic.train(judge, taught, plan, torch.Generator().manual_seed(seed))
-    tested = critic.show(captioner, pictures(test_on), search, generator)
-    found = critic.summarise(critic.judge_all(judge, tested, offset), seed)
+    # One batch after another, so that what is tested need not be held all at once.
+    tested = (critic.show(captioner, batch, search, generator) for batch in pictures(test_on))
+    judged = critic.judge_all(judge, tested, offset)
+    found = critic.summarise(judged, seed)
     record = {
         "data": data.name,
         "split": test_on,
         "search": full_name(search.description, checkpoint, [opened]),
         "critic": f"{type(judge).__name__}, {'the own' if own else f'trained on {train_on}'}",
-        "images": sum(len(each.features) for each in tested),
+        "images": len(judged.accuracy),
         "metrics": {name: value for name, (value, _, _) in found.items()},
         "intervals": {name: {"low": low, "high": high} for name, (_, low, high) in found.items()},
         "exact": exact(search, data, captioner, pictures(test_on)),
@@ -123,11 +127,15 @@ def exact(
     search: Search, data: Dataset, captioner: Captioner, pictures: EvaluationBatches
 ) -> dict[str, float]:
     """Give what no critic can exceed, where P is known and the captions follow Q itself."""
-    own = Sampling()
-    if (search.description, search.steps) != (own.description, own.steps):
+    if search.description != Sampling().description:
         return {}
     ids = [example.image_id for example in pictures.pictures.examples]
-    measured = measure_all([captioner], [pictures], known_scenes(data, ids))
+    known = comparable(known_scenes(data, ids), captioner.vocabulary)
+    measured = [
+        pair
+        for batch in (pictures if known else ())
+        for pair in measure_batch([captioner], [captioner.encode(batch)], batch.image_ids, known)
+    ]
     if not measured:
         return {}
     found = summarise([each for _, each in measured])
@@ -165,5 +173,18 @@ def main(arguments: Sequence[str]) -> int:
             },
         }
     )
-    criticise(**vars(parser.build(parser.read(arguments))))
+    config = parser.read(arguments)
+    if config.own:
+        check_own(config, parser.read([]))
+    criticise(**vars(parser.build(config)))
     return 0
+
+
+def check_own(config: Namespace, defaults: Namespace) -> None:
+    """Refuse what could only be said of a discriminator that is yet to be trained."""
+    for key in ("discriminator", "plan", "train_on"):
+        if config[key] != defaults[key]:
+            raise InputError(
+                f"--own tests the discriminator that the run has trained, for which --{key} means "
+                "nothing: leave out one of the two"
+            )

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
+from captioning.commands.columns import aligned
 from captioning.commands.configuration import Parser
 from captioning.errors import InputError
 from captioning.lab.claims import Claim
-from captioning.lab.section import Section, Table
+from captioning.lab.section import Section
 
 EXPERIMENTS = {
     "scheduled-sampling": "captioning.lab.scheduled_sampling",
@@ -80,18 +81,11 @@ def text(section: Section) -> str:
         f"  expected {claim.expectation}, measured {claim.finding}"
         for claim in section.claims
     ]
-    return "\n\n".join([section.title.upper(), *map(aligned, section.tables), "\n".join(claims)])
-
-
-def aligned(table: Table) -> str:
-    """Lay a table out in columns, the first to the left and the others to the right."""
-    rows = [[table.heading, *table.columns[1:]], *table.rows]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = []
-    for name, *cells in rows:
-        numbers = (f"{cell:>{width}}" for cell, width in zip(cells, widths[1:], strict=True))
-        lines.append("  ".join([f"{name:<{widths[0]}}", *numbers]))
-    return "\n".join(lines)
+    tables = [
+        "\n".join(aligned([[table.heading, *table.columns[1:]], *table.rows], gap=2))
+        for table in section.tables
+    ]
+    return "\n\n".join([section.title.upper(), *tables, "\n".join(claims)])
 
 
 def main(arguments: Sequence[str]) -> int:

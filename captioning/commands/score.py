@@ -8,6 +8,7 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
+from captioning.commands.columns import aligned
 from captioning.commands.configuration import Parser
 from captioning.data.coco import read_references
 from captioning.data.dataset import SPLITS, ImageId, check_split
@@ -210,12 +211,7 @@ def table(summary: Mapping[str, Any], paths: Sequence[str]) -> str:
             row += [cell(other), cell(each["difference"], "+")]
             row += [f"[{cell(each['low'], '+')}, {cell(each['high'], '+')}]"]
             row += [f"{each['p_value']:.4f}"]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = [" against ".join(paths)]
-    for name, *cells in rows:
-        columns = [f"{each:>{width}}" for each, width in zip(cells, widths[1:], strict=True)]
-        lines.append("   ".join([f"{name:<{widths[0]}}", *columns]))
-    return "\n".join([*lines, summary["signature"]])
+    return "\n".join([" against ".join(paths), *aligned(rows, gap=3), summary["signature"]])
 
 
 def cell(value: float, sign: str = "") -> str:

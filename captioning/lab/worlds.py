@@ -74,19 +74,6 @@ def random_world(words: int, steps: int, spread: float, generator: Generator) ->
     return World(f"random, {words} words, {steps} steps", table)
 
 
-def markov(words: int, steps: int, spread: float, generator: Generator) -> World:
-    """Make a chain whose words depend on the one before only, by one law at every step.
-
-    The rows of that law, and the first word's, are ∝ exp(spread · N(0, 1)).
-    """
-    _check_size(words, steps)
-    table = _normal((words,), spread, generator).softmax(0)
-    transition = _normal((words, words), spread, generator).softmax(1)
-    for _ in range(steps - 1):
-        table = table.unsqueeze(-1) * transition
-    return World(f"Markov, {words} words, {steps} steps", table)
-
-
 def two_words(words: int, information: float, generator: Generator) -> World:
     """Make sequences of two words that tell `information` nats of each other: I(x_0; x_1).
 
@@ -109,21 +96,6 @@ def two_words(words: int, information: float, generator: Generator) -> World:
 
     share = _bisect(lambda at: mutual_information(between(at).log()).item(), information)
     return World(f"two out of {words} words, {information:g} nats", between(share))
-
-
-def long_range(words: int, steps: int, information: float, generator: Generator) -> World:
-    """Make sequences whose last word depends on the first alone, by `information` nats.
-
-    The first and last word are as in `two_words`; those between are independent of all others, so
-    the best law of each place that does not see back to the first word loses just that information.
-    """
-    _check_size(words, steps)
-    if steps < 3:
-        raise InputError(f"a long range needs steps of 3 or more, got {steps}: take two_words")
-    table = two_words(words, information, generator).table
-    for middle in _normal((steps - 2, words), 1.0, generator).softmax(1):
-        table = table.unsqueeze(-2) * middle.unsqueeze(-1)
-    return World(f"long range, {words} words, {steps} steps, {information:g} nats", table)
 
 
 def _normal(shape: tuple[int, ...], spread: float, generator: Generator) -> Float64[Tensor, "..."]:

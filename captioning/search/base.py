@@ -14,6 +14,9 @@ from captioning.errors import InputError
 
 Name = TypeVar("Name", bound=Hashable)
 
+# Room for the 20 words to which training cuts captions, and END.
+STEPS = 21
+
 
 class Hypotheses(NamedTuple):
     """k captions of each of n images, the best first (samples as drawn).
@@ -30,10 +33,7 @@ class Hypotheses(NamedTuple):
 
 
 class Search(ABC):
-    """A way to choose captions of at most `steps` tokens, END counted.
-
-    The default leaves room for the 20 words to which training cuts captions, and END.
-    """
+    """A way to choose captions of at most `steps` tokens, END counted."""
 
     def __init__(self, steps: int) -> None:
         if steps < 1:
@@ -41,9 +41,14 @@ class Search(ABC):
         self.steps = steps
 
     @property
-    @abstractmethod
     def description(self) -> str:
         """Name this search and its settings in a few words, for reports and files."""
+        limit = [] if self.steps == STEPS else [f"steps={self.steps}"]
+        return " ".join([*self.words(), *limit])
+
+    @abstractmethod
+    def words(self) -> list[str]:
+        """Name this search, then what else was asked for but `steps`, a word each."""
 
     @abstractmethod
     def __call__(

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from captioning.captioner import Captioner
 from captioning.errors import InputError
-from captioning.search.base import Hypotheses, Search
+from captioning.search.base import STEPS, Hypotheses, Search
 from captioning.search.ensemble import Ensemble, States
 from captioning.text import BEGIN, END, PAD
 
@@ -124,7 +124,7 @@ class Beam(Search):
         length_penalty: float = 0.0,
         block_trigrams: bool = False,
         keep: int = 1,
-        steps: int = 21,
+        steps: int = STEPS,
     ) -> None:
         super().__init__(steps)
         if size < 1:
@@ -140,15 +140,14 @@ class Beam(Search):
         self.size, self.keep = size, keep
         self.length_penalty, self.block_trigrams = length_penalty, block_trigrams
 
-    @property
-    def description(self) -> str:
-        """Give "beam 5", say, and what else was asked for."""
+    def words(self) -> list[str]:
+        """Begin with "beam 5", say."""
         words = [f"beam {self.size}"]
         if self.length_penalty:
             words.append(f"length-penalty={self.length_penalty:g}")
         if self.block_trigrams:
             words.append("no-repeated-trigrams")
-        return " ".join(words)
+        return words
 
     @torch.no_grad()
     def __call__(

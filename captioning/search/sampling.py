@@ -10,7 +10,7 @@ from torch import Tensor
 
 from captioning.captioner import Captioner
 from captioning.errors import InputError
-from captioning.search.base import Hypotheses, Search
+from captioning.search.base import STEPS, Hypotheses, Search
 from captioning.search.ensemble import Ensemble
 from captioning.text import BEGIN, END, PAD
 
@@ -98,13 +98,12 @@ def roll_out(ensemble: Ensemble, samples: int, steps: int, choose: Choice) -> Hy
 class Greedy(Search):
     """The likeliest token at every step; scores are log probabilities."""
 
-    def __init__(self, steps: int = 21) -> None:
+    def __init__(self, steps: int = STEPS) -> None:
         super().__init__(steps)
 
-    @property
-    def description(self) -> str:
+    def words(self) -> list[str]:
         """Give "greedy"."""
-        return "greedy"
+        return ["greedy"]
 
     def __call__(
         self,
@@ -131,7 +130,7 @@ class Sampling(Search):
         temperature: float = 1.0,
         top_k: int | None = None,
         top_p: float | None = None,
-        steps: int = 21,
+        steps: int = STEPS,
     ) -> None:
         super().__init__(steps)
         if samples < 1:
@@ -147,15 +146,14 @@ class Sampling(Search):
         self.samples, self.temperature = samples, temperature
         self.top_k, self.top_p = top_k, top_p
 
-    @property
-    def description(self) -> str:
-        """Give "sampling t=1", say, and what else was asked for."""
+    def words(self) -> list[str]:
+        """Begin with "sampling t=1", say."""
         words = ["sampling", f"t={self.temperature:g}"]
         if self.top_k is not None:
             words.append(f"top-k={self.top_k}")
         if self.top_p is not None:
             words.append(f"top-p={self.top_p:g}")
-        return " ".join(words)
+        return words
 
     def __call__(
         self,

@@ -121,12 +121,6 @@ def sample(scene: Scene, generator: np.random.Generator) -> str:
     return list(law)[generator.choice(len(law), p=list(law.values()))]
 
 
-def log_probability(caption: str, scene: Scene) -> float:
-    """In nats; minus infinity for a caption that is ungrammatical or untrue of the scene."""
-    law = support(scene)
-    return math.log(law[caption]) if caption in law else -math.inf
-
-
 def _sentence(subject: Group, scene: Scene, detail: tuple[str, ...]) -> Law:
     """What the subject is and where, seen from the other group if there is one."""
     things = _noun_phrase(subject.count, subject.kind, detail)
