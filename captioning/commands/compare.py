@@ -46,8 +46,9 @@ def main(arguments: Sequence[str]) -> int:
     rows = gather(suite, trials, queue.failed, planner.search.description)
     if any(row.evaluations for row in rows):
         print(named_table((row.name, each) for row in rows for each in row.evaluations))
-        folder = Path(options.runs) / "compare" / f"{suite.name}-{data_file(options.data).stem}"
-        show(folder, rows, options.pictures)
+        names = suite.name, data_file(options.data).stem
+        folder = Path(options.runs) / "compare" / "-".join(names)
+        show(folder, " on ".join(names), rows, options.pictures)
     return int(bool(queue.failed))
 
 
@@ -176,10 +177,10 @@ def gather(
     return found
 
 
-def show(folder: Path, rows: Sequence[Compared], pictures: int) -> None:
+def show(folder: Path, title: str, rows: Sequence[Compared], pictures: int) -> None:
     """Write the page of rows of which there is an evaluation, and say where it lies."""
     first = next(evaluation for row in rows for evaluation in row.evaluations)
     data, _ = read_data(first.run, None)
     scenes = known_scenes(data, first.captions())
-    page = write_page(folder, compare(folder.name, rows, scenes, pictures))
+    page = write_page(folder, compare(title, rows, scenes, pictures))
     print(f"{page}  {page.stat().st_size / 1e6:.1f} MB", file=sys.stderr)

@@ -13,8 +13,8 @@ from captioning.known_world import Scenes
 from captioning.report.gallery import RANKED_BY, Thumbnail, thumbnail
 from captioning.shapes.verdict import Verdict, judge
 
-LONGEST = 224
-"""Longest side of a picture, in pixels: about 8 kB a photograph."""
+LONGEST = 192
+"""Longest side of a picture, in pixels: about 12 kB a photograph inside a page."""
 
 
 class Said(NamedTuple):

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from markupsafe import Markup
 
 from captioning.comparison import curves, planes, statements
+from captioning.comparison.attention_maps import Looks, attention_maps
 from captioning.comparison.compared import Compared, read_pictures
 from captioning.comparison.gallery import Picture, gallery
 from captioning.comparison.keys import Key
@@ -22,7 +23,7 @@ from captioning.report.html import Drawing, fill
 from captioning.runs import Evaluation
 
 PICTURES = 1000
-"""In the gallery by default: about 11 MB of photographs."""
+"""In the gallery by default: about 13 MB of photographs."""
 
 WITHOUT_SCRIPT = 12
 """Pictures that are shown where no script runs."""
@@ -38,6 +39,7 @@ class Comparison(NamedTuple):
         curves: Of training.
         planes: By their names.
         gallery: In the split's order.
+        looks: Of the attention decoder; None where there is none.
         images: How many pictures were captioned.
         said: Sentences under the words that they are about.
     """
@@ -48,6 +50,7 @@ class Comparison(NamedTuple):
     curves: Sequence[Drawing]
     planes: Mapping[str, Drawing]
     gallery: Sequence[Picture]
+    looks: Looks | None
     images: int
     said: Mapping[str, Sequence[str]]
 
@@ -79,6 +82,7 @@ def compare(
         curves.drawings(rows),
         planes.planes(rows),
         gallery(read, pictures, scenes),
+        attention_maps(rows, read),
         len(read.examples),
         {
             "quality": statements.about_numbers(rows),

@@ -32,12 +32,13 @@ def about_tests(rows: Sequence[Compared], found: Contrasts) -> list[str]:
     if any(contrast.interval for contrast in each):
         baselines = dict.fromkeys(f"“{row.baseline}”" for row in tested)
         said.append(
-            f"▲ and ▼ in the first table: above or below {' or '.join(baselines)}, p < {LEVEL} over "
-            "pictures by approximate randomisation: each picture's two scores, averaged over "
-            f"seeds, are exchanged by the toss of a coin, {RESAMPLES:,} times. Holm's correction "
-            f"for {len(tested)} row{'s' * (len(tested) > 1)} is in p. It tells of other pictures "
-            "for these very captioners, not of other trainings. Only metrics that are means over "
-            "pictures are tested so; BLEU and METEOR are not. Intervals: paired bootstrap."
+            f"▲ and ▼ in the first table: above or below {' or '.join(baselines)}, with p < "
+            f"{LEVEL} over pictures: each picture's two scores, averaged over seeds, are exchanged "
+            f"by the toss of a coin, {RESAMPLES:,} times (approximate randomisation). In p is "
+            f"Holm's correction for {len(tested)} row{'s' * (len(tested) > 1)}. It tells of other "
+            "pictures for these very captioners, not of other trainings. Only metrics that are "
+            "means over pictures are tested so; BLEU and METEOR are not. The interval is the "
+            "paired bootstrap's."
         )
     if any(contrast.over_seeds is not None for contrast in each):
         seeds = max(len(row.evaluations) for row in tested)
