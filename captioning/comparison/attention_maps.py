@@ -76,7 +76,8 @@ def attends(row: Compared) -> bool:
 def glances(captioner: Captioner, image: Image.Image, caption: str) -> list[Glance]:
     """Say a caption again, word by word, and shade the picture by what each looks at.
 
-    First comes the picture as it is, without a word. It is as the encoder takes it, cropped or squashed, so that its cells are in place.
+    The picture comes first as it is, without a word; as the encoder takes it, cropped or squashed,
+    so that its cells are in place.
     """
     tensor = captioner.encoder.transform()(image)
     (tokens,) = captioner.vocabulary.encode([caption])

@@ -1,9 +1,9 @@
 """Training curves of all rows together, a drawing for each quantity."""
 
 from collections.abc import Mapping, Sequence
-from statistics import fmean, stdev
 from typing import NamedTuple
 
+import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
@@ -69,8 +69,8 @@ def band(curves: Sequence[Curve]) -> Band:
     epochs = tuple(sorted(values))
     return Band(
         epochs,
-        tuple(fmean(values[epoch]) for epoch in epochs),
-        tuple(stdev(values[e]) if len(values[e]) > 1 else 0.0 for e in epochs),
+        tuple(float(np.mean(values[epoch])) for epoch in epochs),
+        tuple(float(np.std(values[e], ddof=1)) if len(values[e]) > 1 else 0.0 for e in epochs),
     )
 
 

@@ -15,7 +15,7 @@ from captioning.comparison.compared import Compared, read_pictures
 from captioning.comparison.gallery import Picture, gallery
 from captioning.comparison.keys import Key
 from captioning.comparison.significance import contrasts
-from captioning.comparison.table import Table, tables, tests_table
+from captioning.comparison.table import Table, against_baseline, tables
 from captioning.errors import InputError
 from captioning.known_world import Scenes
 from captioning.report.files import write
@@ -74,7 +74,7 @@ def compare(
     read = read_pictures(rows)
     found = contrasts(rows, read)
     numbers = tables(rows, found)
-    tested = tests_table(rows, found)
+    tested = against_baseline(rows, found)
     return Comparison(
         title,
         rows,

@@ -162,7 +162,7 @@ def sources(rows: Sequence[Compared]) -> list[tuple[str, str]]:
     return list(dict.fromkeys((each.source, each.sure) for each in stand if each))
 
 
-def tests_table(rows: Sequence[Compared], found: Contrasts) -> Table | None:
+def against_baseline(rows: Sequence[Compared], found: Contrasts) -> Table | None:
     """How each row differs from its baseline; None where nothing could be tested."""
     each = [contrast for row in found.values() for contrast in row.values()]
     if not each:

@@ -59,13 +59,12 @@
     const missing = card.querySelector(".placeholder");
     image.hidden = !picture.thumbnail;
     missing.hidden = Boolean(picture.thumbnail);
+    missing.textContent = picture.thumbnail ? "" : `missing or damaged: ${picture.file}`;
+    image.removeAttribute("src");
     if (picture.thumbnail) {
-      const [address, width, height, tiny] = picture.thumbnail;
-      Object.assign(image, { src: address, width, height, alt: picture.references[0] });
+      const [src, width, height, tiny] = picture.thumbnail;
+      Object.assign(image, { src, width, height, alt: picture.references[0] });
       image.classList.toggle("tiny", tiny);
-    } else {
-      image.removeAttribute("src");
-      missing.textContent = `missing or damaged: ${picture.file}`;
     }
     const best = Math.max(...scores(picture));
     card.querySelectorAll(".said").forEach((line, row) => {
