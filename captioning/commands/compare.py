@@ -52,12 +52,13 @@ def main(arguments: Sequence[str]) -> int:
     return int(bool(queue.failed))
 
 
-def parse(arguments: Sequence[str]) -> tuple[Namespace, list[str]]:
-    """Part this command's options from those of `captioning train`."""
+def make_parser() -> ArgumentParser:
+    """Make the parser of this command's own options."""
     parser = ArgumentParser(
         "captioning compare",
-        description="Train and evaluate every row of a suite, each with several seeds, and print "
-        "their table. What is done already is taken as it is, by whichever suite; what was begun "
+        description="Train and evaluate every row of a suite, each with several seeds, print their "
+        "table, and write FOLDER/compare/SUITE-DATA/report.html, with all pictures and captions. "
+        "What is done already is taken as it is, by whichever suite; what was begun "
         "goes on. A run is known by its settings, its data and the code that it reaches, which "
         "its name ends in: where any of these changed, it is made anew, beside the earlier one.",
         epilog="All other options are those of `captioning train`, and hold for every row: "
@@ -88,7 +89,12 @@ def parse(arguments: Sequence[str]) -> tuple[Namespace, list[str]]:
         help="only print the commands that can run now, one a line, in any order and on any "
         "machine; those that need their results are printed when these are done",
     )
-    options, rest = parser.parse_known_args(arguments)
+    return parser
+
+
+def parse(arguments: Sequence[str]) -> tuple[Namespace, list[str]]:
+    """Part this command's options from those of `captioning train`."""
+    options, rest = make_parser().parse_known_args(arguments)
     for name, least in (("seeds", 1), ("jobs", 1), ("pictures", 0)):
         number = vars(options)[name]
         if number is not None and number < least:

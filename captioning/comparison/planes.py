@@ -128,7 +128,7 @@ def draw(
             axes.plot(*place, "D", color=theme.ink, markersize=6, markerfacecolor="none")
         for point in points:
             draw_point(axes, point, theme)
-        for height, (label, place) in zip((7, -14), beside.items(), strict=False):
+        for height, (label, place) in zip((7.0, -14.0), beside.items(), strict=False):
             write(axes, label, place, height, theme)
 
     words = "; ".join("{}: {:.4g}, {:.4g}".format(p.name, *p.centre) for p in points)
