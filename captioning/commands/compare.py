@@ -3,27 +3,22 @@
 import shlex
 import sys
 from argparse import ArgumentParser, Namespace
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
 
+from captioning.commands.evaluate import read_data
 from captioning.commands.plan import Planner, Trial
-from captioning.commands.suites import PLANNED, Row, Suite, read_suite
+from captioning.commands.suites import PLANNED, Suite, read_suite
+from captioning.comparison.compared import Compared
+from captioning.comparison.page import PICTURES, compare, write_page
 from captioning.errors import InputError
 from captioning.jobs import Job, Queue, room
+from captioning.known_world import known_scenes
 from captioning.report.table import named_table
-from captioning.runs import Evaluation, Run, read_evaluation
+from captioning.runs import read_evaluation
 
 DATA = Path("configs/data")
-
-
-class Compared(NamedTuple):
-    """What there is to show of a row."""
-
-    row: Row
-    runs: tuple[Run, ...]  # one for each seed; of an ensemble, the first of its members
-    evaluations: tuple[Evaluation, ...]  # of these runs, in their order
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -48,17 +43,22 @@ def main(arguments: Sequence[str]) -> int:
     if queue.stopped:
         print("stopped; the same command goes on", file=sys.stderr)
         return 130
-    done = [trial for trial in trials if not (trial.job and trial.job.name in queue.failed)]
-    print(table(gather(suite, done), planner.search.description))
+    rows = gather(suite, trials, queue.failed, planner.search.description)
+    if any(row.evaluations for row in rows):
+        print(named_table((row.name, each) for row in rows for each in row.evaluations))
+        names = suite.name, data_file(options.data).stem
+        folder = Path(options.runs) / "compare" / "-".join(names)
+        show(folder, " on ".join(names), rows, options.pictures)
     return int(bool(queue.failed))
 
 
-def parse(arguments: Sequence[str]) -> tuple[Namespace, list[str]]:
-    """Part this command's options from those of `captioning train`."""
+def make_parser() -> ArgumentParser:
+    """Make the parser of this command's own options."""
     parser = ArgumentParser(
         "captioning compare",
-        description="Train and evaluate every row of a suite, each with several seeds, and print "
-        "their table. What is done already is taken as it is, by whichever suite; what was begun "
+        description="Train and evaluate every row of a suite, each with several seeds, print their "
+        "table, and write FOLDER/compare/SUITE-DATA/report.html, with all pictures and captions. "
+        "What is done already is taken as it is, by whichever suite; what was begun "
         "goes on. A run is known by its settings, its data and the code that it reaches, which "
         "its name ends in: where any of these changed, it is made anew, beside the earlier one.",
         epilog="All other options are those of `captioning train`, and hold for every row: "
@@ -74,6 +74,13 @@ def parse(arguments: Sequence[str]) -> tuple[Namespace, list[str]]:
         "--jobs", type=int, metavar="N", help="at a time; default: one a GPU, or one a core"
     )
     parser.add_argument("--runs", default="runs", metavar="FOLDER", help="default: %(default)s")
+    parser.add_argument(
+        "--pictures",
+        type=int,
+        default=PICTURES,
+        metavar="N",
+        help="on the page, at most; all numbers are of all pictures; default: %(default)s",
+    )
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--dry-run", action="store_true", help="only say what there is to do")
     what.add_argument(
@@ -82,11 +89,16 @@ def parse(arguments: Sequence[str]) -> tuple[Namespace, list[str]]:
         help="only print the commands that can run now, one a line, in any order and on any "
         "machine; those that need their results are printed when these are done",
     )
-    options, rest = parser.parse_known_args(arguments)
-    for name in ("seeds", "jobs"):
+    return parser
+
+
+def parse(arguments: Sequence[str]) -> tuple[Namespace, list[str]]:
+    """Part this command's options from those of `captioning train`."""
+    options, rest = make_parser().parse_known_args(arguments)
+    for name, least in (("seeds", 1), ("jobs", 1), ("pictures", 0)):
         number = vars(options)[name]
-        if number is not None and number < 1:
-            raise InputError(f"--{name}: expected 1 or more, got {number}")
+        if number is not None and number < least:
+            raise InputError(f"--{name}: expected {least} or more, got {number}")
     for word in rest:
         key = word.removeprefix("--").partition("=")[0].replace("-", "_")
         if word.startswith("--") and key in PLANNED:
@@ -145,24 +157,36 @@ def print_commands(jobs: Sequence[Job]) -> None:
         )
 
 
-def gather(suite: Suite, done: Sequence[Trial]) -> list[Compared]:
-    """Put together what was found of each row, of which there is any, in the suite's order."""
-    rows = {row: [trial for trial in done if trial.row is row] for row in suite.rows}
-    return [
-        Compared(
-            row,
-            tuple(trial.run for trial in trials),
-            tuple(read_evaluation(trial.evaluation) for trial in trials),
-        )
-        for row, trials in rows.items()
-        if trials
-    ]
+def gather(
+    suite: Suite, trials: Sequence[Trial], failed: Mapping[str, str], search: str
+) -> list[Compared]:
+    """Put together what was found of each row, in the suite's order, and why the rest is missing.
+
+    The search is called by its description: that an ensemble has members goes without saying.
+    """
+    found = []
+    for row in suite.rows:
+        its = [trial for trial in trials if trial.row is row]
+        lost = {t.name: failed[t.job.name] for t in its if t.job and t.job.name in failed}
+        whole = [trial for trial in its if trial.name not in lost]
+        evaluations = (read_evaluation(trial.evaluation) for trial in whole)
+        if its:
+            compared = Compared(
+                row.name,
+                row.baseline,
+                row.published,
+                () if row.ensemble_of else tuple(trial.run for trial in whole),
+                tuple(replace(evaluation, search=search) for evaluation in evaluations),
+                tuple(f"{name}: {why}" for name, why in lost.items()),
+            )
+            found.append(compared)
+    return found
 
 
-def table(rows: Sequence[Compared], search: str) -> str:
-    """Lay the rows out in Markdown; an ensemble's members go without saying."""
-    return named_table(
-        (compared.row.name, replace(evaluation, search=search))
-        for compared in rows
-        for evaluation in compared.evaluations
-    )
+def show(folder: Path, title: str, rows: Sequence[Compared], pictures: int) -> None:
+    """Write the page of rows of which there is an evaluation, and say where it lies."""
+    first = next(evaluation for row in rows for evaluation in row.evaluations)
+    data, _ = read_data(first.run, None)
+    scenes = known_scenes(data, first.captions())
+    page = write_page(folder, compare(title, rows, scenes, pictures))
+    print(f"{page}  {page.stat().st_size / 1e6:.1f} MB", file=sys.stderr)

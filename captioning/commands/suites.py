@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 import yaml
 
 from captioning.commands.chain import NOT_ITS_OWN
+from captioning.comparison.compared import Published
 from captioning.data.reading import read_text
 from captioning.errors import InputError
 
@@ -30,21 +31,6 @@ SUITE: Keys = {
     "baseline": str,
     "seeds": int,
 }
-
-
-@dataclass(frozen=True)
-class Published:
-    """Numbers to compare with.
-
-    Attributes:
-        source: Where they stand.
-        sure: How sure they are, such as "copied at second hand".
-        numbers: By the names of `captioning evaluate`, times 100.
-    """
-
-    source: str
-    sure: str
-    numbers: Mapping[str, float]
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Drawings of the laboratory, each for a light page and for a dark one."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -14,8 +14,8 @@ from matplotlib.ticker import LogLocator, NullLocator
 from numpy import ndarray
 
 from captioning.lab.claims import shown
-from captioning.report.html import Drawing
-from captioning.report.style import DARK, LIGHT, Theme, as_png, blank, set_up
+from captioning.report.html import Drawing, both
+from captioning.report.style import Theme, set_up
 
 MARKERS = "osD^v"
 """One for each colour, so that neither is needed to tell points apart."""
@@ -99,7 +99,7 @@ def plot(name: str, frame: Frame, series: Sequence[Series]) -> Drawing:
         axes.legend(frameon=False, fontsize=9, labelcolor=theme.ink)
 
     ends = "; ".join(each.summary for each in series)
-    return _drawing(name, f"{frame.title}. {frame.y}, against {frame.x}: {ends}.", SIZE, draw)
+    return both(name, f"{frame.title}. {frame.y}, against {frame.x}: {ends}.", SIZE, draw)
 
 
 def dots(
@@ -138,7 +138,7 @@ def dots(
         if not math.isnan(value)
     )
     size = (5.6, 1.6 + 0.45 * len(rows))
-    return _drawing(name, f"{title}. {quantity}: {words}.", size, draw)
+    return both(name, f"{title}. {quantity}: {words}.", size, draw)
 
 
 def contours(
@@ -155,7 +155,7 @@ def contours(
             for axes, panel in zip(line, row, strict=True):
                 _draw_contours(axes, panel, theme)
 
-    return _drawing(name, words, (2 * len(columns) + 0.3, 2 * len(rows) + 0.4), draw)
+    return both(name, words, (2 * len(columns) + 0.3, 2 * len(rows) + 0.4), draw)
 
 
 def _set_up_rows(axes: Axes, rows: Sequence[str], theme: Theme) -> None:
@@ -239,19 +239,3 @@ def _draw_contours(axes: Axes, panel: Contours, theme: Theme) -> None:
     axes.contour(panel.x, panel.y, panel.fitted, lines, colors=fitted, linewidths=1.6)
     axes.set(aspect="equal", xticks=[], yticks=[], facecolor=theme.ground)
     axes.spines[:].set_color(theme.line)
-
-
-def _drawing(
-    name: str,
-    words: str,
-    size: tuple[float, float],
-    draw: Callable[[Figure, Theme], None],
-) -> Drawing:
-    """Draw once for a light page and once for a dark one; `size` is in inches."""
-
-    def page(theme: Theme) -> bytes:
-        figure = blank(*size, theme)
-        draw(figure, theme)
-        return as_png(figure)
-
-    return Drawing(name, page(LIGHT), page(DARK), words)

@@ -1,5 +1,6 @@
 """The files of a report."""
 
+import os
 from pathlib import Path
 
 from captioning.errors import InputError
@@ -14,15 +15,23 @@ def make_folder(folder: Path) -> None:
 
 
 def write(file: Path, content: bytes) -> None:
-    """Write a file, in a folder made for it if need be; InputError where that cannot be."""
+    """Write a file that is there whole or not at all, in a folder made for it if need be.
+
+    InputError where that cannot be.
+    """
+    partial = file.with_name(f"{file.name}.{os.getpid()}.partial")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(content)
+        try:
+            partial.write_bytes(content)
+            partial.replace(file)
+        finally:
+            partial.unlink(missing_ok=True)
     except OSError as error:
         raise _refusal(file, error) from error
 
 
 def _refusal(path: Path, error: OSError) -> InputError:
     return InputError(
-        f"{path}: cannot be written ({error.strerror}); name another folder by --output"
+        f"{path}: cannot be written ({error.strerror}); make room, or name another folder"
     )

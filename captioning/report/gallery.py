@@ -107,7 +107,7 @@ def gallery(evaluations: Sequence[Evaluation], count: int) -> dict[str, list[Car
     return {title: [card(image) for image in images] for title, images in chosen.items()}
 
 
-def thumbnail(file: Path) -> Thumbnail | None:
+def thumbnail(file: Path, longest: int = THUMBNAIL) -> Thumbnail | None:
     """The picture made small, or None where it is missing or damaged."""
     try:
         picture = open_image(locate(file))
@@ -118,7 +118,7 @@ def thumbnail(file: Path) -> Thumbnail | None:
     if tiny:
         picture.save(content, format="PNG")
     else:
-        picture.thumbnail((THUMBNAIL, THUMBNAIL))
+        picture.thumbnail((longest, longest))
         picture.save(content, format="JPEG", quality=80)
     kind = "png" if tiny else "jpeg"
     return Thumbnail(data_address(kind, content.getvalue()), *picture.size, tiny)

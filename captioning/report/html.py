@@ -2,9 +2,13 @@
 
 import base64
 import struct
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
+from matplotlib.figure import Figure
+
+from captioning.report.style import DARK, LIGHT, Theme, as_png, blank
 
 
 class Drawing(NamedTuple):
@@ -20,6 +24,22 @@ class Drawing(NamedTuple):
         """Width and height in pixels, as they stand at the head of a PNG."""
         width, height = struct.unpack(">II", self.light[16:24])
         return width, height
+
+
+def both(
+    name: str,
+    words: str,
+    size: tuple[float, float],
+    draw: Callable[[Figure, Theme], None],
+) -> Drawing:
+    """Draw once for a light page and once for a dark one; `size` is in inches."""
+
+    def page(theme: Theme) -> bytes:
+        figure = blank(*size, theme)
+        draw(figure, theme)
+        return as_png(figure)
+
+    return Drawing(name, page(LIGHT), page(DARK), words)
 
 
 def fill(package: str, template: str, **values: Any) -> str:

@@ -20,10 +20,16 @@ class Theme(NamedTuple):
 
 
 LIGHT = Theme(
-    "#ffffff", "#31363c", "#e1e4e8", ("#0b6bb0", "#cf550a", "#0a7f64", "#8a4fa8", "#7d6608")
+    "#ffffff",
+    "#31363c",
+    "#e1e4e8",
+    ("#0b6bb0", "#cf550a", "#0a7f64", "#8a4fa8", "#7d6608", "#c22f6d", "#3f4a9c", "#5f6872"),
 )
 DARK = Theme(
-    "#1b1f24", "#c6ccd2", "#363c44", ("#64b5f0", "#f2a15b", "#4fc9a4", "#cf9fe6", "#dcc34f")
+    "#1b1f24",
+    "#c6ccd2",
+    "#363c44",
+    ("#64b5f0", "#f2a15b", "#4fc9a4", "#cf9fe6", "#dcc34f", "#f58bb4", "#9aa7f5", "#9aa4ae"),
 )
 
 

@@ -98,9 +98,13 @@ def cells(records: Sequence[Record], shown: Sequence[str]) -> list[str]:
     for column in shown:
         whole = all(column in record for record in records)
         values = [record[column] for record in records] if whole else []
-        plain = column in DIGITS
-        found.append(spread(values, 1.0, DIGITS[column]) if plain else spread(values))
+        found.append(spread(values, *unit(column)))
     return found
+
+
+def unit(column: str) -> tuple[float, int]:
+    """What a column's numbers are multiplied by, and their digits behind the point."""
+    return (1.0, DIGITS[column]) if column in DIGITS else (100.0, 1)
 
 
 def summary_table(evaluations: Iterable[Evaluation]) -> str:
@@ -122,13 +126,13 @@ def named_table(evaluations: Iterable[tuple[str, Evaluation]]) -> str:
 def _split_table(title: str, named: list[tuple[str, Evaluation]]) -> str:
     evaluations = [evaluation for _, evaluation in named]
     models = _grouped(named, lambda pair: (pair[0], pair[1].search))
-    baselines = _baselines(evaluations)
-    shown = columns(chain(map(summary_record, evaluations), *baselines.values()))
+    others = beside(evaluations)
+    shown = columns(chain(map(summary_record, evaluations), *others.values()))
     rows = []
     for (name, search), repetitions in models.items():
         numbers = cells([summary_record(evaluation) for _, evaluation in repetitions], shown)
         rows.append([name, search, *numbers, str(len(repetitions))])
-    for name, records in baselines.items():
+    for name, records in others.items():
         agreed = all(record == records[0] for record in records)
         rows.append([name, "", *cells(records[:1] if agreed else records, shown), ""])
     table = markdown([title, "search", *headings(shown), "seeds"], rows, texts=2)
@@ -142,7 +146,7 @@ def markdown(head: Sequence[str], rows: Iterable[Sequence[str]], texts: int) -> 
     return "\n".join(map(_line, [head, rule, *rows]))
 
 
-def _baselines(evaluations: list[Evaluation]) -> dict[str, list[Record]]:
+def beside(evaluations: Iterable[Evaluation]) -> dict[str, list[Record]]:
     """The rows below the models: for each name, one record from each run that has it."""
     found: dict[str, dict[object, Record]] = {}
     for evaluation in evaluations:

@@ -1,0 +1,115 @@
+"""Where an attention decoder looks as it says each word, as small pictures."""
+
+import io
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from PIL import Image
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from captioning.attention import ShowAttendTell
+from captioning.captioner import Captioner, load_captioner
+from captioning.comparison.compared import Compared, Pictures
+from captioning.data.image import open_image
+from captioning.data.paths import locate
+from captioning.errors import InputError
+from captioning.report.html import data_address
+from captioning.text import BEGIN
+
+PICTURES = 8
+"""A tenth of a second each and 5 kB a word."""
+
+SIDE = 128
+"""Of one small picture, in pixels."""
+
+SHADE = 0.3
+"""Brightness of what is not looked at."""
+
+
+class Glance(NamedTuple):
+    """A word, and the picture inside the page with what is looked at left bright."""
+
+    word: str
+    address: str
+
+
+class Looks(NamedTuple):
+    """What a row looks at, picture by picture."""
+
+    row: str
+    pictures: Sequence[Sequence[Glance]]
+
+
+def attention_maps(rows: Sequence[Compared], pictures: Pictures) -> Looks | None:
+    """Follow the first row with an attention decoder through its first seed's first captions.
+
+    None where there is no such row, where its checkpoint is elsewhere, or no picture can be opened.
+    """
+    for row in rows:
+        checkpoint = row.runs[0].checkpoint() if row.runs and attends(row) else None
+        if checkpoint and checkpoint.exists():
+            captioner = load_captioner(checkpoint)
+            said = pictures.captions[row.name]
+            found = []
+            for example in pictures.examples[:PICTURES]:
+                try:
+                    image = open_image(locate(example.image))
+                except InputError:
+                    continue
+                found.append(glances(captioner, image, said[example.image_id]))
+            return Looks(row.name, found) if found else None
+    return None
+
+
+def attends(row: Compared) -> bool:
+    """Whether a row's captioner has attention, by its configuration."""
+    decoder = row.runs[0].config.get("decoder") or {}
+    name = f"{ShowAttendTell.__module__}.{ShowAttendTell.__name__}"
+    return isinstance(decoder, dict) and decoder.get("class_path") == name
+
+
+@torch.inference_mode()
+def glances(captioner: Captioner, image: Image.Image, caption: str) -> list[Glance]:
+    """Say a caption again, word by word, and shade the picture by what each looks at.
+
+    The picture comes first as it is, without a word; as the encoder takes it, cropped or squashed,
+    so that its cells are in place.
+    """
+    tensor = captioner.encoder.transform()(image)
+    (tokens,) = captioner.vocabulary.encode([caption])
+    maps = follow(captioner, captioner.encode_images(tensor[None]), tokens)
+    words = [captioner.vocabulary.tokens[token] for token in tokens]
+    seen = (tensor - tensor.min()) / (tensor.max() - tensor.min()).clamp(min=1e-6)
+    everywhere = torch.ones(captioner.encoder.regions)
+    pairs = zip(["", *words], [everywhere, *maps], strict=True)
+    return [Glance(word, shaded(seen, weights)) for word, weights in pairs]
+
+
+def follow(
+    captioner: Captioner, features: Float[Tensor, "1 r d"], tokens: Sequence[int]
+) -> list[Float[Tensor, " r"]]:
+    """Give how much each region is looked at before each word is said; each sums to one."""
+    decoder = captioner.decoder
+    assert isinstance(decoder, ShowAttendTell)
+    state = decoder.begin(features, torch.tensor([0]))
+    maps = []
+    for token in [BEGIN, *tokens][: len(tokens)]:
+        maps.append(decoder.attend(state)[0])
+        _, state = decoder.step(torch.tensor([token]), state)
+    return maps
+
+
+def shaded(picture: Float[Tensor, "3 height width"], weights: Float[Tensor, " r"]) -> str:
+    """Darken a picture, in [0, 1], by weights over a square of regions; the address of a JPEG."""
+    side = math.isqrt(len(weights))
+    grid = (weights / weights.max()).reshape(1, 1, side, side)
+    light = interpolate(grid, (SIDE, SIDE), mode="bicubic", align_corners=False)[0].clamp(0, 1)
+    small = interpolate(picture[None], (SIDE, SIDE), mode="area")[0]
+    pixels = small * (SHADE + (1 - SHADE) * light) * 255
+    content = io.BytesIO()
+    Image.fromarray(pixels.byte().permute(1, 2, 0).numpy()).save(content, "JPEG", quality=80)
+    return data_address("jpeg", content.getvalue())

@@ -1,0 +1,120 @@
+"""What there is to compare: rows with their evaluations, and what these say of each picture."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+from numpy import ndarray
+
+from captioning.data.dataset import Example, ImageId
+from captioning.errors import InputError
+from captioning.runs import Evaluation, Run
+
+
+@dataclass(frozen=True)
+class Published:
+    """Numbers to compare with.
+
+    Attributes:
+        source: Where they stand.
+        sure: How sure they are, such as "copied at second hand".
+        numbers: By the names of `captioning evaluate`, times 100.
+    """
+
+    source: str
+    sure: str
+    numbers: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Compared:
+    """A row with what was found of it.
+
+    Attributes:
+        name: The row's.
+        baseline: The row that it is tested against, by its name; None: it is tested against none.
+        published: Numbers to show beside.
+        runs: Those that were trained, one a seed; none for an ensemble.
+        evaluations: One a seed; one for an ensemble; none where all failed.
+        failures: Why others are missing.
+    """
+
+    name: str
+    baseline: str | None = None
+    published: Published | None = None
+    runs: tuple[Run, ...] = ()
+    evaluations: tuple[Evaluation, ...] = ()
+    failures: tuple[str, ...] = ()
+
+
+class Pictures(NamedTuple):
+    """What the rows that were evaluated say of each picture.
+
+    Attributes:
+        examples: The pictures with their references, in the order of the split.
+        captions: Of each row, those of its first seed.
+        scores: Of each row and metric, in the metric's unit; empty where none were kept.
+    """
+
+    examples: Sequence[Example]
+    captions: Mapping[str, Mapping[ImageId, str]]
+    scores: Mapping[str, Mapping[str, Float[ndarray, "seeds pictures"]]]
+
+
+def read_pictures(rows: Sequence[Compared]) -> Pictures:
+    """Read captions and scores, of at least one evaluation.
+
+    InputError where evaluations are not of the same pictures: nothing could be paired.
+    """
+    whole = [row for row in rows if row.evaluations]
+    first = whole[0].evaluations[0]
+    captions = {}
+    for row in whole:
+        for evaluation in reversed(row.evaluations):
+            captions[row.name] = evaluation.captions()
+            check_alike(evaluation, first, captions[row.name], captions[whole[0].name])
+    shown = captions[whole[0].name]
+    examples = [example for example in first.references() if example.image_id in shown]
+    images = [example.image_id for example in examples]
+    return Pictures(examples, captions, {row.name: read_scores(row, images) for row in whole})
+
+
+def check_alike(
+    evaluation: Evaluation,
+    first: Evaluation,
+    captions: Mapping[ImageId, str],
+    others: Mapping[ImageId, str],
+) -> None:
+    """Refuse an evaluation of other pictures than the first."""
+    where, other = (f"{each.data}, {each.split}" for each in (evaluation, first))
+    if where != other:
+        raise InputError(
+            f"{evaluation.folder}: is of {where}, {first.folder} of {other}; evaluate both alike"
+        )
+    if captions.keys() != others.keys():
+        alone = len(captions.keys() ^ others.keys())
+        raise InputError(
+            f"{evaluation.folder}: {alone} of its pictures and of those of {first.folder} are not "
+            "in both; evaluate both on the same"
+        )
+
+
+def read_scores(
+    row: Compared, images: Sequence[ImageId]
+) -> dict[str, Float[ndarray, "seeds pictures"]]:
+    """Read what each picture scores, by those metrics that every picture has in every seed."""
+    records = [
+        [scores.get(str(image), {}) for image in images]
+        for scores in (evaluation.scores() for evaluation in row.evaluations)
+    ]
+    shared = [
+        metric
+        for metric in row.evaluations[0].metrics
+        if all(metric in record for seed in records for record in seed)
+    ]
+    return {
+        metric: np.array([[record[metric] for record in seed] for seed in records])
+        for metric in shared
+    }

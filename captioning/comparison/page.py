@@ -1,0 +1,165 @@
+"""The page of a comparison: one HTML file that needs nothing else, and the same in Markdown."""
+
+import base64
+import hashlib
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import NamedTuple
+
+from markupsafe import Markup
+
+from captioning.comparison import curves, planes, statements
+from captioning.comparison.attention_maps import Looks, attention_maps
+from captioning.comparison.compared import Compared, read_pictures
+from captioning.comparison.gallery import Picture, gallery
+from captioning.comparison.keys import Key
+from captioning.comparison.significance import contrasts
+from captioning.comparison.table import Table, against_baseline, tables
+from captioning.errors import InputError
+from captioning.known_world import Scenes
+from captioning.report.files import write
+from captioning.report.html import Drawing, fill
+from captioning.runs import Evaluation
+
+PICTURES = 1000
+"""In the gallery by default: about 13 MB of photographs."""
+
+WITHOUT_SCRIPT = 12
+"""Pictures that are shown where no script runs."""
+
+
+class Comparison(NamedTuple):
+    """What the page holds.
+
+    Attributes:
+        title: The suite and its data.
+        rows: In the suite's order.
+        tables: The first is of quality; the one of tests, where there is one, follows it.
+        curves: Of training.
+        planes: By their names.
+        gallery: In the split's order.
+        looks: Of the attention decoder; None where there is none.
+        images: How many pictures were captioned.
+        said: Sentences under the words that they are about.
+    """
+
+    title: str
+    rows: Sequence[Compared]
+    tables: Sequence[Table]
+    curves: Sequence[Drawing]
+    planes: Mapping[str, Drawing]
+    gallery: Sequence[Picture]
+    looks: Looks | None
+    images: int
+    said: Mapping[str, Sequence[str]]
+
+    @property
+    def first(self) -> Evaluation:
+        """The evaluation that tells what all share."""
+        return next(each for row in self.rows for each in row.evaluations)
+
+    @property
+    def drawings(self) -> list[Drawing]:
+        """All that is drawn."""
+        return [*self.planes.values(), *self.curves]
+
+
+def compare(
+    title: str, rows: Sequence[Compared], scenes: Scenes, pictures: int = PICTURES
+) -> Comparison:
+    """Put together what the page shows of rows of which one at least was evaluated."""
+    if not any(row.evaluations for row in rows):
+        raise InputError(f"{title}: no row was evaluated, so there is nothing to show")
+    read = read_pictures(rows)
+    found = contrasts(rows, read)
+    numbers = tables(rows, found)
+    tested = against_baseline(rows, found)
+    return Comparison(
+        title,
+        rows,
+        [numbers[0], *([tested] if tested else []), *numbers[1:]],
+        curves.drawings(rows),
+        planes.planes(rows),
+        gallery(read, pictures, scenes),
+        attention_maps(rows, read),
+        len(read.examples),
+        {
+            "quality": statements.about_numbers(rows),
+            "tests": statements.about_tests(rows, found),
+            "published": statements.about_published(rows),
+            "failures": statements.about_failures(rows),
+        },
+    )
+
+
+def write_page(folder: Path, comparison: Comparison) -> Path:
+    """Write report.html, report.md and the drawings of the latter; give the first.
+
+    InputError where the folder cannot be written.
+    """
+    for drawing in comparison.drawings:
+        write(folder / f"{drawing.name}.png", drawing.light)
+    write(folder / "report.md", as_markdown(comparison).encode())
+    write(folder / "report.html", as_html(comparison).encode())
+    return folder / "report.html"
+
+
+def as_html(comparison: Comparison) -> str:
+    """The page as one file. Every text is escaped, and no script runs but the page's own."""
+    script = files("captioning.comparison").joinpath("templates/gallery.js").read_text("utf-8")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    whole = [row for row in comparison.rows if row.evaluations]
+    data = {
+        "rows": [row.name for row in whole],
+        "pictures": [picture._asdict() for picture in comparison.gallery],
+    }
+    return fill(
+        "captioning.comparison",
+        "compare.html",
+        **comparison._asdict(),
+        facts=facts(comparison),
+        keys=[Key(place) for place in range(len(comparison.rows))],
+        spoken=[place for place, row in enumerate(comparison.rows) if row.evaluations],
+        judged=any(said.fault for picture in comparison.gallery for said in picture.said),
+        without_script=comparison.gallery[:WITHOUT_SCRIPT],
+        data=data,
+        size=sum(len(p.thumbnail.address) for p in comparison.gallery if p.thumbnail) / 1e6,
+        missing=sum(picture.thumbnail is None for picture in comparison.gallery),
+        signatures=signatures(comparison.rows),
+        script=Markup(script),
+        digest=digest,
+    )
+
+
+def as_markdown(comparison: Comparison) -> str:
+    """The tables, what must be said of them, and the drawings as links to files beside it."""
+    said = comparison.said
+    parts = [
+        f"# {comparison.title}",
+        ", ".join(f"{name}: {fact}" for name, fact in facts(comparison).items()),
+        *(table.in_markdown for table in comparison.tables),
+        "\n".join(f"- {sentence}" for each in said.values() for sentence in each),
+        *(f"![{drawing.words}]({drawing.name}.png)" for drawing in comparison.drawings),
+        *(f"`{signature}`" for signature in signatures(comparison.rows)),
+        "All pictures with the captions of every row: [report.html](report.html)",
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def facts(comparison: Comparison) -> dict[str, str]:
+    """What all rows share, in a few words."""
+    first = comparison.first
+    searches = dict.fromkeys(each.search for row in comparison.rows for each in row.evaluations)
+    seeds = max(len(row.evaluations) for row in comparison.rows)
+    return {
+        "Data": f"{first.data}, {first.split} split",
+        "Pictures": f"{comparison.images:,}",
+        "Captions by": ", ".join(searches),
+        "Seeds": str(seeds),
+    }
+
+
+def signatures(rows: Sequence[Compared]) -> list[str]:
+    """How the numbers were made."""
+    return list(dict.fromkeys(each.signature for row in rows for each in row.evaluations))

@@ -1,0 +1,66 @@
+"""What must be said beside the numbers of a comparison, in whole sentences."""
+
+from collections.abc import Sequence
+
+from captioning.comparison.compared import Compared
+from captioning.comparison.significance import LEVEL, Contrasts, least_by_seeds
+from captioning.comparison.table import sources
+from captioning.metrics.uncertainty import RESAMPLES
+
+
+def about_numbers(rows: Sequence[Compared]) -> list[str]:
+    """What the table's numbers are."""
+    said = ["All numbers are × 100 but nats, counts of words and lengths."]
+    if max(len(row.evaluations) for row in rows) > 1:
+        said.append("Mean ± standard deviation over seeds.")
+    if once := [row.name for row in rows if len(row.evaluations) == 1]:
+        every = len(once) == len(rows)
+        said.append(
+            "One seed a row: nothing tells how much another training would differ."
+            if every
+            else f"Of one evaluation, and so without ±: {', '.join(once)}."
+        )
+    said.append("Bold: the best of these rows, where one is; of a divergence, the least.")
+    return said
+
+
+def about_tests(rows: Sequence[Compared], found: Contrasts) -> list[str]:
+    """What was tested, by what, and what that can tell."""
+    each = [contrast for row in found.values() for contrast in row.values()]
+    tested = [row for row in rows if row.name in found]
+    said = []
+    if any(contrast.interval for contrast in each):
+        baselines = dict.fromkeys(f"“{row.baseline}”" for row in tested)
+        said.append(
+            f"▲ and ▼ in the first table: above or below {' or '.join(baselines)}, with p < "
+            f"{LEVEL} over pictures: each picture's two scores, averaged over seeds, are exchanged "
+            f"by the toss of a coin, {RESAMPLES:,} times (approximate randomisation). In p is "
+            f"Holm's correction for {len(tested)} row{'s' * (len(tested) > 1)}. It tells of other "
+            "pictures for these very captioners, not of other trainings. Only metrics that are "
+            "means over pictures are tested so; BLEU and METEOR are not. The interval is the "
+            "paired bootstrap's."
+        )
+    if any(contrast.over_seeds is not None for contrast in each):
+        seeds = max(len(row.evaluations) for row in tested)
+        said.append(
+            "p over seeds tells of other trainings: how often the runs of both rows, divided at "
+            "random, differ as much in the mean (Fisher's permutation test, not corrected for the "
+            f"number of rows). With {seeds} seeds a row it is {least_by_seeds(seeds):.2g} at the "
+            "least."
+        )
+    return said
+
+
+def about_published(rows: Sequence[Compared]) -> list[str]:
+    """Where published numbers stand and how sure they are."""
+    said = [
+        f"[{number}] {source}; {sure}." for number, (source, sure) in enumerate(sources(rows), 1)
+    ]
+    if said:
+        said.append("Published numbers are of their own data, references and scorer.")
+    return said
+
+
+def about_failures(rows: Sequence[Compared]) -> list[str]:
+    """Which runs are missing of rows that have others, and why."""
+    return [f"{row.name}: {why}" for row in rows if row.evaluations for why in row.failures]

@@ -1,0 +1,212 @@
+"""The tables of a comparison: a line a row, the best in bold, tests and published numbers."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import chain
+from statistics import fmean
+from typing import Literal, NamedTuple
+
+from captioning.comparison.compared import Compared
+from captioning.comparison.significance import LEVEL, Contrast, Contrasts
+from captioning.report import table as report
+from captioning.report.table import Record, model_record, unit
+from captioning.runs import Evaluation
+
+BEST: Mapping[str, Callable[[Iterable[float]], float]] = {
+    **dict.fromkeys(("Bleu_1", "Bleu_2", "Bleu_3", "Bleu_4", "METEOR", "ROUGE_L"), max),
+    **dict.fromkeys(("CIDEr", "SPICE", "CLIPScore", "RefCLIPScore", "true"), max),
+    **dict.fromkeys(("forward_kl", "forward_kl_per_word", "reverse_kl", "outside"), min),
+    **dict.fromkeys(("jensen_shannon", "total_variation"), min),
+}
+"""Which number is best; of other columns, as of a caption's length, none is."""
+
+TESTED = ("CIDEr", "forward_kl", "reverse_kl")
+"""The columns of the table of tests."""
+
+
+class Cell(NamedTuple):
+    """A number as it is shown; the sign tells a difference from the baseline, the hint explains."""
+
+    text: str
+    best: bool = False
+    sign: Literal["", "▲", "▼"] = ""
+    hint: str = ""
+
+    @property
+    def parts(self) -> tuple[str, str]:
+        """The mean, and what is said of its spread."""
+        mean, _, spread = self.text.partition(" ± ")
+        return mean, spread
+
+    @property
+    def in_markdown(self) -> str:
+        """Bold where it is best."""
+        return f"{f'**{self.text}**' if self.best else self.text} {self.sign}".rstrip()
+
+
+class Line(NamedTuple):
+    """A line of a table.
+
+    Attributes:
+        kind: What it tells of.
+        name: Of the row, or of what stands beside.
+        cells: One for each heading; of a failure, the reason alone.
+        seeds: How many its numbers are of, where that is said.
+        place: Its row's in the suite; None for what is no row of it.
+    """
+
+    kind: Literal["row", "failure", "published", "other"]
+    name: str
+    cells: Sequence[Cell]
+    seeds: str = ""
+    place: int | None = None
+
+
+class Table(NamedTuple):
+    """Numbers under their headings."""
+
+    name: str
+    title: str
+    headings: Sequence[str]
+    lines: Sequence[Line]
+
+    @property
+    def in_markdown(self) -> str:
+        """The same lines for a terminal or a Markdown file."""
+        rows = [
+            [line.name, *(cell.in_markdown for cell in line.cells), line.seeds]
+            for line in self.lines
+        ]
+        return report.markdown([self.title, *self.headings, "seeds"], rows, texts=1)
+
+
+class Part(NamedTuple):
+    """What one table shows of an evaluation, and of what is no row of the suite."""
+
+    name: str
+    title: str
+    record: Callable[[Evaluation], Record]
+    others: Mapping[str, Sequence[Record]]
+
+
+def tables(rows: Sequence[Compared], found: Contrasts) -> list[Table]:
+    """Quality, with what is published; then, where they are known, divergences and variety."""
+    whole = [evaluation for row in rows for evaluation in row.evaluations]
+    varied: dict[str, list[Record]] = {}
+    for evaluation in whole:
+        for name, record in evaluation.diversity.items():
+            varied.setdefault(name, []).append(record)
+    varied.pop("captioner", None)
+    parts = [
+        Part("quality", "Quality", model_record, report.beside(whole)),
+        Part("law", "The captioner's own law", lambda each: each.divergences, {}),
+        Part("variety", "Variety", lambda each: each.diversity.get("captioner", {}), varied),
+    ]
+    return [_table(part, rows, found) for part in parts if any(map(part.record, whole))]
+
+
+def _table(part: Part, rows: Sequence[Compared], found: Contrasts) -> Table:
+    records = {row.name: [part.record(each) for each in row.evaluations] for row in rows}
+    shown = report.columns(chain(*records.values(), *part.others.values()))
+    best = {column: _best(list(records.values()), column) for column in shown}
+    lines = []
+    for place, row in enumerate(rows):
+        if row.evaluations:
+            marked = [
+                mark(text, best[column], found.get(row.name, {}).get(column))
+                for column, text in zip(shown, report.cells(records[row.name], shown), strict=True)
+            ]
+            lines.append(Line("row", row.name, marked, str(len(row.evaluations)), place))
+        elif part.name == "quality":
+            lines.append(Line("failure", row.name, [Cell("; ".join(row.failures))]))
+        if row.published and part.name == "quality":
+            number = sources(rows).index((row.published.source, row.published.sure)) + 1
+            lines.append(Line("published", f"published [{number}]", published(row, shown)))
+    for name, repeated in part.others.items():
+        agreed = all(record == repeated[0] for record in repeated)
+        texts = report.cells(repeated[:1] if agreed else repeated, shown)
+        lines.append(Line("other", name, [Cell(text) for text in texts]))
+    return Table(part.name, part.title, report.headings(shown), lines)
+
+
+def _best(rows: Sequence[Sequence[Record]], column: str) -> str | None:
+    """Give the best of the rows' means as it is shown, so that rows that show alike are alike."""
+    means = [
+        fmean(record[column] for record in records)
+        for records in rows
+        if records and all(column in record for record in records)
+    ]
+    if column not in BEST or len(means) < 2:
+        return None
+    return report.spread([BEST[column](means)], *unit(column))
+
+
+def mark(text: str, best: str | None, contrast: Contrast | None) -> Cell:
+    """Mark a number that is the best of its column, and one that differs from the baseline's."""
+    p_value = contrast.over_pictures if contrast else None
+    sign: Literal["", "▲", "▼"] = ""
+    if contrast and p_value is not None and p_value < LEVEL:
+        sign = "▲" if contrast.value > 0 else "▼"
+    hint = "" if p_value is None else f"p = {p_text(p_value)} over pictures, corrected"
+    return Cell(text, text.partition(" ")[0] == best, sign, hint)
+
+
+def published(row: Compared, shown: Sequence[str]) -> list[Cell]:
+    """Lay a row's published numbers, which are times 100, under the columns of the same name."""
+    numbers = row.published.numbers if row.published else {}
+    return [Cell(f"{numbers[column]:.1f}" if column in numbers else "") for column in shown]
+
+
+def sources(rows: Sequence[Compared]) -> list[tuple[str, str]]:
+    """Where the published numbers stand and how sure they are, as the tables number them."""
+    stand = (row.published for row in rows)
+    return list(dict.fromkeys((each.source, each.sure) for each in stand if each))
+
+
+def against_baseline(rows: Sequence[Compared], found: Contrasts) -> Table | None:
+    """How each row differs from its baseline; None where nothing could be tested."""
+    each = [contrast for row in found.values() for contrast in row.values()]
+    if not each:
+        return None
+    by_seeds = any(contrast.over_seeds is not None for contrast in each)
+    columns = [column for column in TESTED if any(column in row for row in found.values())]
+    headings = []
+    for column in columns:
+        paired = any(row[column].interval for row in found.values() if column in row)
+        headings += [f"{report.NAMES[column]}, difference"]
+        headings += ["95% interval", "p over pictures"] if paired else []
+        headings += ["p over seeds"] if by_seeds else []
+    lines = []
+    for place, row in enumerate(rows):
+        if row.name in found:
+            texts = [
+                text
+                for column in columns
+                for text in _difference(column, found[row.name].get(column), found, by_seeds)
+            ]
+            cells = [Cell(text) for text in texts]
+            lines.append(Line("row", row.name, cells, str(len(row.evaluations)), place))
+    return Table("tests", "Against the baseline", headings, lines)
+
+
+def _difference(
+    column: str, contrast: Contrast | None, found: Contrasts, by_seeds: bool
+) -> list[str]:
+    """Write one contrast under its headings."""
+    scale, digits = unit(column)
+
+    def signed(value: float) -> str:
+        return f"{scale * value:+.{digits}f}".replace("-", "−")
+
+    texts = [signed(contrast.value) if contrast else "–"]
+    if any(row[column].interval for row in found.values() if column in row):
+        interval = contrast and contrast.interval
+        texts += [f"{signed(interval.low)} to {signed(interval.high)}" if interval else "–"]
+        texts += [p_text(contrast.over_pictures if contrast else None)]
+    return [*texts, p_text(contrast.over_seeds if contrast else None)] if by_seeds else texts
+
+
+def p_text(p_value: float | None) -> str:
+    """Write a p-value with two digits that count, and none that is smaller than can be told."""
+    if p_value is None:
+        return "–"
+    return f"{p_value:.4f}" if p_value < 0.01 else f"{p_value:.2f}"

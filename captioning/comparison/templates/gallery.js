@@ -1,0 +1,132 @@
+// Sorts and filters the pictures of the page; what is shown stands in the address, behind the #.
+"use strict";
+(() => {
+  const WINDOW = 24; // cards that are made at a time
+  const { rows, pictures } = JSON.parse(document.getElementById("pictures-data").textContent);
+  const form = document.getElementById("choose");
+  const cards = document.getElementById("cards");
+  const count = document.getElementById("count");
+  const more = document.getElementById("more");
+  const blank = cards.firstElementChild.cloneNode(true);
+  const [CAPTION, SCORE, FAULT] = [0, 1, 2];
+  let shown = []; // places of the pictures that pass the filter, in their order
+
+  const scores = (picture) => picture.said.map((said) => said[SCORE]).filter((score) => score !== null);
+  const gap = (picture) => Math.max(...scores(picture)) - Math.min(...scores(picture));
+  const orders = {
+    file: null,
+    worst: (picture, row) => picture.said[row][SCORE],
+    best: (picture, row) => -picture.said[row][SCORE],
+    gap: (picture) => -gap(picture),
+  };
+
+  function sorted(places, choice) {
+    const key = orders[choice.sort];
+    if (!key) return places;
+    const row = Number(choice.row);
+    const known = places.filter((place) => pictures[place].said[row][SCORE] !== null);
+    const unknown = places.filter((place) => pictures[place].said[row][SCORE] === null);
+    const keys = new Map(known.map((place) => [place, key(pictures[place], row)]));
+    return known.sort((a, b) => keys.get(a) - keys.get(b) || a - b).concat(unknown);
+  }
+
+  function beats(picture, better, than) {
+    const others = picture.said.filter((_, row) => (than ? row === Number(than) : row !== better));
+    const score = picture.said[better][SCORE];
+    return score !== null && others.every((said) => said[SCORE] !== null && score > said[SCORE]);
+  }
+
+  function passes(picture, choice) {
+    const { said, references } = picture;
+    const words = choice.text.trim().toLowerCase();
+    const texts = [...said.map((each) => each[CAPTION]), ...references];
+    if (words && !texts.some((text) => text.toLowerCase().includes(words))) return false;
+    if (choice.better && !beats(picture, Number(choice.better), choice.than)) return false;
+    if (choice.fault === "any") return said.some((each) => each[FAULT] !== null);
+    return !choice.fault || said[choice.fault][FAULT] !== null;
+  }
+
+  function put(list, texts) {
+    list.replaceChildren(...texts.map((text) => {
+      const item = document.createElement("li");
+      item.textContent = text;
+      return item;
+    }));
+  }
+
+  function fill(card, picture) {
+    const image = card.querySelector("img");
+    const missing = card.querySelector(".placeholder");
+    image.hidden = !picture.thumbnail;
+    missing.hidden = Boolean(picture.thumbnail);
+    missing.textContent = picture.thumbnail ? "" : `missing or damaged: ${picture.file}`;
+    image.removeAttribute("src");
+    if (picture.thumbnail) {
+      const [src, width, height, tiny] = picture.thumbnail;
+      Object.assign(image, { src, width, height, alt: picture.references[0] });
+      image.classList.toggle("tiny", tiny);
+    }
+    const best = Math.max(...scores(picture));
+    card.querySelectorAll(".said").forEach((line, row) => {
+      const [caption, score, fault] = picture.said[row];
+      line.querySelector(".caption").textContent = caption || "(no word)";
+      line.querySelector(".fault").textContent = fault ?? "";
+      line.querySelector(".score").textContent = score === null ? "–" : score.toFixed(1);
+      line.classList.toggle("leads", score !== null && score === best);
+    });
+    put(card.querySelector(".references"), picture.references);
+    return card;
+  }
+
+  function extend() {
+    const next = shown.slice(cards.childElementCount, cards.childElementCount + WINDOW);
+    cards.append(...next.map((place) => fill(blank.cloneNode(true), pictures[place])));
+    more.hidden = cards.childElementCount >= shown.length;
+  }
+
+  function show() {
+    const choice = Object.fromEntries(new FormData(form));
+    const places = [...pictures.keys()].filter((place) => passes(pictures[place], choice));
+    shown = sorted(places, choice);
+    const of = pictures.length.toLocaleString("en");
+    count.textContent = shown.length === pictures.length
+      ? `${of} pictures` : `${shown.length.toLocaleString("en")} of ${of} pictures`;
+    cards.replaceChildren();
+    extend();
+  }
+
+  // In the address rows stand by their names, which outlive a change of the suite.
+  const named = (field) => ["row", "better", "than", "fault"].includes(field);
+
+  function write() {
+    const address = new URLSearchParams();
+    for (const [field, value] of new FormData(form)) {
+      if (value !== form.elements[field].dataset.default) {
+        address.set(field, (named(field) && rows[value]) || value);
+      }
+    }
+    history.replaceState(null, "", `#${address}`);
+  }
+
+  function read() {
+    const address = new URLSearchParams(location.hash.slice(1));
+    for (const field of form.elements) {
+      if (!field.name) continue;
+      const asked = address.get(field.name) ?? field.dataset.default;
+      const row = rows.indexOf(asked);
+      field.value = named(field.name) && row >= 0 ? row : asked;
+      if (field.selectedIndex === -1) field.value = field.dataset.default;
+    }
+    show();
+  }
+
+  form.addEventListener("input", () => { write(); show(); });
+  form.addEventListener("reset", () => setTimeout(() => { write(); show(); }));
+  form.addEventListener("submit", (event) => event.preventDefault());
+  more.addEventListener("click", extend);
+  addEventListener("hashchange", read);
+  new IntersectionObserver((seen) => { if (seen.some((each) => each.isIntersecting)) extend(); },
+    { rootMargin: "100% 0px" }).observe(more);
+  form.hidden = false;
+  read();
+})();
