@@ -22,6 +22,9 @@ help: ## this list
 
 setup: .venv/ready ## make .venv from requirements.lock (with PYTHON=python3.12, of that Python)
 
+features: .venv/ready ## encode the pictures of DATA by its frozen encoder, once; goes on where it stopped
+	$(captioning) features --config configs/data/$(DATA).yaml $(ARGS)
+
 train-tf: .venv/ready ## train by teacher forcing
 	$(call train,teacher_forcing)
 
@@ -76,7 +79,7 @@ clean: ## remove .venv and the caches; data and runs stay
 	rm -rf .venv .*_cache .hypothesis
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
-.PHONY: help setup train-tf train-ss train-adv train-gumbel train-scst compare eval report lab test slow lint check bench lock clean
+.PHONY: help setup features train-tf train-ss train-adv train-gumbel train-scst compare eval report lab test slow lint check bench lock clean
 
 uv := $(shell command -v uv 2>/dev/null)
 ifneq ($(uv),)

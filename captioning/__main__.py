@@ -18,6 +18,7 @@ COMMANDS = {
     "lab": ("captioning.commands.lab", "check the paper's claims where the truth is known"),
     "prepare": ("captioning.commands.prepare", "download and check COCO, Flickr8k or Flickr30k"),
     "shards": ("captioning.commands.shards", "put a data set into tar files, for scale"),
+    "features": ("captioning.commands.features", "encode a data set's pictures once and for all"),
     "fetch": ("captioning.commands.fetch", "get what SPICE needs into the user's cache"),
     "doctor": ("captioning.doctor", "say what is there, what is missing and how to mend it"),
 }

@@ -89,6 +89,7 @@ def checks() -> list[Check]:
             for name, files in PHOTOGRAPHS.items()
         ),
         Check("weights", partial(data, "weights"), WEIGHTS, required=False),
+        Check("features", features, "the first training makes them", required=False),
         Check("disk", disk, "make room for data and runs", required=False),
     ]
 
@@ -228,6 +229,18 @@ def shapes() -> str:
     if not folder.exists():
         raise InputError(f"no {folder}")
     return str(folder)
+
+
+def features() -> str:
+    """What the features of frozen encoders take on the disk, where they are kept by default."""
+    from captioning.loaders import Loading
+
+    folder = Path(Loading().feature_cache)
+    files = [path for path in folder.glob("*.npy") if path.is_file()]
+    if not files:
+        raise InputError(f"none in {folder}")
+    size = sum(path.stat().st_size for path in files) / GIBIBYTE
+    return f"{size:.1f} GiB in {folder}"
 
 
 def disk() -> str:

@@ -2,96 +2,232 @@
 
 import fcntl
 import hashlib
-import os
+import re
+import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float16
-from torch.utils.data import DataLoader
+from jaxtyping import Bool, Float16
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
+from captioning.data.dataset import Example
+from captioning.data.feature_file import ABSENT, MADE, UNMADE, FeatureFile, Seen, look
 from captioning.data.image import ImageError, picture_status
 from captioning.data.pictures import ImageFiles, StoredFeatures
 from captioning.device import best_device
 from captioning.encoder import Encoder
 from captioning.errors import InputError
+from captioning.files import check_room
 
 BATCH = 64
+FORM = "2"  # of what is on the disk
+SETTING = "--loading.feature_cache"
 
 
-def cached_features(
-    encoder: Encoder, paths: Sequence[Path], folder: Path, name: str, num_workers: int = 2
-) -> Float16[np.ndarray, "m r d"]:
-    """Give the features of these pictures, memory-mapped, in their order.
+class FeatureCache:
+    """The features of a list of pictures, in one file of `folder`, whose name ends in their `key`.
 
-    One file holds them: `folder/name-KEY.npy`, where the key stands for the encoder's weights and
-    settings and for the pictures' names, sizes and dates, so that a stale file is never read. It
-    appears whole or not at all; a process that comes while another computes waits for it.
+    Each row is known by the content of the picture that it was made of. Rows that were not made,
+    or that had no picture which could be opened, are made as soon as there is one: that is how an
+    interrupted run goes on, and how a mended picture gets its features. Rows of pictures that have
+    changed since are refused, or `renew`ed; a picture that is not there any more keeps its row.
+
+    Pictures of an unchanged size and date are taken to be unchanged, as by make and git; others
+    are read to see.
     """
-    file = folder / f"{name}-{key(encoder, paths)}.npy"
-    if not file.exists():
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            with file.with_suffix(".lock").open("w") as lock:
+
+    def __init__(
+        self, encoder: Encoder, examples: Sequence[Example], folder: Path, name: str
+    ) -> None:
+        self.encoder = encoder
+        self.paths = [example.image for example in examples]
+        self.folder = folder
+        shape = (len(examples), encoder.regions, encoder.feature_size)
+        self.file = FeatureFile(folder / f"{name}-{key(encoder, examples)}.npy", shape)
+
+    @property
+    def lacking(self) -> int:
+        """The bytes still to be allotted on the disk."""
+        with self.keeping():
+            return 0 if self.file.exists() else self.file.size
+
+    def to_do(self, renew: bool = False) -> list[int]:
+        """Give the rows to be made, in order; InputError where pictures have changed."""
+        if not self.file.exists():
+            return list(range(len(self.paths)))
+        state, changed = self.file.index()["state"], self.changed()
+        stale = np.flatnonzero((state == MADE) & changed)
+        if len(stale) and not renew:
+            more = f" and {len(stale) - 1:,} more pictures have" if len(stale) > 1 else " has"
+            raise InputError(
+                f"{self.paths[stale[0]]}{more} changed since {self.file.path} was made of it: put "
+                "back what was there, have such features made anew by `captioning features "
+                f"--renew` with the same configuration, or keep others by {SETTING}"
+            )
+        wanted = (state == UNMADE) | changed
+        rows: list[int] = np.flatnonzero(wanted).tolist()
+        return rows
+
+    def changed(self) -> Bool[np.ndarray, " m"]:
+        """Say which rows were made of another picture than the one that is there now."""
+        index = self.file.index()
+        known = np.stack([index["size"], index["date"]], axis=1)
+        now = np.array([stamp(path) for path in self.paths])
+        there = (now != ABSENT[:2]).any(1)
+        differs = (index["state"] != UNMADE) & there & (now != known).any(1)
+        doubtful = np.flatnonzero(differs).tolist()
+        with ThreadPoolExecutor() as pool:
+            looked = pool.map(look, [self.paths[row] for row in doubtful])
+            bar = tqdm(looked, "comparing pictures", len(doubtful), disable=None, leave=False)
+            seen = dict(zip(doubtful, bar, strict=True))
+        same = {
+            row: each for row, each in seen.items() if each.digest == index["digest"][row].item()
+        }
+        self.remember(same)
+        changed = np.zeros(len(self.paths), dtype=bool)
+        for row, each in seen.items():
+            changed[row] = row not in same and each != ABSENT
+        return changed
+
+    def remember(self, same: dict[int, Seen]) -> None:
+        """Note the dates of pictures that are as they were, so that the next look is short."""
+        if same:
+            with suppress(OSError):  # in a folder that is only read, they are compared each time
+                index = self.file.index(writable=True)
+                for row, seen in same.items():
+                    index["date"][row] = seen.date
+
+    def complete(self, num_workers: int, renew: bool = False) -> None:
+        """Make the rows that are to do, unless another process is at it: then wait for it."""
+        with self.keeping():
+            if not self.to_do(renew):
+                return
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with self.file.path.with_suffix(".lock").open("w") as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX)
-                if not file.exists():
-                    write_features(encoder, paths, file, num_workers)
+                rows = self.to_do(renew)
+                if rows:
+                    print(self.statement(len(rows)), file=sys.stderr)
+                    check_room(self.folder, self.lacking, SETTING)
+                    if not self.file.exists():
+                        self.file.create()
+                    self.encode(rows, num_workers)
+
+    def statement(self, rows: int) -> str:
+        """Say what there is to do, and whether there is room for it."""
+        count, regions, size = self.file.shape
+        free = shutil.disk_usage(self.folder).free
+        return (
+            f"{self.file.path}: {rows:,} of {count:,} pictures to encode, {regions:,} × {size:,} "
+            f"half-precision numbers each; {self.lacking:,} of {free:,} free bytes to take"
+        )
+
+    def encode(self, rows: Sequence[int], num_workers: int) -> None:
+        """Run the encoder over the batches that hold these rows.
+
+        A picture always stands in the same batch, so that it has the same features to the last
+        bit, however often the work was stopped.
+        """
+        device = best_device()
+        encoder = self.encoder.to(device).eval()
+        wanted, count = set(rows), len(self.paths)
+        starts = sorted({row - row % BATCH for row in rows})
+        batches = [list(range(start, min(start + BATCH, count))) for start in starts]
+        pictures = SeenPictures(self.paths, ImageFiles(self.paths, encoder.transform()))
+        loader = DataLoader(
+            pictures,
+            batch_sampler=batches,
+            num_workers=num_workers,
+            collate_fn=list,  # untouched: a bad picture may stand among the good ones
+            generator=torch.Generator(),  # else training would go on by other draws
+        )
+        with tqdm(None, "encoding", count, initial=count - len(rows), disable=None) as bar:
+            for batch, loaded in zip(batches, loader, strict=True):
+                own = [place for place, row in enumerate(batch) if row in wanted]
+                features = encode_batch(encoder, [picture for _, picture in loaded], device)
+                seen = [loaded[place][0] for place in own]
+                self.file.write([batch[place] for place in own], features[own], seen)
+                bar.update(len(own))
+
+    def read(self) -> StoredFeatures:
+        """Map what has been made."""
+        with self.keeping():
+            return StoredFeatures(self.file, self.paths)
+
+    @contextmanager
+    def keeping(self) -> Iterator[None]:
+        """Tell in one line what the system does not allow."""
+        try:
+            yield
         except OSError as error:
             raise InputError(
-                f"features cannot be kept in {folder}: {error.strerror}; choose a folder that can "
-                "be written with --loading.feature_cache"
+                f"features cannot be kept in {self.folder}: {error.strerror}; choose a folder that "
+                f"can be written with {SETTING}"
             ) from error
-    array: Float16[np.ndarray, "m r d"] = np.load(file, mmap_mode="r")
-    return array
 
 
-def key(encoder: Encoder, paths: Sequence[Path]) -> str:
-    """Tell caches apart."""
-    digest = hashlib.sha256(encoder.fingerprint().encode())
-    for path in paths:
-        digest.update(f"{path.name} {picture_status(path) or ()}\n".encode())
+class SeenPictures(Dataset[tuple[Seen, Tensor | ImageError]]):
+    """Pictures, each with what its file was just before it was opened."""
+
+    def __init__(self, paths: Sequence[Path], files: ImageFiles) -> None:
+        self.paths = paths
+        self.files = files
+
+    def __getitem__(self, index: int) -> tuple[Seen, Tensor | ImageError]:
+        return look(self.paths[index]), self.files[index]
+
+
+def encode_batch(
+    encoder: Encoder, pictures: Sequence[Tensor | ImageError], device: torch.device
+) -> Float16[np.ndarray, "k r d"]:
+    """Encode pictures; the rows of bad ones, in whose place a black one is encoded, are NaN."""
+    good = [place for place, picture in enumerate(pictures) if isinstance(picture, Tensor)]
+    shape = (len(pictures), encoder.regions, encoder.feature_size)
+    rows = np.full(shape, np.nan, dtype=np.float16)
+    if good:
+        black = torch.zeros_like(next(each for each in pictures if isinstance(each, Tensor)))
+        stack = [each if isinstance(each, Tensor) else black for each in pictures]
+        with torch.inference_mode():
+            features = encoder(torch.stack(stack).to(device)).half().cpu().numpy()
+        rows[good] = features[good]
+    return rows
+
+
+def stamp(path: Path) -> tuple[int, int]:
+    """Give the size and the date of a file, or those of an absent one."""
+    try:
+        return picture_status(path) or ABSENT[:2]
+    except OSError:
+        return ABSENT[:2]
+
+
+def key(encoder: Encoder, examples: Sequence[Example]) -> str:
+    """Tell caches apart: by encoder, preparation of pictures and their ids, not by place or date.
+
+    Preparation is known by how it is written; an address in memory that may stand there is left
+    out, for it is another one each time.
+    """
+    preparation = re.sub(r" at 0x[0-9a-f]+", "", repr(encoder.transform()))
+    digest = hashlib.sha256(f"{FORM} {encoder.fingerprint()} {preparation}\n".encode())
+    digest.update(f"{encoder.regions} {encoder.feature_size}\n".encode())
+    for example in examples:
+        digest.update(f"{example.image_id!r}\n".encode())
     return digest.hexdigest()[:16]
 
 
-def write_features(encoder: Encoder, paths: Sequence[Path], file: Path, num_workers: int) -> None:
-    """Run the encoder once over all pictures; rows of those that cannot be opened are NaN."""
-    shape = (len(paths), encoder.regions, encoder.feature_size)
-    size = 2 * np.prod(shape) / 2**20
-    print(f"features of {len(paths):,} pictures: {size:,.0f} MiB in {file}", file=sys.stderr)
-    device = best_device()
-    encoder = encoder.to(device).eval()
-    images = ImageFiles(paths, encoder.transform())
-    # Lists pass through untouched: a bad picture may stand among the good ones.
-    loader = DataLoader(images, BATCH, num_workers=num_workers, collate_fn=list)
-    partial = file.with_suffix(f".{os.getpid()}.partial")
-    array = np.lib.format.open_memmap(partial, mode="w+", dtype=np.float16, shape=shape)
-    start = 0
-    try:
-        with partial.open("r+b") as blocks:  # a full disk is told now, not by a signal later
-            os.posix_fallocate(blocks.fileno(), 0, partial.stat().st_size)
-        for pictures in tqdm(loader, desc="encoding", unit="batch", disable=None):
-            good = [i for i, picture in enumerate(pictures) if not isinstance(picture, ImageError)]
-            rows = np.full((len(pictures), *shape[1:]), np.nan, dtype=np.float16)
-            if good:
-                with torch.inference_mode():
-                    features = encoder(torch.stack([pictures[i] for i in good]).to(device))
-                rows[good] = features.half().cpu().numpy()
-            array[start : start + len(pictures)] = rows
-            start += len(pictures)
-        array.flush()
-        partial.replace(file)
-    finally:
-        partial.unlink(missing_ok=True)
-
-
 def open_pictures(
-    encoder: Encoder, paths: Sequence[Path], folder: Path, name: str, num_workers: int
+    encoder: Encoder, examples: Sequence[Example], folder: Path, name: str, num_workers: int
 ) -> ImageFiles | StoredFeatures:
     """Give the pictures as training takes them: as features where the encoder never changes."""
     if not encoder.frozen:
-        return ImageFiles(paths, encoder.transform())
-    array = cached_features(encoder, paths, folder, name, num_workers)
-    return StoredFeatures(array, paths)
+        return ImageFiles([example.image for example in examples], encoder.transform())
+    cache = FeatureCache(encoder, examples, folder, name)
+    cache.complete(num_workers)
+    return cache.read()

@@ -109,9 +109,8 @@ def open_split(
     examples: Sequence[Example], captioner: Captioner, loading: Loading, name: str
 ) -> ImageFiles | StoredFeatures:
     """Give the examples' pictures, or their features."""
-    paths = [example.image for example in examples]
     folder = Path(loading.feature_cache)
-    return open_pictures(captioner.encoder, paths, folder, name, loading.num_workers)
+    return open_pictures(captioner.encoder, examples, folder, name, loading.num_workers)
 
 
 def standardise(captioner: Captioner, batches: TrainingBatches) -> None:

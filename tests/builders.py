@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -14,6 +15,8 @@ from captioning.attention import ShowAttendTell
 from captioning.batch import Batch, Captions
 from captioning.captioner import Captioner
 from captioning.data.dataset import Example
+from captioning.data.feature_file import ABSENT, FeatureFile
+from captioning.data.pictures import StoredFeatures
 from captioning.decoder import Decoder, Lrcn, ShowAndTell
 from captioning.discriminator import Discriminator, MatchingDiscriminator, RecurrentDiscriminator
 from captioning.encoder import Encoder, SmallCnn
@@ -160,6 +163,14 @@ def make_examples(folder: Path, captions: Sequence[Sequence[str]]) -> list[Examp
         picture.save(folder / f"{i}.png")
         examples.append(Example(i, folder / f"{i}.png", tuple(texts)))
     return examples
+
+
+def make_stored(array: np.ndarray, paths: Sequence[Path], folder: Path) -> StoredFeatures:
+    """Features as if an encoder had made them, in a file of this folder."""
+    file = FeatureFile(folder / "features.npy", array.shape)
+    file.create()
+    file.write(range(len(array)), array, [ABSENT] * len(array))
+    return StoredFeatures(file, paths)
 
 
 def make_network(architecture: str, **options: bool) -> nn.Module:

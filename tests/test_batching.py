@@ -19,10 +19,10 @@ from captioning.data.batching import (
     encode_captions,
 )
 from captioning.data.dataset import Example
-from captioning.data.pictures import ImageFiles, StoredFeatures
+from captioning.data.pictures import ImageFiles
 from captioning.errors import InputError
 from captioning.text import END, UNKNOWN, Vocabulary
-from tests.builders import VOCABULARY, Halves, make_examples
+from tests.builders import VOCABULARY, Halves, make_examples, make_stored
 
 WORDS = VOCABULARY.tokens[END + 1 :]
 # Ten pictures with one to five captions; caption j of picture i has a length of its own.
@@ -262,7 +262,7 @@ def test_stored_features_travel_in_place_of_pictures(tmp_path: Path) -> None:
     array = np.arange(12, dtype=np.float16).reshape(3, 2, 2)
     array[1] = np.nan
     tokens, _ = encode_captions(examples, VOCABULARY, max_words=20)
-    stored = StoredFeatures(array, [example.image for example in examples])
+    stored = make_stored(array, [example.image for example in examples], tmp_path)
     pictures = CaptionedPictures(examples, tokens, stored)
     (batch,) = EvaluationBatches(pictures, 4, num_workers=2, on_bad_image="skip")
     assert batch.images is None

@@ -58,6 +58,7 @@ def project(tmp_path: Path) -> Path:
                 ("train-scst", "self_critical"),
             ]
         ),
+        ("features DATA=coco", "captioning features --config configs/data/coco.yaml"),
         ("compare", "captioning compare configs/suites/default.yaml --data shapes"),
         (
             "compare SUITE=objectives DATA=flickr8k ARGS=--seeds=1",

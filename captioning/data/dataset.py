@@ -14,6 +14,10 @@ ImageId: TypeAlias = int | str
 SPLITS = ("train", "val", "test")
 
 
+class SplitError(InputError):
+    """A split that the data set does not have."""
+
+
 @dataclass(frozen=True)
 class Example:
     """One picture with all its captions."""
@@ -34,16 +38,16 @@ class Dataset(ABC):
     def examples(self, split: str) -> list[Example]:
         """The pictures of `train`, `val` or `test` in the file's order, each once.
 
-        The captions are read anew at every call; no picture is opened. Raises InputError for a
-        split that is unknown or empty, and for any fault in the files.
+        The captions are read anew at every call; no picture is opened. Raises SplitError for a
+        split that is unknown or empty, and any InputError for a fault in the files.
         """
 
 
 def check_split(split: str, known: Iterable[str], name: str) -> None:
-    """Raise InputError, naming the known splits, unless this is one of them."""
+    """Raise SplitError, naming the known splits, unless this is one of them."""
     names = list(known)
     if split not in names:
-        raise InputError(f"{name}: no split {split!r}; expected one of: {', '.join(names)}")
+        raise SplitError(f"{name}: no split {split!r}; expected one of: {', '.join(names)}")
 
 
 def checked_caption(caption: str, where: str) -> str:
@@ -79,11 +83,12 @@ def join(
 ) -> list[Example]:
     """The examples of one split, in the order of the images.
 
-    Raises InputError if there is no image, an image without a caption (it could be neither
-    trained on nor scored), or one picture under two ids. Captions of other images are left out.
+    Raises SplitError if there is no image, InputError for an image without a caption (it could be
+    neither trained on nor scored) or one picture under two ids. Captions of other images are left
+    out.
     """
     if not images:
-        raise InputError(f"{where}: the split has no images; expected at least one")
+        raise SplitError(f"{where}: the split has no images; expected at least one")
     check_captioned(images, captions, where)
     owner: dict[Path, ImageId] = {}
     for image_id, image in images.items():

@@ -55,6 +55,12 @@ def picture_status(path: Path) -> tuple[int, int] | None:
     return sample and (sample.size, shard.stat().st_mtime_ns)
 
 
+def picture_bytes(path: Path) -> bytes:
+    """The content of a picture's file, which may lie in a shard."""
+    shard = shard_of(path)
+    return path.read_bytes() if shard is None else read_picture(shard, path)
+
+
 def _to_rgb(image: Image.Image) -> Image.Image:
     if image.mode == "F":
         raise ValueError("floating-point pictures have no agreed white, 8 or 16 bits have")

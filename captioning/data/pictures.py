@@ -1,17 +1,20 @@
 """Pictures as a network sees them: decoded from files, or read back as features already made."""
 
+import warnings
+import zlib
 from collections.abc import Callable, Sequence
 from itertools import groupby
 from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float16
 from PIL.Image import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from captioning.data.feature_file import MADE, FeatureFile, mend
 from captioning.data.image import ImageError, open_image
+from captioning.errors import InputError
 
 Transform = Callable[[Image], Tensor]
 
@@ -44,11 +47,24 @@ class ImageFiles(Dataset[Tensor | ImageError]):
 
 
 class StoredFeatures(Dataset[Tensor | ImageError]):
-    """Features of a frozen encoder, read from memory-mapped rows; NaN stands for a bad picture."""
+    """Features of a frozen encoder, memory-mapped; of a bad picture there are none.
 
-    def __init__(self, array: Float16[np.ndarray, "m r d"], paths: Sequence[Path]) -> None:
-        self.array = array
+    A row is a view of the file: it is read when a batch is gathered, and nothing else is. The first
+    time in a process it is compared with its checksum.
+    """
+
+    def __init__(self, file: FeatureFile, paths: Sequence[Path]) -> None:
+        self.file = file
         self.paths = paths
+        index = file.index()
+        self.bad = index["state"] != MADE
+        self.checksums = index["checksum"].copy()
+        self.checked = np.zeros(len(paths), dtype=bool)
+        self.array = file.array()
+        with warnings.catch_warnings():
+            # Whoever wrote into the map, which nobody does, would be killed.
+            warnings.filterwarnings("ignore", "The given NumPy array is not writable")
+            self.rows = torch.from_numpy(self.array)
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -59,7 +75,17 @@ class StoredFeatures(Dataset[Tensor | ImageError]):
         return [range(len(self))]
 
     def __getitem__(self, index: int) -> Tensor | ImageError:
-        features = torch.from_numpy(np.array(self.array[index]))
-        if torch.isnan(features[0, 0]):
+        if self.bad[index]:
             return ImageError(f"{self.paths[index]}: could not be opened when features were made")
-        return features
+        if not self.checked[index]:
+            self.check(index)
+        return self.rows[index]
+
+    def check(self, index: int) -> None:
+        """Raise InputError for a row that is not as it was written."""
+        if zlib.crc32(self.array[index]) != self.checksums[index]:
+            raise InputError(
+                f"{self.file.path} is damaged: the features of {self.paths[index]} are not as they "
+                f"were written; {mend(self.file.path)}"
+            )
+        self.checked[index] = True

@@ -9,8 +9,8 @@ from pathlib import Path
 from tqdm import tqdm
 
 from captioning.data.dataset import Example
-from captioning.data.image import picture_status
-from captioning.data.shard_index import PICTURES, read_index, read_picture, shard_of
+from captioning.data.image import picture_bytes, picture_status
+from captioning.data.shard_index import PICTURES, read_index
 from captioning.errors import InputError
 from captioning.files import MEGABYTE, check_room
 
@@ -104,14 +104,9 @@ def write_shard(file: Path, examples: Keyed) -> None:
     try:
         with partial.open("wb") as content, TarWriter(content, user="", group="", mtime=0) as tar:
             for key, example in examples.items():
+                picture = picture_bytes(example.image)
                 record = {"image_id": example.image_id, "captions": example.captions}
-                tar.write({"__key__": key, ending(example): read(example.image), "json": record})
+                tar.write({"__key__": key, ending(example): picture, "json": record})
         partial.replace(file)
     finally:
         partial.unlink(missing_ok=True)
-
-
-def read(picture: Path) -> bytes:
-    """Give the bytes of a picture, which may lie in a shard itself."""
-    shard = shard_of(picture)
-    return picture.read_bytes() if shard is None else read_picture(shard, picture)

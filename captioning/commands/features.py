@@ -1,0 +1,92 @@
+"""`captioning features`: a frozen encoder sees each picture of a data set, before training."""
+
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from captioning.commands.configuration import Parser
+from captioning.commands.train import free_cores, make_parser
+from captioning.commands.trainer import quieten
+from captioning.data.dataset import SPLITS, Dataset, Example, SplitError
+from captioning.errors import InputError
+from captioning.features import SETTING, FeatureCache
+from captioning.files import check_room
+
+# What training must be told and features do not depend on.
+DEFAULTS = {
+    "decoder": {"class_path": "captioning.decoder.ShowAndTell"},
+    "objective": {"class_path": "captioning.objectives.teacher_forcing.TeacherForcing"},
+}
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Say what there is to do and whether there is room for it, then do it."""
+    quieten()
+    parser = features_parser()
+    config = parser.read(arguments)
+    torch.manual_seed(config.seed)  # of an encoder without weights, as in training
+    built = parser.build(config)
+    if not built.encoder.frozen:
+        raise InputError(
+            "the encoder is not frozen, so it has no features to keep: leave `captioning features` "
+            "out, or set the encoder's frozen to true"
+        )
+    torch.set_float32_matmul_precision(built.matmul_precision)
+    torch.set_num_threads(built.threads or free_cores(0))
+    folder = Path(built.loading.feature_cache)
+    caches = [
+        FeatureCache(built.encoder, examples, folder, built.data.name)
+        for examples in all_splits(built.data)
+    ]
+    check_disk(caches, folder)
+    for cache in caches:
+        cache.complete(built.loading.num_workers, built.renew)
+        print(cache.file.path)
+    return 0
+
+
+def features_parser() -> Parser:
+    """Build the command line: that of `captioning train`, with or without an objective."""
+    parser = make_parser()
+    parser.prog = "captioning features"
+    parser.description = (
+        f"{__doc__} It takes the options of `captioning train`, which would do the same when it "
+        "begins. Stopped, it goes on by the same command."
+    )
+    parser.set_defaults(DEFAULTS)
+    parser.add_argument(
+        "--renew", action="store_true", help="encode anew the pictures that have changed"
+    )
+    return parser
+
+
+def all_splits(data: Dataset) -> list[list[Example]]:
+    """Read every split that there is."""
+    found = [examples for split in SPLITS if (examples := examples_of(data, split))]
+    return found or [data.examples(SPLITS[0])]  # which tells what is wrong
+
+
+def examples_of(data: Dataset, split: str) -> list[Example]:
+    """Read a split; none, where there is no such split."""
+    try:
+        return data.examples(split)
+    except SplitError:
+        return []
+
+
+def check_disk(caches: Sequence[FeatureCache], folder: Path) -> None:
+    """Refuse a disk that is too small for all that is lacking, before anything is begun."""
+    present = next(each for each in (folder, *folder.parents) if each.exists())
+    lacking = sum(cache.lacking for cache in caches)
+    pictures = sum(len(cache.paths) for cache in caches)
+    size = sum(cache.file.size for cache in caches)
+    free = shutil.disk_usage(present).free
+    print(
+        f"{folder}: features of {pictures:,} pictures, {size:,} bytes in all; {lacking:,} of "
+        f"{free:,} free bytes to take",
+        file=sys.stderr,
+    )
+    check_room(present, lacking, SETTING)
