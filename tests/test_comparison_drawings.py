@@ -1,5 +1,6 @@
 """What the drawings of a comparison are made of, before it is ink."""
 
+import json
 import math
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +10,16 @@ import pytest
 from captioning.comparison import curves, planes
 from captioning.comparison.curves import band, chosen
 from captioning.comparison.keys import Key
-from captioning.comparison.planes import CIDER, SELF_BLEU, Point, landmarks, positions
+from captioning.comparison.planes import (
+    CIDER,
+    FORWARD,
+    REVERSE,
+    SELF_BLEU,
+    Point,
+    landmarks,
+    path,
+    positions,
+)
 from captioning.report.curves import Curve, Panel
 from captioning.report.style import DARK, LIGHT
 from tests.tiny_comparison import compared
@@ -66,6 +76,26 @@ def test_only_what_has_both_numbers_has_a_place(tmp_path: Path) -> None:
     (evaluation,) = compared(tmp_path, "base", [[1.0]]).evaluations
     human = replace(evaluation, diversity={"human": {"self_bleu_4": 0.5}})
     assert landmarks(human, SELF_BLEU, CIDER) == {"human": (50.0, 200.0)}
+
+
+def test_a_row_goes_over_the_temperature_as_its_first_seed_was_sampled(tmp_path: Path) -> None:
+    row = compared(tmp_path, "base", [[1.0], [1.0]])
+    for run, alike in zip(row.runs, (0.9, 0.1), strict=True):
+        for split in ("test", "val"):
+            sweep = {
+                "split": split,
+                "rows": {},
+                "diversity": {},
+                "points": [
+                    {"temperature": 0.0, "CIDEr": 0.5, "self_bleu_4": alike, "mutual_bleu_4": 1.0},
+                    {"temperature": 1.0, "CIDEr": 0.25, "self_bleu_4": 0.5, "mutual_bleu_4": 0.5},
+                ],
+            }
+            folder = run.evaluation_folder(split, "temperatures")
+            folder.mkdir(parents=True)
+            (folder / "temperatures.json").write_text(json.dumps(sweep))
+    assert path(row, SELF_BLEU, CIDER) == [(90.0, 50.0), (50.0, 25.0)]
+    assert path(row, FORWARD, REVERSE) == []
 
 
 def test_planes_are_drawn_where_their_numbers_are(tmp_path: Path) -> None:

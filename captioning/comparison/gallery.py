@@ -6,11 +6,13 @@ from functools import partial
 from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Float
+from numpy import ndarray
 
 from captioning.comparison.compared import Pictures
-from captioning.data.dataset import Example, ImageId
 from captioning.known_world import Scenes
 from captioning.report.gallery import RANKED_BY, Thumbnail, thumbnail
+from captioning.shapes.scene import Scene
 from captioning.shapes.verdict import Verdict, judge
 
 LONGEST = 192
@@ -50,7 +52,6 @@ def gallery(pictures: Pictures, count: int, scenes: Scenes) -> list[Picture]:
     """
     chosen = draw(len(pictures.examples), count)
     examples = [pictures.examples[place] for place in chosen]
-    ranked = {row: scores.get(RANKED_BY) for row, scores in pictures.scores.items()}
     with ThreadPoolExecutor() as pool:  # decoding leaves Python to others
         files = (example.image for example in examples)
         thumbnails = list(pool.map(partial(thumbnail, longest=LONGEST), files))
@@ -61,8 +62,8 @@ def gallery(pictures: Pictures, count: int, scenes: Scenes) -> list[Picture]:
             [
                 Said(
                     captions[example.image_id],
-                    None if (scores := ranked[row]) is None else round(100 * scores[0][place], 1),
-                    fault(captions, example, scenes),
+                    score(pictures.scores[row], place),
+                    fault(captions[example.image_id], scenes.get(example.image_id)),
                 )
                 for row, captions in pictures.captions.items()
             ],
@@ -79,8 +80,14 @@ def draw(images: int, count: int) -> list[int]:
     return sorted(np.random.default_rng(0).choice(images, count, replace=False).tolist())
 
 
-def fault(captions: Mapping[ImageId, str], example: Example, scenes: Scenes) -> str | None:
-    """Say what is wrong with a caption, in the words of the verdicts; None where nothing is."""
-    scene = scenes.get(example.image_id)
-    verdict = Verdict.TRUE if scene is None else judge(captions[example.image_id], scene)
+def score(scores: Mapping[str, Float[ndarray, "seeds pictures"]], place: int) -> float | None:
+    """Give a picture's CIDEr × 100, as the page shows it; None where there is no number."""
+    if RANKED_BY not in scores or not np.isfinite(scores[RANKED_BY][0, place]):
+        return None
+    return round(100 * float(scores[RANKED_BY][0, place]), 1)
+
+
+def fault(caption: str, scene: Scene | None) -> str | None:
+    """Say what is wrong with a caption of a known scene; None where nothing is."""
+    verdict = Verdict.TRUE if scene is None else judge(caption, scene)
     return None if verdict is Verdict.TRUE else verdict.value.replace("_", " ")

@@ -13,7 +13,7 @@ from captioning.comparison.keys import Key
 from captioning.report.html import Drawing, both
 from captioning.report.style import Theme, set_up
 from captioning.report.table import Record
-from captioning.report.temperatures import BESIDE, Sweep, read_sweeps
+from captioning.report.temperatures import BESIDE, read_sweeps
 from captioning.runs import Evaluation
 
 SIZE = (4.1, 3.6)
@@ -92,9 +92,9 @@ def positions(records: Iterable[Record], x: Axis, y: Axis) -> Iterable[tuple[flo
 
 def path(row: Compared, x: Axis, y: Axis) -> list[tuple[float, float]]:
     """Give where the first seed goes over the temperature, the greedy limit first."""
-    split = row.evaluations[0].split
-    sweeps: list[Sweep] = [each for run in row.runs[:1] for each in read_sweeps(run)]
-    return [each for s in sweeps[:1] if s.split == split for each in positions(s.points, x, y)]
+    sweeps = [sweep for run in row.runs[:1] for sweep in read_sweeps(run)]
+    its = [sweep for sweep in sweeps if sweep.split == row.evaluations[0].split]
+    return [place for sweep in its[:1] for place in positions(sweep.points, x, y)]
 
 
 def landmarks(evaluation: Evaluation, x: Axis, y: Axis) -> dict[str, tuple[float, float]]:
