@@ -88,3 +88,13 @@ def test_a_row_is_tested_against_its_baseline_alone_and_corrected_for_all_rows(
     assert difference.over_pictures == pytest.approx(0.5, abs=0.05)
     assert found["same"]["CIDEr"].over_pictures == 1.0
     assert found["above"]["Bleu_4"].interval is None
+
+
+def test_the_spread_of_a_difference_is_that_between_runs_of_the_same_seed(tmp_path: Path) -> None:
+    # CIDEr by seed: 1 and 5 against 2 and 8, so that the differences are 1 and 3.
+    base = compared(tmp_path, "base", [[1.0], [5.0]])
+    above = compared(tmp_path, "above", [[2.0], [8.0]])
+    rows = [base, above, replace(above, name="lost", failures=("seed 2: failed",))]
+    found = contrasts(rows, read_pictures(rows), resamples=10)
+    assert found["above"]["CIDEr"].spread == pytest.approx(2**0.5)
+    assert found["lost"]["CIDEr"].spread is None

@@ -67,9 +67,9 @@ def test_a_failed_row_is_a_line_with_its_reason(tmp_path: Path) -> None:
 
 def test_a_sign_tells_a_difference_that_chance_does_not_explain() -> None:
     interval = Interval(0.1, 0.3)
-    assert mark("1.0", None, Contrast(0.2, interval, 0.049, 0.1)).sign == "▲"
-    assert mark("1.0", None, Contrast(-0.2, interval, 0.049, 0.1)).sign == "▼"
-    assert mark("1.0", None, Contrast(0.2, interval, 0.05, 0.001)) == Cell(
+    assert mark("1.0", None, Contrast(0.2, None, interval, 0.049, 0.1)).sign == "▲"
+    assert mark("1.0", None, Contrast(-0.2, None, interval, 0.049, 0.1)).sign == "▼"
+    assert mark("1.0", None, Contrast(0.2, None, interval, 0.05, 0.001)) == Cell(
         "1.0", hint="p = 0.05 over pictures, corrected"
     )
     assert mark("1.0 ± 0.1", "1.0", None).in_markdown == "**1.0 ± 0.1**"
@@ -77,15 +77,15 @@ def test_a_sign_tells_a_difference_that_chance_does_not_explain() -> None:
 
 def test_the_table_of_tests_has_no_column_that_would_be_empty(tmp_path: Path) -> None:
     row = compared(tmp_path, "above", [[1.0]])
-    paired = Contrast(-0.1234, Interval(-0.2, 0.05), 0.0004, None)
+    paired = Contrast(-0.1234, None, Interval(-0.2, 0.05), 0.0004, None)
     table = against_baseline([row], {"above": {"CIDEr": paired, "Bleu_4": paired}})
     assert table is not None
     assert list(table.headings) == ["CIDEr, difference", "95% interval", "p over pictures"]
     assert [cell.text for cell in table.lines[0].cells] == ["−12.3", "−20.0 to +5.0", "0.0004"]
-    seeds = Contrast(1.25, None, None, 0.1)
+    seeds = Contrast(1.25, 0.5, None, None, 0.1)
     table = against_baseline([row], {"above": {"forward_kl": seeds}})
     assert table is not None
-    assert [cell.text for cell in table.lines[0].cells] == ["+1.250", "0.10"]
+    assert [cell.text for cell in table.lines[0].cells] == ["+1.250 ± 0.500", "0.10"]
     assert against_baseline([row], {}) is None
 
 

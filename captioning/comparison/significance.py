@@ -26,6 +26,8 @@ class Contrast(NamedTuple):
 
     Attributes:
         value: The difference of the means over seeds, in the column's unit.
+        spread: Sample standard deviation of the differences between runs of the same seed, which
+            may have begun as one captioner; None unless both rows have all of two seeds or more.
         interval: Of the difference with other pictures of this kind; None where the score of a set
             is not the mean of its pictures' scores.
         over_pictures: p-value, as found or corrected for the number of rows; None as above.
@@ -33,6 +35,7 @@ class Contrast(NamedTuple):
     """
 
     value: float
+    spread: float | None
     interval: Interval | None
     over_pictures: float | None
     over_seeds: float | None
@@ -64,6 +67,8 @@ def contrast(
 ) -> dict[str, Contrast]:
     """Test one row, by the same draws for every row."""
     records, others = numbers(row), numbers(baseline)
+    seeded = len(row.evaluations) == len(baseline.evaluations) > 1
+    by_seed = seeded and not row.failures and not baseline.failures
     differences = paired(row, baseline, pictures, resamples)
     found = {}
     for column in records:
@@ -71,6 +76,7 @@ def contrast(
             difference = differences.get(column)
             found[column] = Contrast(
                 float(records[column].mean() - others[column].mean()),
+                float((records[column] - others[column]).std(ddof=1)) if by_seed else None,
                 difference and difference.interval,
                 difference and difference.p_value,
                 by_seeds(records[column], others[column], np.random.default_rng(0)),

@@ -40,6 +40,11 @@ def about_tests(rows: Sequence[Compared], found: Contrasts) -> list[str]:
             "means over pictures are tested so; BLEU and METEOR are not. The interval is the "
             "paired bootstrap's."
         )
+    if any(contrast.spread is not None for contrast in each):
+        said.append(
+            "± after a difference is the standard deviation, over seeds, of the differences "
+            "between the two runs of a seed, of which one may have begun where the other ended."
+        )
     if any(contrast.over_seeds is not None for contrast in each):
         seeds = max(len(row.evaluations) for row in tested)
         said.append(

@@ -197,7 +197,9 @@ def _difference(
     def signed(value: float) -> str:
         return f"{scale * value:+.{digits}f}".replace("-", "−")
 
-    texts = [signed(contrast.value) if contrast else "–"]
+    spread = contrast and contrast.spread
+    deviation = "" if spread is None else f" ± {scale * spread:.{digits}f}"
+    texts = [signed(contrast.value) + deviation if contrast else "–"]
     if any(row[column].interval for row in found.values() if column in row):
         interval = contrast and contrast.interval
         texts += [f"{signed(interval.low)} to {signed(interval.high)}" if interval else "–"]
