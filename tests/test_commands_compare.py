@@ -12,6 +12,7 @@ import yaml
 
 from captioning.__main__ import main
 from captioning.commands.compare import data_file, outline, parse
+from captioning.commands.evaluate import SWEEP
 from captioning.commands.plan import Planner, Trial
 from captioning.commands.suites import Evaluate, Row, Suite
 from captioning.errors import InputError
@@ -23,10 +24,14 @@ SHORT = ("--trainer.max_epochs", "1")
 
 
 def planner(
-    folder: Path, *rows: Row, search: str = "Greedy", after: tuple[str, ...] = ()
+    folder: Path,
+    *rows: Row,
+    search: str = "Greedy",
+    after: tuple[str, ...] = (),
+    temperatures: tuple[float | int, ...] = (),
 ) -> Planner:
     """The planner of a suite in the tiny world, whose runs lie in `folder/runs`."""
-    evaluate = Evaluate(search={"class_path": f"captioning.search.{search}"})
+    evaluate = Evaluate("test", {"class_path": f"captioning.search.{search}"}, temperatures)
     file = folder / "config.yaml" if (folder / "config.yaml").exists() else config(folder)
     words = ("--runs", str(folder / "runs"), *after)
     return Planner(Suite("tiny", rows, evaluate), ("--config", str(file)), words)
@@ -127,6 +132,29 @@ def test_what_is_done_is_taken_as_it_is_and_what_was_begun_goes_on(tmp_path: Pat
     assert f"captioning evaluate {stale.run.folder} --split test" in command(stale)
     assert fresh.job
     assert (fresh.job.doing, fresh.job.needs) == ("train", ())  # from a run that is finished
+
+
+def test_a_run_that_was_not_sampled_at_all_temperatures_is_evaluated_again(tmp_path: Path) -> None:
+    (plain,) = planner(tmp_path, forced()).plan(1)
+    plan = planner(tmp_path, forced(), temperatures=(0.5, 1))
+    (trial,) = plan.plan(1)
+    assert trial.run == plain.run
+    finish(trial, plan.code)
+
+    def left_to_do(temperatures: tuple[float | int, ...]) -> bool:
+        return planner(tmp_path, forced(), temperatures=temperatures).plan(1)[0].job is not None
+
+    assert [left_to_do(each) for each in ((), (0.5, 1))] == [False, True]
+    sweep = plan.evaluation([trial.run], SWEEP) / "temperatures.json"
+    sweep.parent.mkdir()
+    points = [{"temperature": each} for each in (0, 0.5, 1)]
+    sweep.write_text(json.dumps({"points": points, "code": plan.code}))
+    assert [left_to_do(each) for each in ((1,), (0.5, 1), (0.7,))] == [False, False, True]
+    sweep.write_text(json.dumps({"points": points, "code": "other"}))
+    assert left_to_do((1,))
+    assert "--temperatures 0.5,1" in command(
+        planner(tmp_path, forced(), temperatures=(0.5, 1)).plan(1)[0]
+    )
 
 
 def test_a_dry_run_says_how_long_runs_took_by_whichever_code(tmp_path: Path) -> None:

@@ -83,6 +83,11 @@ def put(*path: str) -> Callable[[dict[str, Any], Any], None]:
         (put("rows", "forced", "published"), {"source": "x"}, "sure and numbers must be said, too"),
         (put("rows", "game", "options"), {"seed": 1}, "seed is not for a suite to say, but for"),
         (put("evaluate"), {"splits": "val"}, "evaluate: no key 'splits'; the nearest valid key is"),
+        (
+            put("evaluate"),
+            {"temperatures": ["x"]},
+            "expected temperatures to be numbers, got ['x']",
+        ),
         (put("baseline"), "b", "the baseline must be one of ['forced', 'game', 'all'], got 'b'"),
         (put("seeds"), 0, "seeds: expected 1 or more, got 0"),
     ],

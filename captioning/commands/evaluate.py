@@ -27,6 +27,7 @@ from captioning.runs import Run, Which, newest_run, open_run
 from captioning.search import Search
 from captioning.temperatures import SAMPLES, samplings
 
+SWEEP = "temperatures"  # as the search is called whose temperature goes up
 LONGEST = 200  # letters of an evaluation's name that its folder is named by
 
 
@@ -93,7 +94,7 @@ def evaluate_run(
     summary = as_json(findings, task, how) | {"code": code_of(search)}
     write(first, folder, findings, summary)
     if findings.curve:
-        name = full_name("temperatures", checkpoint, members)
+        name = full_name(SWEEP, checkpoint, members)
         write_curve(first.evaluation_folder(split, file_name(name)), findings, summary)
     report_run(first)
     print(json.dumps(summary, indent=2) if format == "json" else text(summary, findings.curve))
@@ -156,7 +157,8 @@ def write(run: Run, folder: Path, findings: Findings, summary: dict[str, Any]) -
 
 def write_curve(folder: Path, findings: Findings, summary: dict[str, Any]) -> None:
     """Keep quality against diversity, with the rows that a drawing of it is read by."""
-    content = {name: summary[name] for name in ("data", "split", "images", "rows", "diversity")}
+    kept = ("data", "split", "images", "rows", "diversity", "code")
+    content = {name: summary[name] for name in kept}
     content["samples"] = SAMPLES
     content["points"] = [point._asdict() for point in findings.curve]
     folder.mkdir(parents=True, exist_ok=True)

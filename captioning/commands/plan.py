@@ -15,8 +15,8 @@ from jsonargparse import Namespace
 from captioning.code_version import digest, version
 from captioning.commands import train
 from captioning.commands.configuration import Parser
-from captioning.commands.evaluate import code_of, file_name, full_name
-from captioning.commands.suites import Evaluate, Row, Suite
+from captioning.commands.evaluate import SWEEP, code_of, file_name, full_name
+from captioning.commands.suites import PLANNED, Evaluate, Row, Suite
 from captioning.data.dataset import Dataset
 from captioning.data.image import picture_status
 from captioning.data.reading import parse_json, read_text
@@ -26,7 +26,7 @@ from captioning.runs import Run, read_evaluation
 from captioning.search import Search
 
 # What a captioner does not depend on, or what the recipe says in another way.
-ELSEWHERE = ("data", "seed", "name", "runs", "resume", "overwrite", "evaluate", "search", "threads")
+ELSEWHERE = PLANNED | {"data", "threads"}
 TRAINING = ("captioning.training", "captioning.loaders")
 
 
@@ -161,7 +161,7 @@ class Planner:
         run = recipe.run(seed)
         log = log_file(run.folder.parent, run.name)
         if run.finished_file.exists():
-            if self.evaluated(evaluation):
+            if self.evaluated([run]):
                 return None
             words = ["evaluate", str(run.folder), *self.evaluating("--split")]
             return Job(name, "evaluate", captioning(words), log)
@@ -192,22 +192,32 @@ class Planner:
             log_file(members[0].folder.parent, f"{members[0].name}-and-{seeds - 1}"),
             tuple(job.name for job in needs if job),
         )
-        done = not job.needs and self.evaluated(evaluation)
+        done = not job.needs and self.evaluated(members)
         return Trial(row.name, row, members[0], evaluation, None if done else job)
 
-    def evaluation(self, members: Sequence[Run]) -> Path:
+    def evaluation(self, members: Sequence[Run], search: str | None = None) -> Path:
         """Give the folder of an evaluation, as `captioning evaluate` names it."""
-        how = full_name(self.search.description, None, members)
+        how = full_name(search or self.search.description, None, members)
         return members[0].evaluation_folder(self.suite.evaluate.split, file_name(how))
 
-    def evaluated(self, folder: Path) -> bool:
-        """Say whether an evaluation is there, made by the code as it is now."""
-        return (folder / "metrics.json").exists() and read_evaluation(folder).code == self.code
+    def evaluated(self, members: Sequence[Run]) -> bool:
+        """Say whether all that is wanted was evaluated, by the code as it is now."""
+        folder, wanted = self.evaluation(members), self.suite.evaluate.temperatures
+        if not (folder / "metrics.json").exists() or read_evaluation(folder).code != self.code:
+            return False
+        sweep = self.evaluation(members, SWEEP) / "temperatures.json"
+        if not wanted or not sweep.exists():
+            return not wanted
+        found = parse_json(read_text(sweep), str(sweep))
+        there = {point["temperature"] for point in found["points"]}
+        return found.get("code") == self.code and there.issuperset(wanted)
 
     def evaluating(self, split: str) -> list[str]:
         """Say how to evaluate, the split under its option's name."""
         evaluate = self.suite.evaluate
-        return [split, evaluate.split, "--search", json.dumps(evaluate.search)]
+        words = [split, evaluate.split, "--search", json.dumps(evaluate.search)]
+        at = ",".join(str(temperature) for temperature in evaluate.temperatures)
+        return [*words, "--temperatures", at] if at else words
 
 
 def captioning(words: Iterable[str]) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 import difflib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -15,13 +15,13 @@ from captioning.data.reading import read_text
 from captioning.errors import InputError
 
 # What `captioning train` is told by the plan, for each run.
-PLANNED = NOT_ITS_OWN | {"seed", "name", "runs", "search"}
+PLANNED = NOT_ITS_OWN | {"seed", "name", "runs", "search", "temperatures"}
 
 # The keys of each part of a suite file, and what stands under them.
 Keys: TypeAlias = Mapping[str, type]
 PART: Keys = {"configs": list, "options": dict}
 ROW: Keys = {**PART, "from_row": str, "ensemble_of": str, "published": dict}
-EVALUATE: Keys = {"split": str, "search": dict}
+EVALUATE: Keys = {"split": str, "search": dict, "temperatures": list}
 PUBLISHED: Keys = {"source": str, "sure": str, "numbers": dict}
 SUITE: Keys = {
     **PART,
@@ -61,12 +61,14 @@ class Evaluate:
     Attributes:
         split: Of the data set.
         search: How captions are made, by its class.
+        temperatures: At which to sample, too, for a curve of quality against diversity.
     """
 
     split: str = "test"
     search: Mapping[str, Any] = field(
         default_factory=lambda: {"class_path": "captioning.search.Greedy"}
     )
+    temperatures: Sequence[float | int] = ()
 
 
 @dataclass(frozen=True)
@@ -104,6 +106,10 @@ def read_suite(path: Path) -> Suite:
     if suite.get("seeds", Suite.seeds) < 1:
         raise InputError(f"{path}, seeds: expected 1 or more, got {suite['seeds']}")
     evaluate = Evaluate(**checked(suite.get("evaluate", {}), EVALUATE, f"{path}, evaluate"))
+    if not all(isinstance(each, int | float) for each in evaluate.temperatures):
+        raise InputError(
+            f"{path}, evaluate: expected temperatures to be numbers, got {evaluate.temperatures}"
+        )
     found = []
     for variant, part in variants.items():
         checked(part, PART, f"{path}, variant {variant!r}")

@@ -20,7 +20,7 @@ from pytorch_lightning.utilities import rank_zero_only
 from captioning.captioner import Captioner, load_weights, read_checkpoint
 from captioning.commands.checks import check_folder, check_length, check_same, make_folder, steps_of
 from captioning.commands.configuration import Parser, split_files
-from captioning.commands.evaluate import evaluate_run, write_json
+from captioning.commands.evaluate import evaluate_run, read_temperatures, write_json
 from captioning.commands.trainer import REPLACED, make_trainer, quieten, trainer_options
 from captioning.data.dataset import Dataset
 from captioning.decoder import Decoder
@@ -169,6 +169,7 @@ def make_parser() -> Parser:
     parser.add_argument("--overwrite", action="store_true", help="delete what the folder holds")
     parser.add_argument("--evaluate", help="split to be evaluated on afterwards, such as test")
     parser.add_argument("--search", type=Search, help="how --evaluate makes captions")
+    parser.add_argument("--temperatures", default="", help="at which --evaluate samples, too")
     parser.add_class_arguments(Trainer, "trainer", instantiate=False, skip=REPLACED)
     parser.set_defaults(
         {
@@ -217,6 +218,20 @@ def main(arguments: Sequence[str]) -> int:
     return status
 
 
+def read_config(parser: Parser, arguments: Sequence[str]) -> Namespace:
+    """Read a command line; a run that goes on keeps its own settings but for what is said beside.
+
+    InputError if what is said would make another run of it.
+    """
+    config = parser.read(arguments)
+    run = run_folder(config)
+    if config.resume and run.config_file.is_file():
+        kept = ["--config", str(run.config_file)]
+        config = parser.read([*kept, *split_files(arguments)[1]])
+        check_same(config, parser.read(kept), run.folder)
+    return config
+
+
 def make_run(arguments: Sequence[str]) -> int:
     """Do what a command line says; processes that trained together stay so for another run.
 
@@ -225,12 +240,8 @@ def make_run(arguments: Sequence[str]) -> int:
     start = time.monotonic()
     quieten()
     parser = make_parser()
-    config = parser.read(arguments)
+    config = read_config(parser, arguments)
     run = run_folder(config)
-    if config.resume and run.config_file.is_file():  # its own settings, and what is said beside
-        kept = ["--config", str(run.config_file)]
-        config = parser.read([*kept, *split_files(arguments)[1]])
-        check_same(config, parser.read(kept), run.folder)
     check_folder(run, config)  # each for itself: one that stopped would keep the others waiting
     if first_process():
         make_folder(run)
@@ -238,10 +249,11 @@ def make_run(arguments: Sequence[str]) -> int:
     built = parser.build(config)
     if config.evaluate:
         built.data.examples(config.evaluate)  # a split that is not there is told now
+        read_temperatures(config.temperatures)
     # How this run was begun is no part of what it is: run again, it begins anew.
     resolved = config.clone()
     resolved.resume = resolved.overwrite = False
-    own = ("config", "name", "runs", "result", "overwrite", "evaluate", "search")
+    own = ("config", "name", "runs", "result", "overwrite", "evaluate", "search", "temperatures")
     inputs = {key: value for key, value in vars(built).items() if key not in own}
     try:
         train(
@@ -255,7 +267,12 @@ def make_run(arguments: Sequence[str]) -> int:
     if first_process():
         print(run.folder)
     if config.evaluate:  # by all processes that trained, which part then
-        evaluate_run(built.search, str(run.folder), split=config.evaluate)
+        evaluate_run(
+            built.search,
+            str(run.folder),
+            split=config.evaluate,
+            temperatures=config.temperatures,
+        )
     if first_process():
         seconds = None if config.resume else time.monotonic() - start
         write_json(run.finished_file, {"seconds": seconds})
