@@ -21,7 +21,8 @@ Keys: TypeAlias = Mapping[str, type]
 PART: Keys = {"configs": list, "options": dict}
 ROW: Keys = {**PART, "from_row": str, "ensemble_of": str, "published": dict}
 EVALUATE: Keys = {"split": str, "search": dict}
-PUBLISHED: Keys = {"source": str, "sure": str, "numbers": dict}
+VARIANT: Keys = {**PART, "published": dict}
+PUBLISHED: Keys = {"source": str, "sure": str, "numbers": dict, "data": str}
 SUITE: Keys = {
     **PART,
     "rows": dict,
@@ -40,11 +41,13 @@ class Published:
         source: Where they stand.
         sure: How sure they are, such as "copied at second hand".
         numbers: By the names of `captioning evaluate`, times 100.
+        data: Name of the data set that they are of.
     """
 
     source: str
     sure: str
     numbers: Mapping[str, float]
+    data: str
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,10 @@ class Row:
     ensemble_of: str | None = None
     baseline: str | None = None
     published: Published | None = None
+
+    def published_on(self, data: str) -> Published | None:
+        """Give the numbers to compare with, if they are of this data set."""
+        return self.published if self.published and self.published.data == data else None
 
 
 @dataclass(frozen=True)
@@ -120,11 +127,14 @@ def read_suite(path: Path) -> Suite:
     evaluate = Evaluate(**checked(suite.get("evaluate", {}), EVALUATE, f"{path}, evaluate"))
     found = []
     for variant, part in variants.items():
-        checked(part, PART, f"{path}, variant {variant!r}")
+        numbers = checked(part, VARIANT, f"{path}, variant {variant!r}").get("published", {})
+        checked(numbers, dict.fromkeys(rows, dict), f"{path}, variant {variant!r}, published")
         for name, row in rows.items():
             parts = ({key: suite[key] for key in PART if key in suite}, part, row)
             options = [word for each in parts for word in words_of(each, f"{path}, row {name!r}")]
-            found.append(make_row(name, variant, row, tuple(options), suite.get("baseline")))
+            published = numbers.get(name, row.get("published"))
+            full = row | {"published": read_published(published, f"{path}, row {name!r}")}
+            found.append(make_row(name, variant, full, tuple(options), suite.get("baseline")))
     return Suite(path.stem, tuple(found), evaluate, suite.get("seeds", Suite.seeds))
 
 
@@ -136,15 +146,24 @@ def make_row(
     def full(row: str | None) -> str | None:
         return f"{row}, {variant}" if row and variant else row
 
-    published = Published(**row["published"]) if "published" in row else None
     return Row(
         full(name) or name,
         options,
         full(row.get("from_row")),
         full(row.get("ensemble_of")),
         None if name == baseline else full(baseline),
-        published,
+        row["published"],
     )
+
+
+def read_published(record: dict[str, Any] | None, where: str) -> Published | None:
+    """Read numbers to compare with, of which all must be said or nothing."""
+    if record is None:
+        return None
+    checked(record, PUBLISHED, f"{where}, published")
+    if missing := [key for key in PUBLISHED if key not in record]:
+        raise InputError(f"{where}, published: {' and '.join(missing)} must be said, too")
+    return Published(**record)
 
 
 def check_rows(rows: dict[str, Any], baseline: str | None, path: Path) -> None:
@@ -155,10 +174,6 @@ def check_rows(rows: dict[str, Any], baseline: str | None, path: Path) -> None:
     for name, row in rows.items():
         where = f"{path}, row {name!r}"
         checked(row, ROW, where)
-        if "published" in row:
-            published = checked(row["published"], PUBLISHED, f"{where}, published")
-            if missing := [key for key in PUBLISHED if key not in published]:
-                raise InputError(f"{where}, published: {' and '.join(missing)} must be said, too")
         for key in ("from_row", "ensemble_of"):
             if key in row and row[key] not in trained:
                 raise InputError(
