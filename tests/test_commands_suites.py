@@ -19,12 +19,18 @@ CONTENT: dict[str, Any] = {
     "rows": {
         "forced": {
             "configs": ["forced.yaml"],
-            "published": {"source": "a paper", "sure": "recalled", "numbers": {"CIDEr": 89.5}},
+            "published": {
+                "source": "a paper",
+                "sure": "recalled",
+                "numbers": {"CIDEr": 89.5},
+                "data": "coco",
+            },
         },
         "game": {"from_row": "forced", "options": {"seed_of": 1}},
         "all": {"ensemble_of": "forced"},
     },
 }
+PAPER = Published("a paper", "recalled", {"CIDEr": 89.5}, "coco")
 SMALL, FORCED = ("--config", "small.yaml"), ("--config", "forced.yaml")
 
 
@@ -36,7 +42,7 @@ def read(folder: Path, content: object) -> tuple[Row, ...]:
 
 def test_a_row_adds_its_own_to_what_all_rows_have(tmp_path: Path) -> None:
     assert read(tmp_path, CONTENT) == (
-        Row("forced", SMALL + FORCED, published=Published("a paper", "recalled", {"CIDEr": 89.5})),
+        Row("forced", SMALL + FORCED, published=PAPER),
         Row("game", (*SMALL, "--config", '{"seed_of": 1}'), "forced", baseline="forced"),
         Row("all", SMALL, ensemble_of="forced", baseline="forced"),
     )
@@ -51,6 +57,21 @@ def test_every_row_comes_in_every_variant_and_names_rows_of_its_own(tmp_path: Pa
     assert forced.options == (*SMALL, "--config", "wide.yaml", *FORCED)
     assert (forced.baseline, game.baseline) == (None, "forced, wide")
     assert (game.from_row, together.ensemble_of) == ("forced, wide", "forced, wide")
+
+
+def test_a_variant_has_published_numbers_of_its_own(tmp_path: Path) -> None:
+    own = CONTENT["rows"]["forced"]["published"] | {"numbers": {"CIDEr": 99.0}}
+    variants = {"plain": {}, "wide": {"published": {"forced": own}}}
+    rows = read(tmp_path, CONTENT | {"variants": variants})
+    numbers = [dict(row.published.numbers) if row.published else None for row in rows]
+    assert numbers == [{"CIDEr": 89.5}, None, None, {"CIDEr": 99.0}, None, None]
+
+
+def test_published_numbers_are_compared_with_on_their_own_data_only() -> None:
+    row = Row("forced", published=PAPER)
+    assert row.published_on("coco") == PAPER
+    assert row.published_on("shapes") is None
+    assert Row("forced").published_on("coco") is None
 
 
 def put(*path: str) -> Callable[[dict[str, Any], Any], None]:
@@ -80,13 +101,14 @@ def put(*path: str) -> Callable[[dict[str, Any], Any], None]:
         ),
         (put("rows", "forced", "from_row"), "game", "one of [], got 'game'"),
         (put("rows", "all", "options"), {"a": 1}, "'all': an ensemble is not trained"),
-        (put("rows", "forced", "published"), {"source": "x"}, "sure and numbers must be said, too"),
+        (put("rows", "forced", "published"), {"source": "x"}, "numbers and data must be said, too"),
+        (put("variants"), {"x": {"published": {"gam": {}}}}, "the nearest valid key is 'game'"),
         (put("rows", "game", "options"), {"seed": 1}, "seed is not for a suite to say, but for"),
         (put("evaluate"), {"splits": "val"}, "evaluate: no key 'splits'; the nearest valid key is"),
         (
             put("evaluate"),
             {"temperatures": ["x"]},
-            "expected temperatures to be numbers, got ['x']",
+            "evaluate: temperatures are numbers, got ['x']",
         ),
         (put("baseline"), "b", "the baseline must be one of ['forced', 'game', 'all'], got 'b'"),
         (put("seeds"), 0, "seeds: expected 1 or more, got 0"),
@@ -110,6 +132,6 @@ def test_every_row_of_every_suite_parses(path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.chdir(ROOT)
     parser = make_parser()
     for row in read_suite(path).rows:
-        for data in ("shapes", "flickr8k"):
+        for data in ("shapes", "flickr8k", "coco"):
             if not row.ensemble_of:
                 parser.read(["--config", f"configs/data/{data}.yaml", *row.options])

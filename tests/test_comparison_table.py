@@ -5,7 +5,15 @@ from pathlib import Path
 
 from captioning.comparison.compared import Compared
 from captioning.comparison.significance import Contrast, Interval
-from captioning.comparison.table import Cell, Table, against_baseline, mark, p_text, tables
+from captioning.comparison.table import (
+    Cell,
+    Table,
+    against_baseline,
+    mark,
+    of_other_data,
+    p_text,
+    tables,
+)
 from tests.tiny_comparison import compared, published
 
 
@@ -55,6 +63,17 @@ def test_published_numbers_stand_under_their_row_with_the_number_of_their_source
     assert [line.name for line in table.lines] == ["base", "published [1]", "human"]
     assert column(table, "CIDEr")["published [1]"] == Cell("89.5")
     assert column(table, "BLEU-4")["published [1]"] == Cell("")
+    assert of_other_data([row]) is None
+
+
+def test_what_is_published_of_other_data_has_a_table_of_its_own(tmp_path: Path) -> None:
+    row = replace(compared(tmp_path, "base", [[1.0]]), published=published("coco", CIDEr=89.5))
+    quality, *_ = tables([row], {})
+    assert [line.name for line in quality.lines] == ["base", "human"]
+    table = of_other_data([row])
+    assert table is not None
+    assert (table.title, table.seeded) == ("Published, of coco", False)
+    assert [(line.name, line.cells) for line in table.lines] == [("base [1]", [Cell("89.5")])]
 
 
 def test_a_failed_row_is_a_line_with_its_reason(tmp_path: Path) -> None:

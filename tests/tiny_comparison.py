@@ -76,5 +76,5 @@ def picture(folder: Path, image: int) -> Path:
     return file
 
 
-def published(**numbers: float) -> Published:
-    return Published("A paper, table 1", "recalled", numbers)
+def published(data: str = "tiny", **numbers: float) -> Published:
+    return Published("A paper, table 1", "recalled", numbers, data)

@@ -22,7 +22,8 @@ Keys: TypeAlias = Mapping[str, type]
 PART: Keys = {"configs": list, "options": dict}
 ROW: Keys = {**PART, "from_row": str, "ensemble_of": str, "published": dict}
 EVALUATE: Keys = {"split": str, "search": dict, "temperatures": list}
-PUBLISHED: Keys = {"source": str, "sure": str, "numbers": dict}
+VARIANT: Keys = {**PART, "published": dict}
+PUBLISHED: Keys = {"source": str, "sure": str, "numbers": dict, "data": str}
 SUITE: Keys = {
     **PART,
     "rows": dict,
@@ -105,19 +106,21 @@ def read_suite(path: Path) -> Suite:
     check_rows(rows, suite.get("baseline"), path)
     if suite.get("seeds", Suite.seeds) < 1:
         raise InputError(f"{path}, seeds: expected 1 or more, got {suite['seeds']}")
-    evaluate = Evaluate(**checked(suite.get("evaluate", {}), EVALUATE, f"{path}, evaluate"))
-    if not all(isinstance(each, int | float) for each in evaluate.temperatures):
-        raise InputError(
-            f"{path}, evaluate: expected temperatures to be numbers, got {evaluate.temperatures}"
-        )
+    evaluate = checked(suite.get("evaluate", {}), EVALUATE, f"{path}, evaluate")
+    temperatures = evaluate.get("temperatures", [])
+    if not all(isinstance(each, int | float) for each in temperatures):
+        raise InputError(f"{path}, evaluate: temperatures are numbers, got {temperatures}")
     found = []
     for variant, part in variants.items():
-        checked(part, PART, f"{path}, variant {variant!r}")
+        numbers = checked(part, VARIANT, f"{path}, variant {variant!r}").get("published", {})
+        checked(numbers, dict.fromkeys(rows, dict), f"{path}, variant {variant!r}, published")
         for name, row in rows.items():
             parts = ({key: suite[key] for key in PART if key in suite}, part, row)
             options = [word for each in parts for word in words_of(each, f"{path}, row {name!r}")]
-            found.append(make_row(name, variant, row, tuple(options), suite.get("baseline")))
-    return Suite(path.stem, tuple(found), evaluate, suite.get("seeds", Suite.seeds))
+            published = numbers.get(name, row.get("published"))
+            full = row | {"published": read_published(published, f"{path}, row {name!r}")}
+            found.append(make_row(name, variant, full, tuple(options), suite.get("baseline")))
+    return Suite(path.stem, tuple(found), Evaluate(**evaluate), suite.get("seeds", Suite.seeds))
 
 
 def make_row(
@@ -128,15 +131,24 @@ def make_row(
     def full(row: str | None) -> str | None:
         return f"{row}, {variant}" if row and variant else row
 
-    published = Published(**row["published"]) if "published" in row else None
     return Row(
         full(name) or name,
         options,
         full(row.get("from_row")),
         full(row.get("ensemble_of")),
         None if name == baseline else full(baseline),
-        published,
+        row["published"],
     )
+
+
+def read_published(record: dict[str, Any] | None, where: str) -> Published | None:
+    """Read numbers to compare with, of which all must be said or nothing."""
+    if record is None:
+        return None
+    checked(record, PUBLISHED, f"{where}, published")
+    if missing := [key for key in PUBLISHED if key not in record]:
+        raise InputError(f"{where}, published: {' and '.join(missing)} must be said, too")
+    return Published(**record)
 
 
 def check_rows(rows: dict[str, Any], baseline: str | None, path: Path) -> None:
@@ -147,10 +159,6 @@ def check_rows(rows: dict[str, Any], baseline: str | None, path: Path) -> None:
     for name, row in rows.items():
         where = f"{path}, row {name!r}"
         checked(row, ROW, where)
-        if "published" in row:
-            published = checked(row["published"], PUBLISHED, f"{where}, published")
-            if missing := [key for key in PUBLISHED if key not in published]:
-                raise InputError(f"{where}, published: {' and '.join(missing)} must be said, too")
         for key in ("from_row", "ensemble_of"):
             if key in row and row[key] not in trained:
                 raise InputError(

@@ -21,11 +21,13 @@ class Published:
         source: Where they stand.
         sure: How sure they are, such as "copied at second hand".
         numbers: By the names of `captioning evaluate`, times 100.
+        data: Name of the data set that they are of.
     """
 
     source: str
     sure: str
     numbers: Mapping[str, float]
+    data: str
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,13 @@ class Compared:
     runs: tuple[Run, ...] = ()
     evaluations: tuple[Evaluation, ...] = ()
     failures: tuple[str, ...] = ()
+
+    @property
+    def comparable(self) -> bool:
+        """Say whether the published numbers are of the data that the row was evaluated on."""
+        return self.published is not None and any(
+            each.data == self.published.data for each in self.evaluations
+        )
 
 
 class Pictures(NamedTuple):

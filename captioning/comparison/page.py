@@ -15,7 +15,7 @@ from captioning.comparison.compared import Compared, read_pictures
 from captioning.comparison.gallery import Picture, gallery
 from captioning.comparison.keys import Key
 from captioning.comparison.significance import contrasts
-from captioning.comparison.table import Table, against_baseline, tables
+from captioning.comparison.table import Table, against_baseline, of_other_data, tables
 from captioning.errors import InputError
 from captioning.known_world import Scenes
 from captioning.report.files import write
@@ -74,11 +74,11 @@ def compare(
     read = read_pictures(rows)
     found = contrasts(rows, read)
     numbers = tables(rows, found)
-    tested = against_baseline(rows, found)
+    tested, elsewhere = against_baseline(rows, found), of_other_data(rows)
     return Comparison(
         title,
         rows,
-        [numbers[0], *([tested] if tested else []), *numbers[1:]],
+        [table for table in (numbers[0], tested, *numbers[1:], elsewhere) if table],
         curves.drawings(rows),
         planes.planes(rows),
         gallery(read, pictures, scenes),

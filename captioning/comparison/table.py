@@ -70,13 +70,19 @@ class Table(NamedTuple):
     lines: Sequence[Line]
 
     @property
+    def seeded(self) -> bool:
+        """Say whether it is told of how many seeds the numbers are."""
+        return any(line.seeds for line in self.lines)
+
+    @property
     def in_markdown(self) -> str:
         """The same lines for a terminal or a Markdown file."""
         rows = [
-            [line.name, *(cell.in_markdown for cell in line.cells), line.seeds]
+            [line.name, *(cell.in_markdown for cell in line.cells), *[line.seeds] * self.seeded]
             for line in self.lines
         ]
-        return report.markdown([self.title, *self.headings, "seeds"], rows, texts=1)
+        head = [self.title, *self.headings, *["seeds"] * self.seeded]
+        return report.markdown(head, rows, texts=1)
 
 
 class Part(NamedTuple):
@@ -118,9 +124,10 @@ def _table(part: Part, rows: Sequence[Compared], found: Contrasts) -> Table:
             lines.append(Line("row", row.name, marked, str(len(row.evaluations)), place))
         elif part.name == "quality":
             lines.append(Line("failure", row.name, [Cell("; ".join(row.failures))]))
-        if row.published and part.name == "quality":
-            number = sources(rows).index((row.published.source, row.published.sure)) + 1
-            lines.append(Line("published", f"published [{number}]", published(row, shown)))
+        if row.comparable and part.name == "quality":
+            lines.append(
+                Line("published", f"published [{number_of(row, rows)}]", published(row, shown))
+            )
     for name, repeated in part.others.items():
         agreed = all(record == repeated[0] for record in repeated)
         texts = report.cells(repeated[:1] if agreed else repeated, shown)
@@ -154,6 +161,31 @@ def published(row: Compared, shown: Sequence[str]) -> list[Cell]:
     """Lay a row's published numbers, which are times 100, under the columns of the same name."""
     numbers = row.published.numbers if row.published else {}
     return [Cell(f"{numbers[column]:.1f}" if column in numbers else "") for column in shown]
+
+
+def of_other_data(rows: Sequence[Compared]) -> Table | None:
+    """What is published of other data than the rows were evaluated on; None where nothing is.
+
+    Such numbers compare with one another alone, so they have a table of their own.
+    """
+    strange = [row for row in rows if row.published and not row.comparable]
+    if not strange:
+        return None
+    shown = report.columns(row.published.numbers for row in strange if row.published)
+    lines = [
+        Line("published", f"{row.name} [{number_of(row, rows)}]", published(row, shown))
+        for row in strange
+    ]
+    data = dict.fromkeys(row.published.data for row in strange if row.published)
+    title = f"Published, of {' and '.join(data)}"
+    return Table("published", title, report.headings(shown), lines)
+
+
+def number_of(row: Compared, rows: Sequence[Compared]) -> int:
+    """Give the number under which the source of a row's published numbers is told."""
+    return (
+        sources(rows).index((row.published.source, row.published.sure)) + 1 if row.published else 0
+    )
 
 
 def sources(rows: Sequence[Compared]) -> list[tuple[str, str]]:
