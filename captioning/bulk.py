@@ -37,7 +37,7 @@ class Task:
     on_bad_image: OnBadImage
 
 
-class Batch(NamedTuple):
+class Request(NamedTuple):
     """Some pictures of a part of the work; the part ends with a batch of none."""
 
     part: int
@@ -60,7 +60,7 @@ class Opening(Dataset[Opened]):
     def __init__(self, transform: Transform) -> None:
         self.transform = transform
 
-    def __getitem__(self, batch: Batch) -> Opened:
+    def __getitem__(self, batch: Request) -> Opened:
         files = ImageFiles(batch.paths, self.transform)
         opened = [files[index] for index in range(len(files))]
         errors = [str(each) if isinstance(each, ImageError) else None for each in opened]
@@ -68,16 +68,16 @@ class Opening(Dataset[Opened]):
         return Opened(batch.part, batch.names, errors, torch.stack(images) if images else None)
 
 
-def batches_of(part: int, block: Block, size: int, start: int = 0) -> Iterator[Batch]:
+def batches_of(part: int, block: Block, size: int, start: int = 0) -> Iterator[Request]:
     """Give the batches of a block from picture `start` on, and the one that ends it."""
     names = block.names()
     for first in range(start, len(names), size):
         some = names[first : first + size]
-        yield Batch(part, some, [block.path(name) for name in some])
-    yield Batch(part, [], [])
+        yield Request(part, some, [block.path(name) for name in some])
+    yield Request(part, [], [])
 
 
-def caption_batches(task: Task, batches: Iterator[Batch]) -> Iterator[tuple[int, list[Record]]]:
+def caption_batches(task: Task, batches: Iterator[Request]) -> Iterator[tuple[int, list[Record]]]:
     """Give the part and the records of each batch, while workers open those that follow."""
     loader = DataLoader(
         Opening(task.captioner.encoder.transform()),
