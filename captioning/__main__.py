@@ -17,6 +17,7 @@ COMMANDS = {
     "report": ("captioning.report", "make a run's page, or a table of several runs"),
     "lab": ("captioning.commands.lab", "check the paper's claims where the truth is known"),
     "prepare": ("captioning.commands.prepare", "download and check COCO, Flickr8k or Flickr30k"),
+    "shards": ("captioning.commands.shards", "put a data set into tar files, for scale"),
     "fetch": ("captioning.commands.fetch", "get what SPICE needs into the user's cache"),
     "doctor": ("captioning.doctor", "say what is there, what is missing and how to mend it"),
 }

@@ -1,4 +1,4 @@
-"""Ctrl-C, or a scheduler's SIGTERM, ends training at a step's end with everything saved."""
+"""Ctrl-C, or a scheduler's signal, ends training at a step's end with everything saved."""
 
 import signal
 from pathlib import Path
@@ -8,7 +8,8 @@ from typing import Any
 from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import Callback
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+# The last is what SLURM is usually asked to send some time before the end: --signal=USR1@120.
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 
 
 class Interrupted(Exception):

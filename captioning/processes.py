@@ -98,13 +98,19 @@ def collect(work: Callable[[], Found]) -> list[Found]:
     if size > 1:
         found = [None] * size
         torch.distributed.gather_object(own, found if rank == 0 else None)
-        torch.distributed.destroy_process_group()
+    part()
     if rank > 0:
         return []
     for each in found:
         if isinstance(each, InputError):
             raise each
     return found
+
+
+def part() -> None:
+    """Work together no longer, if this process did."""
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
 
 
 def join(

@@ -15,6 +15,7 @@ from captioning.commands.checks import check_same
 from captioning.commands.configuration import split_files
 from captioning.data.reading import read_text
 from captioning.errors import InputError
+from captioning.processes import part
 
 # An option of one phase alone.
 OWN = re.compile(r"--phase(\d+)\.(.+)", re.DOTALL)
@@ -44,7 +45,7 @@ def main(arguments: Sequence[str]) -> int:
     words, own = split_phases(others, len(phases))
     phases = [[*files, *phase, *words, *own[n]] for n, phase in enumerate(phases, start=1)]
     check_phases(options, phases)
-    last = None
+    status, last = 0, None
     for number, phase in enumerate(phases, start=1):
         given = phase + ([] if last is None else ["--from_run", str(last)])
         parser = train.make_parser()
@@ -54,15 +55,17 @@ def main(arguments: Sequence[str]) -> int:
         if begun:
             check_same(config, parser.read(["--config", str(run.config_file)]), run.folder)
         doing = "goes on with" if begun else "begins"
-        print(f"phase {number} of {len(phases)} {doing} {run.folder}", file=sys.stderr)
+        if train.first_process():
+            print(f"phase {number} of {len(phases)} {doing} {run.folder}", file=sys.stderr)
         given += ["--resume"] if begun else []
         if options.evaluate and number == len(phases):
             given += ["--evaluate", options.evaluate]
-        status = train.main(given)
+        status = train.make_run(given)
         if status:
-            return status
+            break
         last = run.folder
-    return 0
+    part()
+    return status
 
 
 def split_phases(words: Sequence[str], count: int) -> tuple[list[str], dict[int, list[str]]]:

@@ -44,6 +44,10 @@ def check_folder(run: Run, config: Namespace) -> None:
             f"{run.folder} holds a run already: --resume goes on with it, --overwrite deletes it, "
             "--name NAME or another --seed makes a run beside it"
         )
+
+
+def make_folder(run: Run) -> None:
+    """Make a run's folder; refuse, before any work, what cannot be written."""
     try:
         run.folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

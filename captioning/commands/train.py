@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-import torch.distributed
 from jsonargparse import Namespace
 from pytorch_lightning import Trainer
 from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint
@@ -19,7 +18,7 @@ from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
 from pytorch_lightning.utilities import rank_zero_only
 
 from captioning.captioner import Captioner, load_weights, read_checkpoint
-from captioning.commands.checks import check_folder, check_length, check_same, steps_of
+from captioning.commands.checks import check_folder, check_length, check_same, make_folder, steps_of
 from captioning.commands.configuration import Parser, split_files
 from captioning.commands.evaluate import evaluate_run, write_json
 from captioning.commands.trainer import REPLACED, make_trainer, quieten, trainer_options
@@ -37,6 +36,7 @@ from captioning.loaders import (
 )
 from captioning.logs import continue_csv
 from captioning.objectives.base import Objective
+from captioning.processes import part
 from captioning.runs import Run, open_run
 from captioning.search import Search
 from captioning.training import SELECTED_BY, CaptioningModule, Optimisation
@@ -108,7 +108,7 @@ def train(
     if options["logger"] is None:
         csv = CSVLogger(run.folder, name=run.logs.name, version="")
         options["logger"] = [csv, TensorBoardLogger(run.folder, name=run.logs.name, version="")]
-        if resume:
+        if resume and first_process():
             continue_csv(csv, run.logs / "metrics.csv", batches.served)
     start = str(run.checkpoint("last")) if resume else None
     fitting = make_trainer(options, several=len(module.players) > 1)
@@ -195,17 +195,33 @@ def start_folder(run: Run, config: str, resume: bool) -> None:
         shutil.rmtree(run.folder)
     run.finished_file.unlink(missing_ok=True)
     run.checkpoint("last").parent.mkdir(parents=True, exist_ok=True)
-    run.config_file.write_text(config, encoding="utf-8")
+    partial = run.config_file.with_suffix(".partial")
+    partial.write_text(config, encoding="utf-8")
+    partial.replace(run.config_file)  # whole for others who may be reading it
 
 
 def first_process() -> bool:
-    """Say whether this process is alone, or the first of those that train together."""
+    """Say whether this process is alone, or the first of those that train together.
+
+    It holds before they know of one another, too, under torchrun, under SLURM and on machines that
+    are told apart by NODE_RANK, of which Lightning itself takes each for the first.
+    """
     rank: int = rank_zero_only.rank  # type: ignore[attr-defined]
-    return rank == 0
+    return rank == 0 and os.environ.get("NODE_RANK", "0") == "0"
 
 
 def main(arguments: Sequence[str]) -> int:
     """Parse, build, run; 130 if interrupted."""
+    status = make_run(arguments)
+    part()
+    return status
+
+
+def make_run(arguments: Sequence[str]) -> int:
+    """Do what a command line says; processes that trained together stay so for another run.
+
+    Under torchrun they could not come together a second time.
+    """
     start = time.monotonic()
     quieten()
     parser = make_parser()
@@ -215,8 +231,9 @@ def main(arguments: Sequence[str]) -> int:
         kept = ["--config", str(run.config_file)]
         config = parser.read([*kept, *split_files(arguments)[1]])
         check_same(config, parser.read(kept), run.folder)
+    check_folder(run, config)  # each for itself: one that stopped would keep the others waiting
     if first_process():
-        check_folder(run, config)
+        make_folder(run)
     torch.manual_seed(config.seed)
     built = parser.build(config)
     if config.evaluate:
@@ -231,7 +248,9 @@ def main(arguments: Sequence[str]) -> int:
             **inputs | {"run": run, "config": parser.dump(resolved), "trainer": vars(built.trainer)}
         )
     except Interrupted:
-        print(f"\nstopped; {run.checkpoint('last')} is saved, --resume goes on", file=sys.stderr)
+        if first_process():
+            last = run.checkpoint("last")
+            print(f"\nstopped; {last} is saved, --resume goes on", file=sys.stderr)
         return 130
     if first_process():
         print(run.folder)
@@ -240,6 +259,4 @@ def main(arguments: Sequence[str]) -> int:
     if first_process():
         seconds = None if config.resume else time.monotonic() - start
         write_json(run.finished_file, {"seconds": seconds})
-    if torch.distributed.is_initialized():
-        torch.distributed.destroy_process_group()
     return 0

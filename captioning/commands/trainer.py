@@ -4,6 +4,8 @@ import logging
 import warnings
 from typing import Any
 
+from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
+from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning import Trainer
 from pytorch_lightning.strategies import DDPStrategy
@@ -21,8 +23,18 @@ def trainer_options(trainer: dict[str, Any], run: Run) -> dict[str, Any]:
     options = dict(trainer)
     options["use_distributed_sampler"] = False  # batches divide themselves among processes
     options["default_root_dir"] = str(run.folder)
-    options["plugins"] = [WholeFiles(), *(options["plugins"] or [])]
+    options["plugins"] = [WholeFiles(), *own_slurm(), *(options["plugins"] or [])]
     return options
+
+
+def own_slurm() -> list[SLURMEnvironment]:
+    """Give the plugin for the processes that SLURM has started, if it has.
+
+    Lightning's default would put the job back into the queue by itself, with a checkpoint that
+    `--resume` does not know of; `Interruption` answers SLURM's signals.
+    """
+    by_slurm = SLURMEnvironment.detect() and not TorchElasticEnvironment.detect()
+    return [SLURMEnvironment(auto_requeue=False)] if by_slurm else []
 
 
 def make_trainer(options: dict[str, Any], several: bool = False) -> Trainer:

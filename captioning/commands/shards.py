@@ -1,0 +1,59 @@
+"""`captioning shards`: any data set as tar files that WebDataset and this package read in place."""
+
+import argparse
+import random
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import yaml
+
+from captioning.commands.configuration import Parser
+from captioning.data.dataset import SPLITS, Dataset
+from captioning.data.reading import field, read_text
+from captioning.data.shard_writing import plan_shards, write_shards
+from captioning.errors import InputError
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Write the shards of each split and print the configuration that reads them."""
+    parser = argparse.ArgumentParser(
+        prog="captioning shards",
+        description=f"{__doc__} Run it again after whatever stopped it: it goes on from there.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    parser.add_argument("--config", type=Path, required=True, help="YAML file that has `data`")
+    parser.add_argument("--output", type=Path, required=True, help="folder for the shards")
+    parser.add_argument("--splits", nargs="+", default=SPLITS, help="which to write")
+    parser.add_argument("--per-shard", type=int, default=2000, help="pictures in a shard")
+    parser.add_argument("--seed", type=int, default=0, help="of the training split's order")
+    options = parser.parse_args(arguments)
+    if options.per_shard < 1:
+        raise InputError(f"--per-shard must be 1 or more, got {options.per_shard}")
+    data = read_data(options.config)
+    patterns = {}
+    for split in options.splits:
+        examples = data.examples(split)
+        if split == "train":  # in training only neighbouring shards are mixed
+            random.Random(options.seed).shuffle(examples)
+        plan = plan_shards(examples, options.output.absolute(), split, options.per_shard)
+        print(f"{split}: {len(examples):,} pictures", file=sys.stderr)
+        write_shards(plan)
+        patterns[split] = f"{options.output.absolute()}/{split}-{{00000..{len(plan) - 1:05}}}.tar"
+    settings = {"name": f"{data.name}-shards", "shards": patterns}
+    found = {"data": {"class_path": "captioning.data.Shards", "init_args": settings}}
+    print(yaml.safe_dump(found, sort_keys=False, width=1000), end="")
+    return 0
+
+
+def read_data(file: Path) -> Dataset:
+    """Build the data set that a configuration names, whatever else it says."""
+    try:
+        content = yaml.safe_load(read_text(file))
+    except yaml.YAMLError as error:
+        raise InputError(f"{file}: expected YAML, but {' '.join(str(error).split())}") from error
+    parser = Parser(prog=str(file))
+    parser.add_argument("--data", type=Dataset)
+    settings = field(content, "data", dict, str(file))
+    data: Dataset = parser.build(parser.parse_object({"data": settings})).data
+    return data

@@ -1,0 +1,117 @@
+"""Shards made of any data set, gone on with where that was stopped."""
+
+import itertools
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from tqdm import tqdm
+
+from captioning.data.dataset import Example
+from captioning.data.image import picture_status
+from captioning.data.shard_index import PICTURES, read_index, read_picture, shard_of
+from captioning.errors import InputError
+from captioning.files import MEGABYTE, check_room
+
+OVERHEAD = 4096
+"""Bytes that a sample takes beside its picture: two headers, captions, what fills the blocks."""
+
+Keyed = Mapping[str, Example]
+"""Examples by their keys in a shard."""
+
+
+def plan_shards(
+    examples: Sequence[Example], folder: Path, split: str, per_shard: int
+) -> dict[Path, Keyed]:
+    """Give the shards that hold these examples in their order, so many in each.
+
+    Keys are numbers, since names may have dots, at which WebDataset ends a key, or any length.
+    """
+    keyed = ((f"{number:09}", example) for number, example in enumerate(examples))
+    files = (folder / f"{split}-{number:05}.tar" for number in itertools.count())
+    starts = range(0, len(examples), per_shard)
+    return {next(files): dict(itertools.islice(keyed, per_shard)) for _ in starts}
+
+
+def write_shards(plan: Mapping[Path, Keyed]) -> None:
+    """Write those shards that are not there; pictures are copied as their files are.
+
+    A shard appears whole or not at all, and the same examples make the same bytes. Two processes
+    at once do the work twice, no more.
+
+    Raises:
+        InputError: when a picture is missing or of no known ending, when there is no room, and
+            when a shard is there that holds something else.
+    """
+    for file in plan:
+        if file.exists():
+            check_shard(file, plan[file])
+    lacking = [file for file in plan if not file.exists()]
+    sizes = [checked_size(example) for file in lacking for example in plan[file].values()]
+    needed = sum(sizes) + OVERHEAD * len(sizes)
+    folder = next(iter(plan)).parent
+    print(
+        f"{folder}: {len(lacking):,} of {len(plan):,} shards to write, "
+        f"{needed / MEGABYTE:,.0f} MB at most",
+        file=sys.stderr,
+    )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        check_room(folder, needed, "--output")
+        for file in tqdm(lacking, "writing shards", unit="shard", disable=None):
+            write_shard(file, plan[file])
+    except OSError as error:
+        raise InputError(
+            f"{folder}: shards cannot be written ({error.strerror or error}); make room there, or "
+            "choose another --output; what is written stays"
+        ) from error
+
+
+def check_shard(file: Path, examples: Keyed) -> None:
+    """Raise InputError unless a shard has these examples."""
+    found = [(each.key, each.image_id, each.captions) for each in read_index(file).values()]
+    if found != [(key, each.image_id, each.captions) for key, each in examples.items()]:
+        raise InputError(
+            f"{file} is there and holds something else than these settings would put into it: "
+            "delete it, or choose another --output"
+        )
+
+
+def checked_size(example: Example) -> int:
+    """Give the size of a picture in bytes, of which a reader must know the ending."""
+    status = picture_status(example.image)
+    if status is None:
+        raise InputError(f"{example.image}: expected a picture, found no file; add it")
+    if ending(example) not in PICTURES:
+        raise InputError(
+            f"{example.image}: a picture in a shard ends in {', '.join(sorted(PICTURES))}; save it "
+            "as one of these"
+        )
+    return status[0]
+
+
+def ending(example: Example) -> str:
+    """Give the ending of a picture's name."""
+    return example.image.suffix[1:].lower()
+
+
+def write_shard(file: Path, examples: Keyed) -> None:
+    """Write one shard, under another name until it is whole."""
+    from webdataset import TarWriter
+
+    partial = file.with_suffix(f".{os.getpid()}.partial")
+    try:
+        with partial.open("wb") as content, TarWriter(content, user="", group="", mtime=0) as tar:
+            for key, example in examples.items():
+                record = {"image_id": example.image_id, "captions": example.captions}
+                tar.write({"__key__": key, ending(example): read(example.image), "json": record})
+        partial.replace(file)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def read(picture: Path) -> bytes:
+    """Give the bytes of a picture, which may lie in a shard itself."""
+    shard = shard_of(picture)
+    return picture.read_bytes() if shard is None else read_picture(shard, picture)
