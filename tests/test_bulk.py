@@ -19,6 +19,7 @@ from captioning.captioner import Captioner, load_captioner
 from captioning.data.collection import find
 from captioning.parts import Parts
 from captioning.search import Hypotheses, Sampling, Search
+from tests.launching import run_together, slurm, torchrun, two_machines
 from tests.tiny_captions import checkpoint, picture, shard
 
 OUTPUT = "captions.jsonl"
@@ -195,6 +196,23 @@ def test_kills_and_other_numbers_of_processes_change_nothing(folder: Path, tmp_p
             first.kill()  # it alone: the others see that it is gone
         assert not killed.exists()
     assert made(folder, killed, devices=2) == whole
+
+
+@pytest.mark.slow  # starts Python seven times
+def test_torchrun_slurm_and_two_machines_write_the_same(folder: Path, tmp_path: Path) -> None:
+    words = ["caption", *(str(folder / name) for name in ("small-0.ckpt", "photos", "s.tar"))]
+    options = [*words, "--search", "Sampling", "--batch_size", "1", "--on_bad_image", "skip"]
+    files = [tmp_path / f"{way}.jsonl" for way in ("alone", "torchrun", "slurm", "machines")]
+    alone, *_ = commands = [[*options, "--output", str(file)] for file in files]
+    assert main(alone) == 0
+    done = [
+        torchrun([*commands[1], "--devices", "2"]),
+        *run_together([*commands[2], "--devices", "2"], slurm()),
+        *run_together([*commands[3], "--num_nodes", "2"], two_machines()),
+    ]
+    assert [(each.returncode, each.stdout) for each in done] == [(0, "")] * 5
+    assert sum(each.stderr.count("pictures, of which 1") for each in done) == 3
+    assert len({file.read_bytes() for file in files}) == 1
 
 
 @pytest.mark.slow  # starts Python three times

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from captioning.data.collection import Block
+from captioning.data.collection import Block, find
 from captioning.errors import InputError
 from captioning.parts import Parts, Tally
 from captioning.records import Record, as_line
@@ -104,8 +104,15 @@ def test_an_output_that_was_made_otherwise_is_refused(parts: Parts) -> None:
     for number in (0, 1):
         parts.finish(number)
     parts.join()
+    assert not parts.begin(SETTINGS, BLOCKS)
     with pytest.raises(InputError, match=r"its search is \{'name': 'Greedy'\}, not \{'name': 'B"):
         parts.begin({**SETTINGS, "search": {"name": "Beam"}}, BLOCKS)
+
+
+def test_an_output_of_which_nothing_is_known_is_refused(parts: Parts) -> None:
+    parts.settings_file.write_text("{")
+    with pytest.raises(InputError, match="its seed is None, not 0"):
+        parts.begin(SETTINGS, BLOCKS)
 
 
 def test_a_file_of_another_origin_is_refused(tmp_path: Path) -> None:
@@ -114,6 +121,13 @@ def test_a_file_of_another_origin_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="is there already"), Parts(output, 2).opened():
         pass
     assert [path.name for path in tmp_path.iterdir()] == ["captions.jsonl"]
+
+
+def test_pictures_that_are_not_found_leave_nothing_behind(tmp_path: Path) -> None:
+    parts = Parts(tmp_path / "captions.jsonl", batch_size=2)
+    with pytest.raises(InputError, match="found no file"), parts.opened():
+        parts.begin(SETTINGS, find([str(tmp_path)], 2))
+    assert not any(tmp_path.iterdir())
 
 
 def test_what_was_removed_is_begun_anew_with_other_settings(parts: Parts) -> None:
