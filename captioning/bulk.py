@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,7 +21,7 @@ from captioning.data.image import ImageError
 from captioning.data.pictures import ImageFiles, Transform
 from captioning.errors import InputError
 from captioning.parts import Parts
-from captioning.processes import collect, from_first, leave_if_abandoned, place
+from captioning.processes import collect, from_first, leave_if_abandoned, part, place
 from captioning.records import Record
 from captioning.search import Search, seeded
 
@@ -37,7 +38,7 @@ class Task:
     on_bad_image: OnBadImage
 
 
-class Batch(NamedTuple):
+class Request(NamedTuple):
     """Some pictures of a part of the work; the part ends with a batch of none."""
 
     part: int
@@ -60,7 +61,7 @@ class Opening(Dataset[Opened]):
     def __init__(self, transform: Transform) -> None:
         self.transform = transform
 
-    def __getitem__(self, batch: Batch) -> Opened:
+    def __getitem__(self, batch: Request) -> Opened:
         files = ImageFiles(batch.paths, self.transform)
         opened = [files[index] for index in range(len(files))]
         errors = [str(each) if isinstance(each, ImageError) else None for each in opened]
@@ -68,16 +69,16 @@ class Opening(Dataset[Opened]):
         return Opened(batch.part, batch.names, errors, torch.stack(images) if images else None)
 
 
-def batches_of(part: int, block: Block, size: int, start: int = 0) -> Iterator[Batch]:
+def batches_of(part: int, block: Block, size: int, start: int = 0) -> Iterator[Request]:
     """Give the batches of a block from picture `start` on, and the one that ends it."""
     names = block.names()
     for first in range(start, len(names), size):
         some = names[first : first + size]
-        yield Batch(part, some, [block.path(name) for name in some])
-    yield Batch(part, [], [])
+        yield Request(part, some, [block.path(name) for name in some])
+    yield Request(part, [], [])
 
 
-def caption_batches(task: Task, batches: Iterator[Batch]) -> Iterator[tuple[int, list[Record]]]:
+def caption_batches(task: Task, batches: Iterator[Request]) -> Iterator[tuple[int, list[Record]]]:
     """Give the part and the records of each batch, while workers open those that follow."""
     loader = DataLoader(
         Opening(task.captioner.encoder.transform()),
@@ -132,11 +133,18 @@ def caption_all(
 ) -> str | None:
     """Make an output, or what is left of it, by all processes; the first gives a line to tell."""
     started = time.monotonic()
-    with parts.opened():
-        if not from_first(lambda: parts.begin(settings, blocks)):
-            return f"{parts.output} is whole; name another --output, or remove it to begin anew"
-        parts.share()
-        counts = collect(lambda: caption_share(task, parts))
+
+    def begin() -> bool:
+        stack.enter_context(parts.opened())
+        return parts.begin(settings, blocks)
+
+    with ExitStack() as stack:
+        if not from_first(begin):
+            first = place()[0] == 0
+            part()
+            whole = f"{parts.output} is whole; name another --output, or remove it to begin anew"
+            return whole if first else None
+        counts = collect(lambda: take_part(task, parts))
         if not counts:
             return None
         tally = parts.join()
@@ -147,19 +155,29 @@ def caption_all(
     )
 
 
+def take_part(task: Task, parts: Parts) -> int:
+    """Do this process's share of an output that the first has opened."""
+    if place()[0] == 0:
+        return caption_share(task, parts)
+    with parts.opened():
+        parts.share()
+        return caption_share(task, parts)
+
+
 def caption_share(task: Task, parts: Parts) -> int:
     """Make this process's parts, or what is left of them; give how many pictures that took."""
     # More threads may sum in another order, and change the last digits with their number.
     torch.set_num_threads(1)
     rank, size = place()
-    kept = {number: parts.keep(number) for number, _ in parts.unfinished(rank, size)}
+    kept, left = take_up(parts)
     batches = (
         batch
         for number, block in parts.unfinished(rank, size)
         for batch in batches_of(number, block, task.batch_size, kept[number])
     )
     done = 0
-    with progress(parts, kept) as bar:
+    silent = None if rank == 0 else True  # null: where nobody looks
+    with tqdm(desc="captioning", total=left, unit="picture", disable=silent) as bar:
         try:
             for number, records in caption_batches(task, batches):
                 if records:
@@ -177,11 +195,14 @@ def caption_share(task: Task, parts: Parts) -> int:
     return done
 
 
-def progress(parts: Parts, kept: Mapping[int, int]) -> "tqdm[Any]":
-    """Show, by the first process, how far its share is; a shard's pictures are not yet counted."""
-    rank, size = place()
-    own = [block for _, block in parts.unfinished(rank, size)]
-    files = sum(len(block.files) for block in own) - sum(kept.values())
-    total = None if any(block.shard for block in own) else files
-    silent = None if rank == 0 else True  # null: where nobody looks
-    return tqdm(desc="captioning", total=total, unit="picture", disable=silent)
+def take_up(parts: Parts) -> tuple[dict[int, int], int | None]:
+    """Give how much is kept of each of this process's parts, and how many pictures are left.
+
+    None of the latter: a shard's pictures are not counted before their turn.
+    """
+    kept, left, counted = {}, 0, True
+    for number, block in parts.unfinished(*place()):
+        kept[number] = parts.keep(number)
+        left += len(block.files) - kept[number]
+        counted = counted and block.shard is None
+    return kept, left if counted else None

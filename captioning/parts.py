@@ -85,14 +85,22 @@ class Parts:
         self.settings.write(json.dumps(settings, indent=1).encode())
         self.settings.flush()
         partial = self.list.with_suffix(".partial")
-        with partial.open("w") as rows:
-            rows.writelines(f"{json.dumps(block)}\n" for block in blocks)
+        try:
+            with partial.open("w") as rows:
+                rows.writelines(f"{json.dumps(block)}\n" for block in blocks)
+        except InputError:  # there are no such pictures: nothing was begun
+            shutil.rmtree(self.folder)
+            self.settings_file.unlink()
+            raise
         partial.replace(self.list)
 
     def refuse_other(self, settings: Mapping[str, Any]) -> None:
         """Refuse to mix what was made in another way with one's own."""
         self.settings.seek(0)
-        made = json.loads(self.settings.read())
+        try:
+            made = json.loads(self.settings.read())
+        except ValueError:  # emptied or damaged: then nothing is known
+            made = {}
         for name, value in settings.items():
             if made.get(name) != value:
                 raise InputError(
@@ -103,6 +111,11 @@ class Parts:
     def share(self) -> None:
         """Let the other processes of this command work, too, but no other command."""
         self.lock(fcntl.LOCK_SH)
+        if not self.list.exists():
+            raise InputError(
+                f"{self.output}: its parts are not seen by all processes; name a folder that the "
+                "machines share"
+            )
 
     def lock(self, kind: int) -> None:
         """Lock the output until this process lets go of it or dies.

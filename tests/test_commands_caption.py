@@ -3,38 +3,17 @@
 import json
 from pathlib import Path
 
-import numpy as np
 import pytest
-import torch
-from PIL import Image
 
 from captioning.__main__ import main
-from captioning.captioner import Captioner
-from captioning.decoder import ShowAndTell
-from captioning.encoder import SmallCnn
-from captioning.text import Vocabulary
-
-NOISE = np.random.default_rng(0).integers(0, 256, (40, 50, 3), dtype=np.uint8)
+from tests import tiny_captions
+from tests.tiny_captions import picture
 
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A captioner that says something about any picture."""
-    torch.manual_seed(0)
-    vocabulary = Vocabulary.build(["con mèo ngồi trên ghế"], minimum_count=1)
-    encoder = SmallCnn(channels=8)
-    decoder = ShowAndTell(len(vocabulary), encoder.feature_size, 8, 8)
-    captioner = Captioner(encoder, decoder, vocabulary)
-    path = tmp_path_factory.mktemp("caption") / "small.ckpt"
-    weights = {f"captioner.{name}": value for name, value in captioner.state_dict().items()}
-    torch.save({"captioner": captioner.description(), "state_dict": weights}, path)
-    return path
-
-
-def picture(folder: Path, name: str, mode: str = "RGB") -> str:
-    path = folder / name
-    Image.fromarray(NOISE).convert(mode).save(path)
-    return str(path)
+    return tiny_captions.checkpoint(tmp_path_factory.mktemp("caption"))
 
 
 def test_pictures_of_every_kind_are_captioned_in_order(
@@ -66,6 +45,51 @@ def test_a_picture_named_twice_is_captioned_twice(
     name = picture(tmp_path, "a.png")
     assert main(["caption", str(checkpoint), name, name]) == 0
     assert len(capsys.readouterr().out.splitlines()) == 2
+
+
+def test_samples_of_a_picture_do_not_depend_on_the_batches_before(
+    checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = [picture(tmp_path, f"{number}.png") for number in range(3)]
+    options = ["--search", "Sampling", "--batch_size", "1"]
+    assert main(["caption", str(checkpoint), *names, *options]) == 0
+    every = capsys.readouterr().out.splitlines()
+    assert main(["caption", str(checkpoint), names[2], *options]) == 0
+    assert capsys.readouterr().out.splitlines() == every[2:]
+
+
+def test_the_pictures_of_a_folder_are_printed_by_their_path_in_it(
+    checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("b/c.png", "a.jpg", "b/notes.txt"):
+        picture(tmp_path, name) if name[-3:] != "txt" else (tmp_path / name).write_text("no")
+    assert main(["caption", str(checkpoint), str(tmp_path)]) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert [line.split(":")[0] for line in said] == ["a.jpg", "b/c.png"]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--output", "captions.txt"], "a name that ends in .jsonl or .parquet, got captions.txt"),
+        (["--devices", "2"], "share the work of an output: name it, --output"),
+        (["--batch_size", "0"], "--batch_size: expected 1 or more, got 0"),
+        (["--num_workers", "-1"], "--num_workers: expected 0 or more, got -1"),
+        (["--output", "none/captions.jsonl"], "cannot be written (No such file or directory)"),
+    ],
+)
+def test_what_cannot_be_done_is_told_at_once(
+    checkpoint: Path,
+    options: list[str],
+    words: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["caption", str(checkpoint), "a.png", *options]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert words in line
 
 
 def test_a_bad_picture_stops_or_is_skipped(

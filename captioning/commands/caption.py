@@ -73,7 +73,8 @@ def caption(
     task = Task(captioner, search, seed, batch_size, num_workers, on_bad_image)
     blocks = find(pictures, batch_size * BATCHES)
     if output is None:
-        print_captions(task, blocks, format)
+        if place()[0] == 0:  # torchrun may have started others
+            print_captions(task, blocks, format)
         return
     settings = {
         "captioner": digest(path, "sha256"),
