@@ -64,5 +64,4 @@ def train_on(data: Shards, config: Path) -> None:
     content = yaml.safe_load(config.read_text())
     settings = {"name": data.name, "shards": data.shards}
     content["data"] = {"class_path": "captioning.data.Shards", "init_args": settings}
-    content["loading"]["num_workers"] = 2
     config.write_text(yaml.safe_dump(content))
