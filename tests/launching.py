@@ -10,7 +10,7 @@ from typing import Any
 
 from pytorch_lightning import Callback, LightningModule, Trainer
 
-TIMEOUT = 120
+TIMEOUT = 120  # seconds
 
 
 class SignalAfter(Callback):
@@ -27,14 +27,46 @@ class SignalAfter(Callback):
             os.kill(os.getpid(), self.number)
 
 
-def free_port() -> str:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return str(found.getsockname()[1])
+Done = list[subprocess.CompletedProcess[str]]
+"""What became of the processes that a person or a scheduler has started."""
 
 
-def slurm() -> list[dict[str, str]]:
-    """What `srun` tells two tasks on one node; a real job needs no MASTER_PORT."""
+def by_lightning(*arguments: str) -> Done:
+    """One process, which starts the other."""
+    return run_together([["-m", "captioning", *arguments, "--trainer.devices", "2"]])
+
+
+def by_torchrun(*arguments: str) -> Done:
+    """Two processes on one machine."""
+    one = ["--nproc_per_node", "2", "--master_port", free_port()]
+    return run_together(
+        [
+            [
+                "-m",
+                "torch.distributed.run",
+                *one,
+                "-m",
+                "captioning",
+                *arguments,
+                "--trainer.devices",
+                "2",
+            ]
+        ]
+    )
+
+
+def by_two_torchruns(*arguments: str) -> Done:
+    """A process on each of two machines, which here are one."""
+    both = ["--nproc_per_node", "1", "--nnodes", "2", "--master_addr", "127.0.0.1"]
+    both += ["--master_port", free_port()]
+    words = ["-m", "captioning", *arguments, "--trainer.devices", "1", "--trainer.num_nodes", "2"]
+    return run_together(
+        [["-m", "torch.distributed.run", *both, "--node_rank", rank, *words] for rank in "01"]
+    )
+
+
+def by_slurm(*arguments: str) -> Done:
+    """Two tasks on one node, told what `srun` tells them; a real job needs no MASTER_PORT."""
     job = {
         "SLURM_JOB_ID": "4242",
         "SLURM_JOB_NAME": "captioning",
@@ -45,23 +77,32 @@ def slurm() -> list[dict[str, str]]:
         "SLURM_NODEID": "0",
         "MASTER_PORT": free_port(),
     }
-    return [job | {"SLURM_PROCID": rank, "SLURM_LOCALID": rank} for rank in "01"]
+    command = ["-m", "captioning", *arguments, "--trainer.devices", "2"]
+    tasks = [job | {"SLURM_PROCID": rank, "SLURM_LOCALID": rank} for rank in "01"]
+    return run_together([command] * 2, tasks)
 
 
-def two_machines() -> list[dict[str, str]]:
-    """What a person tells each of two machines."""
+def by_hand(*arguments: str) -> Done:
+    """A process on each of two machines, told by a person which of them it is on."""
+    command = ["-m", "captioning", *arguments, "--trainer.devices", "1", "--trainer.num_nodes", "2"]
     meeting = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": free_port()}
-    return [meeting | {"NODE_RANK": rank} for rank in "01"]
+    return run_together([command] * 2, [meeting | {"NODE_RANK": rank} for rank in "01"])
+
+
+def free_port() -> str:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return str(found.getsockname()[1])
 
 
 def run_together(
-    arguments: Sequence[str], environments: Sequence[Mapping[str, str]]
-) -> list[subprocess.CompletedProcess[str]]:
-    """`captioning` with these arguments, once in each environment, all at a time."""
-    command = [sys.executable, "-m", "captioning", *arguments]
+    commands: Sequence[Sequence[str]], environments: Sequence[Mapping[str, str]] = ({}, {})
+) -> Done:
+    """Start Python with these words, all at a time, and wait for all."""
     pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     started = [
-        subprocess.Popen(command, env={**os.environ, **own}, **pipes) for own in environments
+        subprocess.Popen([sys.executable, *words], env={**os.environ, **own}, **pipes)
+        for words, own in zip(commands, environments, strict=False)
     ]
     try:
         told = [process.communicate(timeout=TIMEOUT) for process in started]
@@ -69,15 +110,6 @@ def run_together(
         for process in started:
             process.kill()
     return [
-        subprocess.CompletedProcess(command, process.returncode, *said)
+        subprocess.CompletedProcess(process.args, process.returncode, *said)
         for process, said in zip(started, told, strict=True)
     ]
-
-
-def torchrun(
-    arguments: Sequence[str], *options: str, processes: int = 2
-) -> subprocess.CompletedProcess[str]:
-    """`torchrun --nproc_per_node 2 -m captioning` with these arguments."""
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--master_port", free_port()]
-    command = [*launcher, "--nproc_per_node", str(processes), "-m", "captioning", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT)

@@ -66,15 +66,15 @@ def read_index(shard: Path) -> dict[str, Sample]:
     """
     try:
         status = shard.stat()
-        return _read_index(shard.resolve(), status.st_size, status.st_mtime_ns)
+        return _read_index(shard, status.st_size, status.st_mtime_ns)
     except OSError as error:
         raise InputError(f"{shard}: cannot be read ({error.strerror or error})") from error
 
 
 @lru_cache(maxsize=OPEN)
 def _read_index(shard: Path, size: int, modified: int) -> dict[str, Sample]:
-    place = sha256(f"{shard} {size} {modified}".encode(errors="surrogateescape")).hexdigest()
-    kept = cache_folder() / "shards" / f"{place[:32]}.json"
+    known = f"{shard.resolve()} {size} {modified}".encode(errors="surrogateescape")
+    kept = cache_folder() / "shards" / f"{sha256(known).hexdigest()[:32]}.json"
     try:
         samples = load(kept)
     except (OSError, ValueError):  # not there, or not whole
