@@ -27,7 +27,10 @@ def write_json(file: Path, content: Any) -> None:
     except OSError as error:
         with suppress(OSError):
             partial.unlink()
-        raise InputError(f"{file} cannot be written ({error.strerror})") from error
+        raise InputError(
+            f"{file} cannot be written ({error.strerror}); make room there, or mend the "
+            "permissions of its folder"
+        ) from error
 
 
 def check_room(folder: Path, needed: int, variable: str) -> None:

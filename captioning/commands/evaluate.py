@@ -77,7 +77,10 @@ def evaluate_run(
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(f"{folder} cannot be written ({error.strerror})") from error
+        raise InputError(
+            f"{folder} cannot be written ({error.strerror}); make room there, or mend the "
+            "permissions of the run folder"
+        ) from error
     start(devices, num_nodes)
     device = best_device()
     task = Task(
