@@ -1,14 +1,36 @@
 """What files that must be whole need: room, a content that is checked, a place to be made in."""
 
 import hashlib
+import json
+import os
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from captioning.errors import InputError
 
 MEGABYTE = 10**6
+
+
+def write_json(file: Path, content: Any) -> None:
+    """Write a file that is there whole or not at all; InputError where that cannot be.
+
+    Half a surrogate pair is written as JSON escapes it, for UTF-8 has no form of it.
+    """
+    partial = file.with_suffix(f".{os.getpid()}.partial")
+    text = json.dumps(content, indent=1, ensure_ascii=False)
+    try:
+        partial.write_text(text, encoding="utf-8", errors="backslashreplace")
+        partial.replace(file)
+    except OSError as error:
+        with suppress(OSError):
+            partial.unlink()
+        raise InputError(
+            f"{file} cannot be written ({error.strerror}); make room there, or mend the "
+            "permissions of its folder"
+        ) from error
 
 
 def check_room(folder: Path, needed: int, variable: str) -> None:

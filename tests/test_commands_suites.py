@@ -67,13 +67,6 @@ def test_a_variant_has_published_numbers_of_its_own(tmp_path: Path) -> None:
     assert numbers == [{"CIDEr": 89.5}, None, None, {"CIDEr": 99.0}, None, None]
 
 
-def test_published_numbers_are_compared_with_on_their_own_data_only() -> None:
-    row = Row("forced", published=PAPER)
-    assert row.published_on("coco") == PAPER
-    assert row.published_on("shapes") is None
-    assert Row("forced").published_on("coco") is None
-
-
 def put(*path: str) -> Callable[[dict[str, Any], Any], None]:
     """What sets a value deep in a mapping."""
 

@@ -10,7 +10,17 @@ import pytest
 import torch
 from packaging.requirements import Requirement
 
-from captioning.doctor import Check, Finding, checks, examine, libraries, library, main, table
+from captioning.doctor import (
+    PHOTOGRAPHS,
+    Check,
+    Finding,
+    checks,
+    examine,
+    libraries,
+    library,
+    main,
+    table,
+)
 
 ROOT = Path(__file__).parents[1]
 
@@ -121,9 +131,8 @@ def test_a_data_set_that_lacks_a_file_is_absent_and_the_file_is_named(
 
 
 def test_every_data_set_has_the_page_that_it_is_mended_by() -> None:
-    pages = [check.mend.removeprefix("see ") for check in checks() if check.mend.startswith("see ")]
-    assert pages
-    assert all((ROOT / page).is_file() for page in pages)
+    pages = {check.name: check.mend.rpartition("see ")[2] for check in checks()}
+    assert all((ROOT / pages[name]).is_file() for name in PHOTOGRAPHS)
 
 
 def test_names_stand_in_one_column_and_advice_follows_what_was_found() -> None:

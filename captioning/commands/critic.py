@@ -123,6 +123,7 @@ def own_discriminator(run: Run, source: Path, captioner: Captioner) -> tuple[Dis
     return objective.discriminator, log_odds(objective.prior.shown)
 
 
+@torch.inference_mode()
 def exact(
     search: Search, data: Dataset, captioner: Captioner, pictures: EvaluationBatches
 ) -> dict[str, float]:
@@ -158,6 +159,16 @@ def text(record: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def check_own(config: Namespace, defaults: Namespace) -> None:
+    """Refuse what could only be said of a discriminator that is yet to be trained."""
+    for key in ("discriminator", "plan", "train_on"):
+        if config[key] != defaults[key]:
+            raise InputError(
+                f"--own tests the discriminator that the run has trained, for which --{key} means "
+                "nothing: leave out one of the two"
+            )
+
+
 def main(arguments: Sequence[str]) -> int:
     """Parse, build, run."""
     parser = Parser(prog="captioning critic", description=__doc__)
@@ -178,13 +189,3 @@ def main(arguments: Sequence[str]) -> int:
         check_own(config, parser.read([]))
     criticise(**vars(parser.build(config)))
     return 0
-
-
-def check_own(config: Namespace, defaults: Namespace) -> None:
-    """Refuse what could only be said of a discriminator that is yet to be trained."""
-    for key in ("discriminator", "plan", "train_on"):
-        if config[key] != defaults[key]:
-            raise InputError(
-                f"--own tests the discriminator that the run has trained, for which --{key} means "
-                "nothing: leave out one of the two"
-            )

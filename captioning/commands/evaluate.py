@@ -1,7 +1,6 @@
 """`captioning evaluate`: a run's captions of a split, scored with the COCO metrics."""
 
 import json
-import os
 import re
 import shutil
 from collections.abc import Sequence
@@ -20,6 +19,7 @@ from captioning.data.dataset import Dataset
 from captioning.device import best_device
 from captioning.errors import InputError
 from captioning.evaluation import Findings, Task, as_json, evaluate
+from captioning.files import write_json
 from captioning.loaders import Loading
 from captioning.processes import start
 from captioning.report import report_run
@@ -78,7 +78,10 @@ def evaluate_run(
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(f"{folder} cannot be written ({error.strerror})") from error
+        raise InputError(
+            f"{folder} cannot be written ({error.strerror}); make room there, or mend the "
+            "permissions of the run folder"
+        ) from error
     start(devices, num_nodes)
     device = best_device()
     task = Task(
@@ -163,16 +166,6 @@ def write_curve(folder: Path, findings: Findings, summary: dict[str, Any]) -> No
     content["points"] = [point._asdict() for point in findings.curve]
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / "temperatures.json", content)
-
-
-def write_json(path: Path, content: Any) -> None:
-    """Write a file that is there whole or not at all."""
-    partial = path.with_suffix(f".{os.getpid()}.partial")
-    try:
-        partial.write_text(json.dumps(content, indent=1, ensure_ascii=False), encoding="utf-8")
-        partial.replace(path)
-    except OSError as error:
-        raise InputError(f"{path} cannot be written ({error.strerror})") from error
 
 
 def read_temperatures(given: str) -> list[float]:

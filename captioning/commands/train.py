@@ -20,12 +20,13 @@ from pytorch_lightning.utilities import rank_zero_only
 from captioning.captioner import Captioner, load_weights, read_checkpoint
 from captioning.commands.checks import check_folder, check_length, check_same, make_folder, steps_of
 from captioning.commands.configuration import Parser, split_files
-from captioning.commands.evaluate import evaluate_run, read_temperatures, write_json
+from captioning.commands.evaluate import evaluate_run, read_temperatures
 from captioning.commands.trainer import REPLACED, make_trainer, quieten, trainer_options
 from captioning.data.dataset import Dataset
 from captioning.decoder import Decoder
 from captioning.encoder import Encoder
 from captioning.errors import InputError
+from captioning.files import write_json
 from captioning.interruption import Interrupted, Interruption
 from captioning.loaders import (
     Loading,
