@@ -36,23 +36,11 @@ def by_lightning(*arguments: str) -> Done:
     return run_together([["-m", "captioning", *arguments, "--trainer.devices", "2"]])
 
 
-def by_torchrun(*arguments: str) -> Done:
+def by_torchrun(*arguments: str, prefix: str = "--trainer.") -> Done:
     """Two processes on one machine."""
-    one = ["--nproc_per_node", "2", "--master_port", free_port()]
-    return run_together(
-        [
-            [
-                "-m",
-                "torch.distributed.run",
-                *one,
-                "-m",
-                "captioning",
-                *arguments,
-                "--trainer.devices",
-                "2",
-            ]
-        ]
-    )
+    launcher = ["-m", "torch.distributed.run", "--nproc_per_node", "2"]
+    words = ["-m", "captioning", *arguments, f"{prefix}devices", "2"]
+    return run_together([[*launcher, "--master_port", free_port(), *words]])
 
 
 def by_two_torchruns(*arguments: str) -> Done:
@@ -65,7 +53,7 @@ def by_two_torchruns(*arguments: str) -> Done:
     )
 
 
-def by_slurm(*arguments: str) -> Done:
+def by_slurm(*arguments: str, prefix: str = "--trainer.") -> Done:
     """Two tasks on one node, told what `srun` tells them; a real job needs no MASTER_PORT."""
     job = {
         "SLURM_JOB_ID": "4242",
@@ -77,14 +65,15 @@ def by_slurm(*arguments: str) -> Done:
         "SLURM_NODEID": "0",
         "MASTER_PORT": free_port(),
     }
-    command = ["-m", "captioning", *arguments, "--trainer.devices", "2"]
+    command = ["-m", "captioning", *arguments, f"{prefix}devices", "2"]
     tasks = [job | {"SLURM_PROCID": rank, "SLURM_LOCALID": rank} for rank in "01"]
     return run_together([command] * 2, tasks)
 
 
-def by_hand(*arguments: str) -> Done:
+def by_hand(*arguments: str, prefix: str = "--trainer.") -> Done:
     """A process on each of two machines, told by a person which of them it is on."""
-    command = ["-m", "captioning", *arguments, "--trainer.devices", "1", "--trainer.num_nodes", "2"]
+    each = [f"{prefix}devices", "1", f"{prefix}num_nodes", "2"]
+    command = ["-m", "captioning", *arguments, *each]
     meeting = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": free_port()}
     return run_together([command] * 2, [meeting | {"NODE_RANK": rank} for rank in "01"])
 

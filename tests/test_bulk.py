@@ -19,7 +19,7 @@ from captioning.captioner import Captioner, load_captioner
 from captioning.data.collection import find
 from captioning.parts import Parts
 from captioning.search import Hypotheses, Sampling, Search
-from tests.launching import run_together, slurm, torchrun, two_machines
+from tests.launching import by_hand, by_slurm, by_torchrun
 from tests.tiny_captions import checkpoint, picture, shard
 
 OUTPUT = "captions.jsonl"
@@ -37,9 +37,8 @@ class Breaking(Search):
         super().__init__(search.steps)
         self.search, self.left = search, batch
 
-    @property
-    def description(self) -> str:
-        return "breaking"
+    def words(self) -> list[str]:
+        return ["breaking"]
 
     def __call__(
         self,
@@ -205,10 +204,11 @@ def test_torchrun_slurm_and_two_machines_write_the_same(folder: Path, tmp_path: 
     files = [tmp_path / f"{way}.jsonl" for way in ("alone", "torchrun", "slurm", "machines")]
     alone, *_ = commands = [[*options, "--output", str(file)] for file in files]
     assert main(alone) == 0
+    starts = (by_torchrun, by_slurm, by_hand)
     done = [
-        torchrun([*commands[1], "--devices", "2"]),
-        *run_together([*commands[2], "--devices", "2"], slurm()),
-        *run_together([*commands[3], "--num_nodes", "2"], two_machines()),
+        process
+        for start, command in zip(starts, commands[1:], strict=True)
+        for process in start(*command, prefix="--")
     ]
     assert [(each.returncode, each.stdout) for each in done] == [(0, "")] * 5
     assert sum(each.stderr.count("pictures, of which 1") for each in done) == 3
