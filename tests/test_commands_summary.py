@@ -25,15 +25,15 @@ SUMMARY = {
 def test_metrics_and_diversity_are_two_small_tables() -> None:
     assert text(SUMMARY).splitlines() == [
         "mine val, greedy, 3 pictures, × 100",
-        "              CIDEr distinct",
-        "captioner      50.0    100.0",
-        "  95% from     40.0",
-        "  to           62.5",
-        "human         125.0     33.3",
+        "            CIDEr  distinct",
+        "captioner    50.0     100.0",
+        "  95% from   40.0",
+        "  to         62.5",
+        "human       125.0      33.3",
         "",
-        "          SelfBLEU    words   length",
-        "captioner     50.0       12      9.7",
-        "human         25.0       12      9.7",
+        "           SelfBLEU  words  length",
+        "captioner      50.0     12     9.7",
+        "human          25.0     12     9.7",
         "",
         "left out: no parser",
         "images:3",
@@ -43,11 +43,11 @@ def test_metrics_and_diversity_are_two_small_tables() -> None:
 def test_what_only_the_captioner_has_is_no_number_of_the_others() -> None:
     told = text(SUMMARY | {"metrics": {"CIDEr": 0.5, "RefCLIPScore": 0.7}}).splitlines()
     assert told[1:6] == [
-        "              CIDEr RefCLIPS distinct",
-        "captioner      50.0     70.0",
-        "  95% from     40.0",
-        "  to           62.5",
-        "human         125.0              33.3",
+        "            CIDEr  RefCLIPS  distinct",
+        "captioner    50.0      70.0",
+        "  95% from   40.0",
+        "  to         62.5",
+        "human       125.0                33.3",
     ]
 
 
@@ -56,9 +56,9 @@ def test_the_curve_over_temperatures_begins_with_the_greedy_captions() -> None:
     told = text(SUMMARY, points).splitlines()
     place = next(number for number, line in enumerate(told) if line.startswith("greedy"))
     assert told[place - 1 : place + 2] == [
-        "          CIDEr   Bleu_4 distinct SelfBLEU    mBLEU",
-        "greedy     90.0     30.0     50.0     80.0    100.0",
-        "t=0.75     60.0     25.0     75.0     50.0     25.0",
+        "        CIDEr  Bleu_4  distinct  SelfBLEU  mBLEU",
+        "greedy   90.0    30.0      50.0      80.0  100.0",
+        "t=0.75   60.0    25.0      75.0      50.0   25.0",
     ]
 
 

@@ -38,12 +38,12 @@ def rows_of(table: str) -> list[list[str]]:
 
 def test_a_spread_is_mean_and_sample_standard_deviation_times_100() -> None:
     # Deviations -2, 0, 2: squares sum to 8, over n - 1 = 2 gives 4, its root is 2.
-    assert spread([0.50, 0.52, 0.54]) == "52.0 ± 2.0"
+    assert spread("CIDEr", [0.50, 0.52, 0.54]) == "52.0 ± 2.0"
 
 
 def test_one_seed_has_no_spread_and_no_number_is_a_dash() -> None:
-    assert spread([1.234]) == "123.4"
-    assert spread([]) == "–"
+    assert spread("CIDEr", [1.234]) == "123.4"
+    assert spread("CIDEr", []) == "–"
 
 
 def test_runs_that_differ_in_their_seed_share_a_row() -> None:

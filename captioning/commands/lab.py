@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from captioning.commands.columns import aligned
+from captioning.commands.alignment import aligned
 from captioning.commands.configuration import Parser
 from captioning.errors import InputError
 from captioning.lab.claims import Claim

@@ -8,7 +8,7 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from captioning.commands.columns import aligned
+from captioning.commands.alignment import aligned
 from captioning.commands.configuration import Parser
 from captioning.data.coco import read_references
 from captioning.data.dataset import SPLITS, ImageId, check_split

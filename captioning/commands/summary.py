@@ -1,48 +1,20 @@
 """An evaluation as lines for a terminal."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from captioning.commands.alignment import aligned
+from captioning.report.columns import COLUMNS, column, write
 from captioning.temperatures import Point
 
-METRICS = {
-    "Bleu_1": "Bleu_1",
-    "Bleu_2": "Bleu_2",
-    "Bleu_3": "Bleu_3",
-    "Bleu_4": "Bleu_4",
-    "METEOR": "METEOR",
-    "ROUGE_L": "ROUGE_L",
-    "CIDEr": "CIDEr",
-    "SPICE": "SPICE",
-    "CLIPScore": "CLIP-S",
-    "RefCLIPScore": "RefCLIPS",
-    "distinct": "distinct",
-}
-"""What is told of quality, with the names above the columns."""
+DIVERSITY = (
+    *("distinct_1", "distinct_2", "self_bleu_4", "vocabulary_share", "novel", "words"),
+    *("length", "length_deviation"),
+)
+"""What is told of diversity."""
 
-DIVERSITY = {
-    "distinct_1": "dist-1",
-    "distinct_2": "dist-2",
-    "self_bleu_4": "SelfBLEU",
-    "vocabulary_share": "of vocab",
-    "novel": "novel",
-    "words": "words",
-    "length": "length",
-    "length_deviation": "±",
-}
-"""What is told of diversity, with the names above the columns."""
-
-CURVE = {
-    "CIDEr": "CIDEr",
-    "Bleu_4": "Bleu_4",
-    "distinct": "distinct",
-    "self_bleu_4": "SelfBLEU",
-    "mutual_bleu_4": "mBLEU",
-}
-"""The same of the curve over the temperature."""
-
-PLAIN = {"words": ".0f", "length": ".1f", "length_deviation": ".1f"}
-"""How numbers are written that are not times 100."""
+CURVE = ("CIDEr", "Bleu_4", "distinct", "self_bleu_4", "mutual_bleu_4")
+"""What is told of each point of the curve over the temperature."""
 
 
 def text(summary: dict[str, Any], curve: Sequence[Point] = ()) -> str:
@@ -56,7 +28,7 @@ def text(summary: dict[str, Any], curve: Sequence[Point] = ()) -> str:
         "  to": {name: interval["high"] for name, interval in intervals},
         **summary["rows"],
     }
-    lines += table(METRICS, rows)
+    lines += table(COLUMNS, rows)
     lines += ["", *table(DIVERSITY, summary["diversity"]), ""]
     lines += true_law(summary)
     if curve:
@@ -66,22 +38,15 @@ def text(summary: dict[str, Any], curve: Sequence[Point] = ()) -> str:
     return "\n".join([*lines, summary["signature"]])
 
 
-def table(columns: Mapping[str, str], rows: Mapping[str, Mapping[str, float]]) -> list[str]:
+def table(names: Iterable[str], rows: Mapping[str, Mapping[str, float]]) -> list[str]:
     """Give a line for each row below the names of the columns that some row fills."""
-    shown = [name for name in columns if any(name in row for row in rows.values())]
-    width = max(map(len, rows))
-    lines = [" " * width + "".join(f"{columns[name]:>9}" for name in shown)]
-    for row, values in rows.items():
-        cells = "".join(f"{cell(name, values.get(name)):>9}" for name in shown)
-        lines.append(f"{row:<{width}}{cells}".rstrip())
-    return lines
-
-
-def cell(name: str, value: float | None) -> str:
-    """Write a number, if there is one, times 100 unless its column is another."""
-    if value is None:
-        return ""
-    return format(value, PLAIN[name]) if name in PLAIN else f"{100 * value:.1f}"
+    shown = [name for name in names if any(name in row for row in rows.values())]
+    head = ["", *(column(name).short for name in shown)]
+    lines = [
+        [row, *(write(name, values[name]) if name in values else "" for name in shown)]
+        for row, values in rows.items()
+    ]
+    return [line.rstrip() for line in aligned([head, *lines], gap=2)]
 
 
 def true_law(summary: dict[str, Any]) -> list[str]:

@@ -8,7 +8,8 @@ from typing import Literal, NamedTuple
 from captioning.comparison.compared import Compared
 from captioning.comparison.significance import LEVEL, Contrast, Contrasts
 from captioning.report import table as report
-from captioning.report.table import Record, model_record, unit
+from captioning.report.columns import COLUMNS, write
+from captioning.report.table import Record, model_record
 from captioning.runs import Evaluation
 
 BEST: Mapping[str, Callable[[Iterable[float]], float]] = {
@@ -144,7 +145,7 @@ def _best(rows: Sequence[Sequence[Record]], column: str) -> str | None:
     ]
     if column not in BEST or len(means) < 2:
         return None
-    return report.spread([BEST[column](means)], *unit(column))
+    return write(column, BEST[column](means))
 
 
 def mark(text: str, best: str | None, contrast: Contrast | None) -> Cell:
@@ -204,7 +205,7 @@ def against_baseline(rows: Sequence[Compared], found: Contrasts) -> Table | None
     headings = []
     for column in columns:
         paired = any(row[column].interval for row in found.values() if column in row)
-        headings += [f"{report.NAMES[column]}, difference"]
+        headings += [f"{COLUMNS[column].title}, difference"]
         headings += ["95% interval", "p over pictures"] if paired else []
         headings += ["p over seeds"] if by_seeds else []
     lines = []
@@ -224,13 +225,12 @@ def _difference(
     column: str, contrast: Contrast | None, found: Contrasts, by_seeds: bool
 ) -> list[str]:
     """Write one contrast under its headings."""
-    scale, digits = unit(column)
 
     def signed(value: float) -> str:
-        return f"{scale * value:+.{digits}f}".replace("-", "−")
+        return ("−" if value < 0 else "+") + write(column, abs(value))
 
     spread = contrast and contrast.spread
-    deviation = "" if spread is None else f" ± {scale * spread:.{digits}f}"
+    deviation = "" if spread is None else f" ± {write(column, spread)}"
     texts = [signed(contrast.value) + deviation if contrast else "–"]
     if any(row[column].interval for row in found.values() if column in row):
         interval = contrast and contrast.interval

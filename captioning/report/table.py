@@ -5,56 +5,14 @@ from itertools import chain
 from statistics import mean, stdev
 from typing import TypeVar
 
+from captioning.report.columns import COLUMNS, column, write
 from captioning.runs import Evaluation
 
 Record = Mapping[str, float]
 """Numbers of one row, by the names of their columns."""
 
-NAMES = {
-    "Bleu_1": "BLEU-1",
-    "Bleu_2": "BLEU-2",
-    "Bleu_3": "BLEU-3",
-    "Bleu_4": "BLEU-4",
-    "METEOR": "METEOR",
-    "ROUGE_L": "ROUGE-L",
-    "CIDEr": "CIDEr",
-    "SPICE": "SPICE",
-    "CLIPScore": "CLIPScore",
-    "RefCLIPScore": "RefCLIPScore",
-    "distinct": "distinct captions, %",
-    "distinct_1": "distinct-1",
-    "distinct_2": "distinct-2",
-    "self_bleu_4": "Self-BLEU-4",
-    "words": "words used",
-    "vocabulary_share": "of the training words, %",
-    "novel": "novel captions, %",
-    "length": "length, words",
-    "length_deviation": "± deviation",
-    "length_5": "5th percentile",
-    "length_50": "median",
-    "length_95": "95th percentile",
-    "true": "true captions, %",
-    "forward_kl": "KL[P‖Q], nats",
-    "forward_kl_per_word": "KL[P‖Q] a word, nats",
-    "reverse_kl": "KL[Q‖P_δ], nats",
-    "reverse_kl_error": "± standard error",
-    "outside": "Q outside P, %",
-    "jensen_shannon": "JS[P, Q], nats",
-    "total_variation": "total variation, %",
-}
-"""What stands above each column, in their order; other columns follow under their own names."""
-
 SUMMARISED = ("forward_kl", "reverse_kl", "outside")
 """The divergences among the columns of several runs; a page shows them all."""
-
-DIGITS = {
-    **dict.fromkeys(
-        ("forward_kl", "forward_kl_per_word", "reverse_kl", "reverse_kl_error", "jensen_shannon"), 3
-    ),
-    **dict.fromkeys(("length", "length_deviation"), 1),
-    **dict.fromkeys(("words", "length_5", "length_50", "length_95"), 0),
-}
-"""Behind the point, of the columns that are not times 100."""
 
 T = TypeVar("T")
 Key = TypeVar("Key", bound=Hashable)
@@ -62,13 +20,13 @@ Key = TypeVar("Key", bound=Hashable)
 
 def columns(records: Iterable[Record]) -> list[str]:
     """Every column that some record fills, in the order of their names."""
-    found = dict.fromkeys(column for record in records for column in record)
-    return [name for name in NAMES if name in found] + [c for c in found if c not in NAMES]
+    found = dict.fromkeys(name for record in records for name in record)
+    return [name for name in COLUMNS if name in found] + [n for n in found if n not in COLUMNS]
 
 
 def headings(shown: Iterable[str]) -> list[str]:
     """What stands above the columns."""
-    return [NAMES.get(column, column.replace("_", " ")) for column in shown]
+    return [column(name).title for name in shown]
 
 
 def model_record(evaluation: Evaluation) -> Record:
@@ -84,27 +42,22 @@ def summary_record(evaluation: Evaluation) -> Record:
     return {**model_record(evaluation), **few}
 
 
-def spread(values: Sequence[float], scale: float = 100.0, digits: int = 1) -> str:
-    """Mean ± sample standard deviation, times 100: `61.3 ± 0.4`; of one value, that value."""
+def spread(name: str, values: Sequence[float]) -> str:
+    """Mean ± sample standard deviation, such as `61.3 ± 0.4`; of one value, that value."""
     if not values:
         return "–"
-    centre = f"{scale * mean(values):.{digits}f}"
-    return centre if len(values) == 1 else f"{centre} ± {scale * stdev(values):.{digits}f}"
+    centre = write(name, mean(values))
+    return centre if len(values) == 1 else f"{centre} ± {write(name, stdev(values))}"
 
 
 def cells(records: Sequence[Record], shown: Sequence[str]) -> list[str]:
     """The spread of each column; a dash unless every record has its number."""
     found = []
-    for column in shown:
-        whole = all(column in record for record in records)
-        values = [record[column] for record in records] if whole else []
-        found.append(spread(values, *unit(column)))
+    for name in shown:
+        whole = all(name in record for record in records)
+        values = [record[name] for record in records] if whole else []
+        found.append(spread(name, values))
     return found
-
-
-def unit(column: str) -> tuple[float, int]:
-    """What a column's numbers are multiplied by, and their digits behind the point."""
-    return (1.0, DIGITS[column]) if column in DIGITS else (100.0, 1)
 
 
 def summary_table(evaluations: Iterable[Evaluation]) -> str:

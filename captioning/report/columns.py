@@ -1,0 +1,71 @@
+"""The numbers that are shown: their order, what they are called and how they are written."""
+
+from typing import NamedTuple
+
+
+class Column(NamedTuple):
+    """How a number is shown; most are shares or scores, which the field prints times 100.
+
+    Attributes:
+        title: What stands above it on a page.
+        short: The same in a terminal, in eight letters; empty where none shows it.
+        scale: What it is multiplied by.
+        digits: Behind the point.
+    """
+
+    title: str
+    short: str = ""
+    scale: float = 100.0
+    digits: int = 1
+
+
+def nats(title: str) -> Column:
+    """Show nats as they are."""
+    return Column(title, scale=1.0, digits=3)
+
+
+COLUMNS = {
+    "Bleu_1": Column("BLEU-1", "Bleu_1"),
+    "Bleu_2": Column("BLEU-2", "Bleu_2"),
+    "Bleu_3": Column("BLEU-3", "Bleu_3"),
+    "Bleu_4": Column("BLEU-4", "Bleu_4"),
+    "METEOR": Column("METEOR", "METEOR"),
+    "ROUGE_L": Column("ROUGE-L", "ROUGE_L"),
+    "CIDEr": Column("CIDEr", "CIDEr"),
+    "SPICE": Column("SPICE", "SPICE"),
+    "CLIPScore": Column("CLIPScore", "CLIP-S"),
+    "RefCLIPScore": Column("RefCLIPScore", "RefCLIPS"),
+    "distinct": Column("distinct captions, %", "distinct"),
+    "distinct_1": Column("distinct-1", "dist-1"),
+    "distinct_2": Column("distinct-2", "dist-2"),
+    "self_bleu_4": Column("Self-BLEU-4", "SelfBLEU"),
+    "mutual_bleu_4": Column("mutual BLEU-4", "mBLEU"),
+    "words": Column("words used", "words", 1.0, 0),
+    "vocabulary_share": Column("of the training words, %", "of vocab"),
+    "novel": Column("novel captions, %", "novel"),
+    "length": Column("length, words", "length", 1.0),
+    "length_deviation": Column("± deviation", "±", 1.0),
+    "length_5": Column("5th percentile", "", 1.0, 0),
+    "length_50": Column("median", "", 1.0, 0),
+    "length_95": Column("95th percentile", "", 1.0, 0),
+    "true": Column("true captions, %"),
+    "forward_kl": nats("KL[P‖Q], nats"),
+    "forward_kl_per_word": nats("KL[P‖Q] a word, nats"),
+    "reverse_kl": nats("KL[Q‖P_δ], nats"),
+    "reverse_kl_error": nats("± standard error"),
+    "outside": Column("Q outside P, %"),
+    "jensen_shannon": nats("JS[P, Q], nats"),
+    "total_variation": Column("total variation, %"),
+}
+"""By the names that evaluations give them, in the order in which they are shown."""
+
+
+def column(name: str) -> Column:
+    """Give how a number is shown; one that is not known here, under its own name."""
+    return COLUMNS.get(name) or Column(name.replace("_", " "))
+
+
+def write(name: str, value: float) -> str:
+    """Write a number as its column has it."""
+    shown = column(name)
+    return f"{shown.scale * value:.{shown.digits}f}"
