@@ -12,11 +12,11 @@ from captioning.discriminator import RecurrentDiscriminator
 from captioning.lab.claims import Claim, mean_and_spread, shown
 from captioning.lab.divergences import js, kl
 from captioning.lab.drawings import Frame, Series, plot
-from captioning.lab.jobs import run_all
 from captioning.lab.models import Bigram, log_table, speaker
 from captioning.lab.optimum import Family, best_of
 from captioning.lab.section import Section, Table
 from captioning.lab.training import Plan, train
+from captioning.lab.workers import run_all
 from captioning.lab.worlds import World, random_world
 from captioning.objectives.adversarial import Adversarial, Prior
 from captioning.objectives.policy_gradient import PolicyGradient

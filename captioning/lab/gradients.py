@@ -14,10 +14,10 @@ from captioning.lab.claims import Claim, Relation, mean_and_spread, shown
 from captioning.lab.divergences import js
 from captioning.lab.drawings import Estimates, dots
 from captioning.lab.fixed_points import feed
-from captioning.lab.jobs import run_all
 from captioning.lab.models import NOTHING, Bigram, as_captions, log_table, speaker
 from captioning.lab.section import Section, Table
 from captioning.lab.true_ratio import TrueRatio
+from captioning.lab.workers import run_all
 from captioning.lab.worlds import World, random_world
 from captioning.objectives.adversarial import Adversarial, Prior
 from captioning.objectives.base import Objective

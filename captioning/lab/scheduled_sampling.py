@@ -10,10 +10,10 @@ from captioning.lab.claims import Claim, mean_and_spread, shown
 from captioning.lab.divergences import kl, mutual_information
 from captioning.lab.drawings import Frame, Series, plot
 from captioning.lab.fixed_points import scheduled_sampling
-from captioning.lab.jobs import run_all
 from captioning.lab.models import log_table, lstm, speaker
 from captioning.lab.section import Section, Table
 from captioning.lab.training import Plan, train
+from captioning.lab.workers import run_all
 from captioning.lab.worlds import World, random_world, two_words
 from captioning.objectives.scheduled_sampling import ScheduledSampling
 from captioning.report.html import Drawing

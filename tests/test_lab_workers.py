@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from captioning.lab.jobs import run_all
+from captioning.lab.workers import run_all
 
 SCRIPT = """
 import os, signal, sys, time
-from captioning.lab.jobs import run_all
+from captioning.lab.workers import run_all
 
 def threads(number):
     import torch
