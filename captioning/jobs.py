@@ -113,6 +113,8 @@ class Queue:
                 start_new_session=True,
             )
         self.running[place] = Running(job, process, time.monotonic())
+        if self.stopped:  # by a signal that came while the process was being started
+            process.send_signal(SIGINT)
         tell(f"{job.name}: begins, {job.log}")
 
     def end(self, ended: Running) -> None:
@@ -180,10 +182,14 @@ def room() -> int:
 
 
 def environments(at_a_time: int, cores: int, gpus: Sequence[str]) -> list[dict[str, str]]:
-    """Divide a machine among jobs: to each a GPU, and its share of the cores unless that is set."""
+    """Divide a machine among jobs: to each its share of the GPUs, one at least, and of the cores.
+
+    How many cores it takes stays as it is where OMP_NUM_THREADS says that.
+    """
+    shares = [gpus[place::at_a_time] for place in range(min(at_a_time, len(gpus)))]
     threads = os.environ.get("OMP_NUM_THREADS") or str(max(1, cores // at_a_time))
     return [
         {"OMP_NUM_THREADS": threads}
-        | ({"CUDA_VISIBLE_DEVICES": gpus[place % len(gpus)]} if gpus else {})
+        | ({"CUDA_VISIBLE_DEVICES": ",".join(shares[place % len(shares)])} if gpus else {})
         for place in range(at_a_time)
     ]

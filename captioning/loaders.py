@@ -31,7 +31,8 @@ class Loading:
     """How data become batches.
 
     Args:
-        batch_size: Pictures in a batch; each comes once, with all the captions drawn for it.
+        batch_size: Pictures in a batch of each process; each comes once, with all the captions
+            drawn for it. With more processes a step is on more pictures.
         captions_per_image: Captions drawn for a picture, anew at each epoch; null: all of them.
         max_words: Words after which a caption is cut off in training and in the likelihood of
             validation; how long generated captions may be is the search's own setting.

@@ -21,7 +21,7 @@ from captioning.data.batching import (
 from captioning.data.dataset import Example
 from captioning.data.pictures import ImageFiles
 from captioning.errors import InputError
-from captioning.text import END, UNKNOWN, Vocabulary
+from captioning.text import END
 from tests.builders import VOCABULARY, Halves, make_examples, make_stored
 
 WORDS = VOCABULARY.tokens[END + 1 :]
@@ -117,7 +117,7 @@ def test_training_resumes_at_any_batch(workers: int, starts: Sequence[int], tmp_
         resumed.load_state_dict(state)
         for one, other in zip(islice(resumed, 10 - start), whole[start:], strict=True):
             assert_same(one, other)
-        assert resumed.state_dict() == {"served": 10}
+        assert resumed.state_dict() == {"served": 10, "processes": 1}
 
 
 def test_workers_end_with_the_stream_they_work_for(tmp_path: Path) -> None:
@@ -169,6 +169,18 @@ def test_processes_share_an_epoch_up_to_a_remainder(tmp_path: Path) -> None:
         assert len(seen) == 9
         left_out |= set(range(10)) - seen
     assert len(left_out) > 1
+
+
+def test_training_does_not_go_on_in_other_shares_than_were_served(tmp_path: Path) -> None:
+    pictures = make_pictures(tmp_path)
+    served = TrainingBatches(pictures, 2, process=(0, 3))
+    next(served)
+    again, other = (TrainingBatches(pictures, 2, process=(0, count)) for count in (3, 2))
+    for each in (again, other):
+        each.load_state_dict(served.state_dict())
+    assert_same(next(again), next(served))
+    with pytest.raises(InputError, match="trained by 3 processes, now there are 2: go on with"):
+        next(other)
 
 
 def test_more_processes_than_pictures_are_refused(tmp_path: Path) -> None:
@@ -269,31 +281,3 @@ def test_stored_features_travel_in_place_of_pictures(tmp_path: Path) -> None:
     assert batch.image_ids == (0, 2)
     assert batch.features.tolist() == array[[0, 2]].tolist()
     assert len(captions_by_image(batch)[2]) == 3
-
-
-def example_of(*captions: str) -> Example:
-    return Example("picture.jpg", Path("picture.jpg"), captions)
-
-
-def test_a_caption_ends_with_end_unless_it_is_cut_off() -> None:
-    examples = [example_of("ant", "ant bee cat"), example_of("ant bee cat dog", "elk " * 200)]
-    tokens, longer = encode_captions(examples, VOCABULARY, max_words=3)
-    assert tokens == [[[4, END], [4, 5, 6, END]], [[4, 5, 6], [8, 8, 8]]]
-    assert longer == 2
-    unknown = encode_captions([example_of("zebra yak!")], VOCABULARY, max_words=5)
-    assert unknown == ([[[UNKNOWN, UNKNOWN, END]]], 0)
-
-
-@pytest.mark.parametrize("caption", ["…", "❤️", "-"])
-def test_a_caption_without_a_word_is_refused_and_named(caption: str) -> None:
-    examples = [example_of("ant"), example_of("bee", caption)]
-    with pytest.raises(InputError, match=rf"picture.jpg: the caption {caption!r} has no word"):
-        encode_captions(examples, VOCABULARY, max_words=5)
-
-
-def test_a_caption_that_names_a_special_token_keeps_its_length() -> None:
-    vocabulary = Vocabulary.build(["the end of a street"], 1)
-    tokens, _ = encode_captions([example_of("the <end> of a <pad> street")], vocabulary, 10)
-    ((row,),) = tokens
-    assert row.index(END) == len(row) - 1
-    assert min(row) > 0

@@ -11,11 +11,12 @@ import pytest
 import yaml
 
 from captioning.__main__ import main
-from captioning.commands.compare import data_file, outline, parse
+from captioning.commands.compare import data_file, longest, outline, parse
 from captioning.commands.evaluate import SWEEP
 from captioning.commands.plan import Planner, Trial
 from captioning.commands.suites import Evaluate, Row, Suite
 from captioning.errors import InputError
+from captioning.jobs import Job
 from captioning.runs import Run
 from tests.tiny_run import config
 
@@ -177,6 +178,15 @@ def test_a_dry_run_says_how_long_runs_took_by_whichever_code(tmp_path: Path) -> 
     assert lines[-1] == (
         "4 of 4 to do, 2 at a time: about 10 minutes, and 2 of which no earlier run tells"
     )
+    assert "4 at a time: about 10 minutes" in outline(trials, jobs, 16)
+
+
+def test_jobs_that_need_one_another_take_their_time_whatever_room_there_is() -> None:
+    first, second = (
+        Job(name, "train", (), Path("log"), needs, 60.0)
+        for name, needs in (("a", ()), ("b", ("a", "done before")))
+    )
+    assert longest([first, second]) == 120.0
 
 
 def test_an_ensemble_waits_for_all_of_its_members_and_needs_two(tmp_path: Path) -> None:

@@ -89,7 +89,7 @@ def test_a_sign_tells_a_difference_that_chance_does_not_explain() -> None:
     assert mark("1.0", None, Contrast(0.2, None, interval, 0.049, 0.1)).sign == "▲"
     assert mark("1.0", None, Contrast(-0.2, None, interval, 0.049, 0.1)).sign == "▼"
     assert mark("1.0", None, Contrast(0.2, None, interval, 0.05, 0.001)) == Cell(
-        "1.0", hint="p = 0.05 over pictures, corrected"
+        "1.0", hint="p = 0.0500 over pictures, corrected"
     )
     assert mark("1.0 ± 0.1", "1.0", None).in_markdown == "**1.0 ± 0.1**"
 
@@ -109,4 +109,4 @@ def test_the_table_of_tests_has_no_column_that_would_be_empty(tmp_path: Path) ->
 
 
 def test_small_p_values_keep_their_digits() -> None:
-    assert [p_text(p) for p in (None, 0.0001, 0.0123, 1.0)] == ["–", "0.0001", "0.01", "1.00"]
+    assert [p_text(p) for p in (None, 0.0001, 0.0499, 1.0)] == ["–", "0.0001", "0.0499", "1.00"]

@@ -127,5 +127,7 @@ def test_cores_and_gpus_are_divided(monkeypatch: pytest.MonkeyPatch) -> None:
     assert environments(3, 2, ["4", "6"]) == [
         {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": gpu} for gpu in ("4", "6", "4")
     ]
+    shared = [each["CUDA_VISIBLE_DEVICES"] for each in environments(2, 2, ["4", "6", "7"])]
+    assert shared == ["4,7", "6"]
     monkeypatch.setenv("OMP_NUM_THREADS", "5")
     assert environments(2, 8, []) == [{"OMP_NUM_THREADS": "5"}] * 2

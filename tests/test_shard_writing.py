@@ -84,6 +84,33 @@ def test_shards_of_other_settings_are_not_mixed_in(
     assert contents(tmp_path / "shards") == before
 
 
+def test_a_picture_that_has_changed_since_is_not_taken_for_the_old_one(
+    command: list[str], world: Shapes, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(command) == 0
+    world.examples("val")[0].image.write_bytes(picture())
+    assert main(command) == 2
+    assert "val-00000.tar is there and holds something else" in capsys.readouterr().err
+
+
+def test_a_set_without_a_test_split_is_written_as_far_as_it_goes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = ["image,caption,split"]
+    for split in ("train", "val"):
+        (tmp_path / f"{split}.png").write_bytes(picture())
+        rows.append(f"{split}.png,a caption,{split}")
+    (tmp_path / "manifest.csv").write_text("\n".join(rows))
+    settings = {"name": "mine", "path": str(tmp_path / "manifest.csv")}
+    data = {"class_path": "captioning.data.Manifest", "init_args": settings}
+    (tmp_path / "data.yaml").write_text(yaml.safe_dump({"data": data}))
+    where = ["--config", str(tmp_path / "data.yaml"), "--output", str(tmp_path / "shards")]
+    assert main(["shards", *where]) == 0
+    made = yaml.safe_load(capsys.readouterr().out)["data"]["init_args"]
+    assert (made["name"], list(made["shards"])) == ("mine", ["train", "val"])
+    assert main(["shards", *where, "--splits", "test"]) == 2
+
+
 def test_a_disk_that_fills_up_leaves_whole_shards_and_is_told(
     world: Shapes, tmp_path: Path
 ) -> None:

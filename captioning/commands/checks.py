@@ -19,6 +19,7 @@ ESSENTIAL = (
     "encoder",
     "decoder",
     "objective",
+    "loading.batch_size",
     "optimisation.optimizer.class_path",
     "from_run",
 )

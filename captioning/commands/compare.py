@@ -128,16 +128,28 @@ def outline(trials: Sequence[Trial], jobs: Sequence[Job], at_a_time: int) -> str
     doing = [f"{trial.name}: {step(trial.job) if trial.job else 'done'}" for trial in trials]
     width = max(map(len, doing))
     lines = [f"{what:<{width}}  {t.run.folder}" for what, t in zip(doing, trials, strict=True)]
+    at_a_time = max(1, min(at_a_time, len(jobs)))
     known = [job.seconds for job in jobs if job.seconds is not None]
     unknown = len(jobs) - len(known)
     time = (
-        f"about {sum(known) / at_a_time / 60:.0f} minutes"
+        f"about {max(sum(known) / at_a_time, longest(jobs)) / 60:.0f} minutes"
         if known
         else "no earlier run tells how long"
     )
     more = f", and {unknown} of which no earlier run tells" if known and unknown else ""
     total = f"{len(jobs)} of {len(trials)} to do, {at_a_time} at a time: {time}{more}"
     return "\n".join([*lines, total if jobs else "all done"])
+
+
+def longest(jobs: Sequence[Job]) -> float:
+    """Give how many seconds the jobs take, as far as is known, however many run at a time.
+
+    A job stands below those that it needs.
+    """
+    ends: dict[str, float] = {}
+    for job in jobs:
+        ends[job.name] = (job.seconds or 0) + max((ends.get(n, 0) for n in job.needs), default=0)
+    return max(ends.values(), default=0)
 
 
 def step(job: Job) -> str:

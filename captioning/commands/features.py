@@ -10,7 +10,7 @@ import torch
 from captioning.commands.configuration import Parser
 from captioning.commands.train import free_cores, make_parser
 from captioning.commands.trainer import quieten
-from captioning.data.dataset import SPLITS, Dataset, Example, SplitError
+from captioning.data.dataset import all_splits
 from captioning.errors import InputError
 from captioning.features import SETTING, FeatureCache
 from captioning.files import check_room
@@ -39,7 +39,7 @@ def main(arguments: Sequence[str]) -> int:
     folder = Path(built.loading.feature_cache)
     caches = [
         FeatureCache(built.encoder, examples, folder, built.data.name)
-        for examples in all_splits(built.data)
+        for examples in all_splits(built.data).values()
     ]
     check_disk(caches, folder)
     for cache in caches:
@@ -61,20 +61,6 @@ def features_parser() -> Parser:
         "--renew", action="store_true", help="encode anew the pictures that have changed"
     )
     return parser
-
-
-def all_splits(data: Dataset) -> list[list[Example]]:
-    """Read every split that there is."""
-    found = [examples for split in SPLITS if (examples := examples_of(data, split))]
-    return found or [data.examples(SPLITS[0])]  # which tells what is wrong
-
-
-def examples_of(data: Dataset, split: str) -> list[Example]:
-    """Read a split; none, where there is no such split."""
-    try:
-        return data.examples(split)
-    except SplitError:
-        return []
 
 
 def check_disk(caches: Sequence[FeatureCache], folder: Path) -> None:

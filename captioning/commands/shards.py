@@ -9,7 +9,7 @@ from pathlib import Path
 import yaml
 
 from captioning.commands.configuration import Parser
-from captioning.data.dataset import SPLITS, Dataset
+from captioning.data.dataset import Dataset, all_splits
 from captioning.data.reading import field, read_text
 from captioning.data.shard_writing import plan_shards, write_shards
 from captioning.errors import InputError
@@ -24,25 +24,26 @@ def main(arguments: Sequence[str]) -> int:
     )
     parser.add_argument("--config", type=Path, required=True, help="YAML file that has `data`")
     parser.add_argument("--output", type=Path, required=True, help="folder for the shards")
-    parser.add_argument("--splits", nargs="+", default=SPLITS, help="which to write")
+    parser.add_argument("--splits", nargs="+", help="which to write; by default all that are there")
     parser.add_argument("--per-shard", type=int, default=2000, help="pictures in a shard")
     parser.add_argument("--seed", type=int, default=0, help="of the training split's order")
     options = parser.parse_args(arguments)
     if options.per_shard < 1:
         raise InputError(f"--per-shard must be 1 or more, got {options.per_shard}")
     data = read_data(options.config)
+    splits = options.splits
+    found = {split: data.examples(split) for split in splits} if splits else all_splits(data)
     patterns = {}
-    for split in options.splits:
-        examples = data.examples(split)
+    for split, examples in found.items():
         if split == "train":  # in training only neighbouring shards are mixed
             random.Random(options.seed).shuffle(examples)
         plan = plan_shards(examples, options.output.absolute(), split, options.per_shard)
         print(f"{split}: {len(examples):,} pictures", file=sys.stderr)
         write_shards(plan)
         patterns[split] = f"{options.output.absolute()}/{split}-{{00000..{len(plan) - 1:05}}}.tar"
-    settings = {"name": f"{data.name}-shards", "shards": patterns}
-    found = {"data": {"class_path": "captioning.data.Shards", "init_args": settings}}
-    print(yaml.safe_dump(found, sort_keys=False, width=1000), end="")
+    settings = {"name": data.name, "shards": patterns}
+    config = {"data": {"class_path": "captioning.data.Shards", "init_args": settings}}
+    print(yaml.safe_dump(config, sort_keys=False, width=1000), end="")
     return 0
 
 

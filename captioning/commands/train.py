@@ -99,7 +99,7 @@ def train(
         module.on_load_checkpoint(checkpoint)
         # Lightning does this only where it stopped in the middle of an epoch.
         done = checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]["total"]["ready"]
-        batches.load_state_dict({"served": done})
+        batches.load_state_dict({"served": done, "processes": checkpoint["processes"]})
     if first_process():
         start_folder(run, config, resume)
     interruption = Interruption(run.checkpoint("last"), optimisation.accumulate)
@@ -176,6 +176,7 @@ def make_parser() -> Parser:
         {
             "validation": {"class_path": "captioning.search.Greedy"},
             "search": {"class_path": "captioning.search.Greedy"},
+            "trainer.devices": 1,  # more make another run: a batch is each process's own
             "trainer.enable_model_summary": False,
             "trainer.num_sanity_val_steps": 0,
         }

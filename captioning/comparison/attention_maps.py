@@ -47,12 +47,15 @@ class Looks(NamedTuple):
 def attention_maps(rows: Sequence[Compared], pictures: Pictures) -> Looks | None:
     """Follow the first row with an attention decoder through its first seed's first captions.
 
-    None where there is no such row, where its checkpoint is elsewhere, or no picture can be opened.
+    None where there is no such row, where its checkpoint is elsewhere, where no picture can be
+    opened, and where the regions of a picture are no square.
     """
     for row in rows:
         checkpoint = row.runs[0].checkpoint() if row.runs and attends(row) else None
         if checkpoint and checkpoint.exists():
             captioner = load_captioner(checkpoint)
+            if math.isqrt(captioner.encoder.regions) ** 2 != captioner.encoder.regions:
+                return None
             said = pictures.captions[row.name]
             found = []
             for example in pictures.examples[:PICTURES]:

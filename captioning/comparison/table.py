@@ -169,7 +169,7 @@ def of_other_data(rows: Sequence[Compared]) -> Table | None:
 
     Such numbers compare with one another alone, so they have a table of their own.
     """
-    strange = [row for row in rows if row.published and not row.comparable]
+    strange = [row for row in rows if row.published and row.evaluations and not row.comparable]
     if not strange:
         return None
     shown = report.columns(row.published.numbers for row in strange if row.published)
@@ -240,7 +240,7 @@ def _difference(
 
 
 def p_text(p_value: float | None) -> str:
-    """Write a p-value with two digits that count, and none that is smaller than can be told."""
+    """Write a p-value, with four digits where the levels lie that it is compared with."""
     if p_value is None:
         return "–"
-    return f"{p_value:.4f}" if p_value < 0.01 else f"{p_value:.2f}"
+    return f"{p_value:.4f}" if p_value < 0.1 else f"{p_value:.2f}"

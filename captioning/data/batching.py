@@ -95,6 +95,7 @@ class TrainingBatches:
         self.on_bad_image = on_bad_image
         self._process = process
         self.served = 0
+        self.served_to: int | None = None  # how many processes; None: to whichever there are
         self.skipped: set[str] = set()
         self.stream: Iterator[Loaded] | None = None
 
@@ -120,6 +121,7 @@ class TrainingBatches:
         patience = 2 * len(self)
         if self.stream is None:
             process = self._process or place()
+            self.check_processes(process[1])
             together, seed = self.pictures.pictures.together, self.pictures.seed
             # No bound method: in a cycle of references the workers would end five seconds late.
             keys = shuffled_keys(together, seed, self.batch_size, process, self.served)
@@ -131,13 +133,22 @@ class TrainingBatches:
                 return batch
         raise InputError(f"none of the {len(self.pictures)} training pictures can be opened")
 
+    def check_processes(self, world_size: int) -> None:
+        """Refuse to go on in the middle of other shares than were served."""
+        if self.served_to not in (None, world_size):
+            raise InputError(
+                f"the run was trained by {self.served_to} processes, now there are {world_size}: "
+                "go on with as many (--trainer.devices, --trainer.num_nodes), or begin a new run "
+                "from its captioner with --from_run"
+            )
+
     def state_dict(self) -> dict[str, Any]:
         """Give what Lightning keeps in the checkpoint."""
-        return {"served": self.served}
+        return {"served": self.served, "processes": (self._process or place())[1]}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on after that many batches."""
-        self.served = state["served"]
+        self.served, self.served_to = state["served"], state["processes"]
         self.stream = None
 
 

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
@@ -41,6 +42,15 @@ class Dataset(ABC):
         The captions are read anew at every call; no picture is opened. Raises SplitError for a
         split that is unknown or empty, and any InputError for a fault in the files.
         """
+
+
+def all_splits(data: Dataset) -> dict[str, list[Example]]:
+    """Read every split that a data set has, of which there must be one at least."""
+    found = {}
+    for split in SPLITS:
+        with suppress(SplitError):
+            found[split] = data.examples(split)
+    return found or {SPLITS[0]: data.examples(SPLITS[0])}  # which tells what is wrong
 
 
 def check_split(split: str, known: Iterable[str], name: str) -> None:

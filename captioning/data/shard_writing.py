@@ -69,9 +69,13 @@ def write_shards(plan: Mapping[Path, Keyed]) -> None:
 
 
 def check_shard(file: Path, examples: Keyed) -> None:
-    """Raise InputError unless a shard has these examples."""
-    found = [(each.key, each.image_id, each.captions) for each in read_index(file).values()]
-    if found != [(key, each.image_id, each.captions) for key, each in examples.items()]:
+    """Raise InputError unless a shard has these examples, with pictures of these sizes."""
+    found = [
+        (each.key, each.image_id, each.captions, each.size) for each in read_index(file).values()
+    ]
+    if found != [
+        (key, each.image_id, each.captions, checked_size(each)) for key, each in examples.items()
+    ]:
         raise InputError(
             f"{file} is there and holds something else than these settings would put into it: "
             "delete it, or choose another --output"
