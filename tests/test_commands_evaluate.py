@@ -105,6 +105,7 @@ def test_an_ensemble_of_a_run_with_itself_says_the_same(run: Path) -> None:
     folders = run / "evaluations"
     alone = read(folders / "val-greedy" / "captions.json")
     assert read(folders / f"val-greedy-with-{run.name}" / "captions.json") == alone
+    assert read(run / "metrics.json")["search"] == "greedy"  # the run's own result stays
 
 
 def test_a_captioner_of_other_data_is_refused(

@@ -35,7 +35,8 @@ SHOWN = [
 def test_a_shown_configuration_can_be_built_and_bears_the_name_of_its_page(
     page: Path, block: str
 ) -> None:
-    assert build(block).name == {"own": "mine"}.get(page.stem, page.stem)
+    first, *_ = build(block).name.split("-")  # as in coco-2017
+    assert first == {"own": "mine"}.get(page.stem, page.stem)
 
 
 @pytest.mark.parametrize("name", PUBLISHED)

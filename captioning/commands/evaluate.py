@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -95,7 +94,7 @@ def evaluate_run(
     if findings is None:
         return  # the first process tells
     summary = as_json(findings, task, how) | {"code": code_of(search)}
-    write(first, folder, findings, summary)
+    write(first, folder, findings, summary, alone=len(members) == 1)
     if findings.curve:
         name = full_name(SWEEP, checkpoint, members)
         write_curve(first.evaluation_folder(split, file_name(name)), findings, summary)
@@ -135,7 +134,9 @@ def read_data(run: Run, on_bad_image: OnBadImage | None) -> tuple[Dataset, Loadi
     return built.data, replace(loading, on_bad_image=on_bad_image or loading.on_bad_image)
 
 
-def write(run: Run, folder: Path, findings: Findings, summary: dict[str, Any]) -> None:
+def write(
+    run: Run, folder: Path, findings: Findings, summary: dict[str, Any], alone: bool = True
+) -> None:
     """Keep an evaluation: captions in the COCO results form, references in the COCO form."""
     captions = [
         {"image_id": image_id, "caption": caption}
@@ -155,7 +156,8 @@ def write(run: Run, folder: Path, findings: Findings, summary: dict[str, Any]) -
     write_json(folder / "scores.json", findings.scores.by_image)
     for name, content in (("captions.json", captions), ("metrics.json", summary)):
         write_json(folder / name, content)
-        shutil.copyfile(folder / name, run.folder / name)
+        if alone:  # what several say together is no result of this run
+            write_json(run.folder / name, content)
 
 
 def write_curve(folder: Path, findings: Findings, summary: dict[str, Any]) -> None:

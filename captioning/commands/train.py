@@ -99,7 +99,7 @@ def train(
         module.on_load_checkpoint(checkpoint)
         # Lightning does this only where it stopped in the middle of an epoch.
         done = checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]["total"]["ready"]
-        batches.load_state_dict({"served": done, "processes": checkpoint["processes"]})
+        batches.load_state_dict({"served": done, "processes": checkpoint.get("processes")})
     if first_process():
         start_folder(run, config, resume)
     interruption = Interruption(run.checkpoint("last"), optimisation.accumulate)

@@ -148,7 +148,7 @@ class TrainingBatches:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on after that many batches."""
-        self.served, self.served_to = state["served"], state["processes"]
+        self.served, self.served_to = state["served"], state.get("processes")
         self.stream = None
 
 
