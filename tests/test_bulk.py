@@ -157,14 +157,17 @@ def begun(folder: Path, output: Path, devices: int) -> "subprocess.Popen[str]":
     words = ["caption", *(str(folder / name) for name in ("small-0.ckpt", "photos", "s.tar"))]
     search = ["--search", "Sampling", "--search.samples", "2000", "--batch_size", "1"]
     options = ["--output", str(output), "--devices", str(devices), "--on_bad_image", "skip"]
+    # What a script has put into the background ignores Ctrl-C, and so would its children.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     process = subprocess.Popen(
         [sys.executable, "-m", "captioning", *words, *search, *options],
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
     )
-    before = written(output)
-    while process.poll() is None and written(output) == before:
+    signal.signal(signal.SIGINT, before)
+    size = written(output)
+    while process.poll() is None and written(output) == size:
         time.sleep(0.01)
     return process
 
