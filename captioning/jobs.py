@@ -66,8 +66,8 @@ class Queue:
         self.failed: dict[str, str] = {}  # why, by name
         self.stopped = False
 
-    def work(self) -> None:
-        """Come back when all jobs are done, failed or left out, or all that ran have stopped."""
+    def work(self) -> dict[str, str]:
+        """Do all jobs, or stop when told so; say why some failed or were left out, by name."""
         with self.listening():
             while self.running or (self.waiting and not self.stopped):
                 if not self.stopped:
@@ -77,6 +77,7 @@ class Queue:
                 for place, each in list(self.running.items()):
                     if each.process.poll() is not None:
                         self.end(self.running.pop(place))
+        return self.failed
 
     def leave_out(self) -> None:
         """Give up what needs a job that failed."""

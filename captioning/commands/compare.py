@@ -22,7 +22,7 @@ DATA = Path("configs/data")
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Do what is left of a suite and print its table; 1 if a job failed, 130 if interrupted."""
+    """Do what is left of a suite and print its table; 1 if a row lacks, 130 if interrupted."""
     options, rest = parse(arguments)
     suite = read_suite(options.suite)
     after = [*rest, "--runs", options.runs]
@@ -39,17 +39,17 @@ def main(arguments: Sequence[str]) -> int:
         print_commands(jobs)
         return 0
     queue = Queue(jobs, min(at_a_time, len(jobs)) or 1)
-    queue.work()
+    missing = left_undone(jobs) if options.gather else queue.work()
     if queue.stopped:
         print("stopped; the same command goes on", file=sys.stderr)
         return 130
-    rows = gather(suite, trials, queue.failed, planner.search.description)
+    rows = gather(suite, trials, missing, planner.search.description)
     if any(row.evaluations for row in rows):
         print(named_table((row.name, each) for row in rows for each in row.evaluations))
         names = suite.name, data_file(options.data).stem
         folder = Path(options.runs) / "compare" / "-".join(names)
         show(folder, " on ".join(names), rows, options.pictures)
-    return int(bool(queue.failed))
+    return int(bool(missing))
 
 
 def make_parser() -> ArgumentParser:
@@ -88,6 +88,11 @@ def make_parser() -> ArgumentParser:
         action="store_true",
         help="only print the commands that can run now, one a line, in any order and on any "
         "machine; those that need their results are printed when these are done",
+    )
+    what.add_argument(
+        "--gather",
+        action="store_true",
+        help="only print and write what is done, and name what is not",
     )
     return parser
 
@@ -169,8 +174,15 @@ def print_commands(jobs: Sequence[Job]) -> None:
         )
 
 
+def left_undone(jobs: Sequence[Job]) -> dict[str, str]:
+    """Say what is not done yet, by the jobs' names."""
+    for job in jobs:
+        print(f"{job.name}: not done yet", file=sys.stderr)
+    return {job.name: "not done yet" for job in jobs}
+
+
 def gather(
-    suite: Suite, trials: Sequence[Trial], failed: Mapping[str, str], search: str
+    suite: Suite, trials: Sequence[Trial], missing: Mapping[str, str], search: str
 ) -> list[Compared]:
     """Put together what was found of each row, in the suite's order, and why the rest is missing.
 
@@ -179,7 +191,7 @@ def gather(
     found = []
     for row in suite.rows:
         its = [trial for trial in trials if trial.row is row]
-        lost = {t.name: failed[t.job.name] for t in its if t.job and t.job.name in failed}
+        lost = {t.name: missing[t.job.name] for t in its if t.job and t.job.name in missing}
         whole = [trial for trial in its if trial.name not in lost]
         evaluations = (read_evaluation(trial.evaluation) for trial in whole)
         if its:

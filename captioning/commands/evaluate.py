@@ -26,6 +26,7 @@ from captioning.runs import Run, Which, newest_run, open_run
 from captioning.search import Search
 from captioning.temperatures import SAMPLES, samplings
 
+METRICS = "Bleu,METEOR,ROUGE_L,CIDEr"  # the field's, and quick
 SWEEP = "temperatures"  # as the search is called whose temperature goes up
 LONGEST = 200  # letters of an evaluation's name that its folder is named by
 
@@ -37,7 +38,7 @@ def evaluate_run(
     split: str = "test",
     checkpoint: Which | None = None,
     on_bad_image: OnBadImage | None = None,
-    metrics: str = "Bleu,METEOR,ROUGE_L,CIDEr",
+    metrics: str = METRICS,
     temperatures: str = "",
     clip: str | None = None,
     devices: int = 1,

@@ -22,6 +22,7 @@ from captioning.data.image import picture_status
 from captioning.data.reading import parse_json, read_text
 from captioning.errors import InputError
 from captioning.jobs import Job
+from captioning.metrics import check_metrics
 from captioning.runs import Run, read_evaluation
 from captioning.search import Search
 
@@ -97,6 +98,8 @@ class Planner:
         self.suite = suite
         self.before, self.after = before, after
         self.search = build_search(suite.evaluate)
+        if suite.evaluate.metrics:
+            check_metrics(suite.evaluate.metrics)
         self.code = code_of(self.search)
         self.recipes: dict[str, Recipe] = {}
         self.jobs: dict[Path, Job | None] = {}  # by the evaluation that they leave
@@ -203,21 +206,32 @@ class Planner:
     def evaluated(self, members: Sequence[Run]) -> bool:
         """Say whether all that is wanted was evaluated, by the code as it is now."""
         folder, wanted = self.evaluation(members), self.suite.evaluate.temperatures
-        if not (folder / "metrics.json").exists() or read_evaluation(folder).code != self.code:
+        if not (folder / "metrics.json").exists():
+            return False
+        found = read_evaluation(folder)
+        if found.code != self.code or not has_all(self.suite.evaluate.metrics, found.metrics):
             return False
         sweep = self.evaluation(members, SWEEP) / "temperatures.json"
         if not wanted or not sweep.exists():
             return not wanted
-        found = parse_json(read_text(sweep), str(sweep))
-        there = {point["temperature"] for point in found["points"]}
-        return found.get("code") == self.code and there.issuperset(wanted)
+        drawn = parse_json(read_text(sweep), str(sweep))
+        there = {point["temperature"] for point in drawn["points"]}
+        return drawn.get("code") == self.code and there.issuperset(wanted)
 
     def evaluating(self, split: str) -> list[str]:
         """Say how to evaluate, the split under its option's name."""
         evaluate = self.suite.evaluate
         words = [split, evaluate.split, "--search", json.dumps(evaluate.search)]
+        words += ["--metrics", ",".join(evaluate.metrics)] if evaluate.metrics else []
         at = ",".join(str(temperature) for temperature in evaluate.temperatures)
         return [*words, "--temperatures", at] if at else words
+
+
+def has_all(metrics: Iterable[str], found: Iterable[str]) -> bool:
+    """Say whether each metric is among those found, where Bleu goes by Bleu_1 and so on."""
+    return {metric.partition("_")[0] for metric in metrics} <= {
+        name.partition("_")[0] for name in found
+    }
 
 
 def captioning(words: Iterable[str]) -> tuple[str, ...]:

@@ -16,7 +16,14 @@ from captioning.data.karpathy import read_karpathy
 from captioning.data.reading import parse_json, read_text
 from captioning.data.results import read_results
 from captioning.errors import InputError
-from captioning.metrics import METRICS, Scorer, Scores, compare, confidence_intervals
+from captioning.metrics import (
+    METRICS,
+    Scorer,
+    Scores,
+    check_metrics,
+    compare,
+    confidence_intervals,
+)
 from captioning.metrics.uncertainty import RESAMPLES, described
 
 Captions: TypeAlias = Mapping[ImageId, str]
@@ -94,12 +101,17 @@ def check_options(resamples: int, seed: int, per_image: str | None) -> None:
 
 
 def metric_names(names: str | None) -> list[str] | None:
-    """Part the names at their commas; capitals do not matter."""
+    """Part the names at their commas; capitals do not matter.
+
+    InputError for one that there is not, or that cannot be computed on this machine.
+    """
     if names is None:
         return None
     known = {name.lower(): name for name in METRICS}
     parts = [name.strip() for name in names.split(",")]
-    return list(dict.fromkeys(known.get(part.lower(), part) for part in parts))
+    chosen = list(dict.fromkeys(known.get(part.lower(), part) for part in parts))
+    check_metrics(chosen)
+    return chosen
 
 
 def read_known(path: str, split: str | None) -> References:

@@ -15,13 +15,13 @@ from captioning.data.reading import read_text
 from captioning.errors import InputError
 
 # What `captioning train` is told by the plan, for each run.
-PLANNED = NOT_ITS_OWN | {"seed", "name", "runs", "search", "temperatures"}
+PLANNED = NOT_ITS_OWN | {"seed", "name", "runs", "search", "metrics", "temperatures"}
 
 # The keys of each part of a suite file, and what stands under them.
 Keys: TypeAlias = Mapping[str, type]
 PART: Keys = {"configs": list, "options": dict}
 ROW: Keys = {**PART, "from_row": str, "ensemble_of": str, "published": dict}
-EVALUATE: Keys = {"split": str, "search": dict, "temperatures": list}
+EVALUATE: Keys = {"split": str, "search": dict, "metrics": list, "temperatures": list}
 VARIANT: Keys = {**PART, "published": dict}
 PUBLISHED: Keys = {"source": str, "sure": str, "numbers": dict, "data": str}
 SUITE: Keys = {
@@ -62,6 +62,7 @@ class Evaluate:
     Attributes:
         split: Of the data set.
         search: How captions are made, by its class.
+        metrics: As `captioning evaluate` has them; none: its own choice.
         temperatures: At which to sample, too, for a curve of quality against diversity.
     """
 
@@ -69,6 +70,7 @@ class Evaluate:
     search: Mapping[str, Any] = field(
         default_factory=lambda: {"class_path": "captioning.search.Greedy"}
     )
+    metrics: Sequence[str] = ()
     temperatures: Sequence[float | int] = ()
 
 

@@ -20,7 +20,8 @@ from pytorch_lightning.utilities import rank_zero_only
 from captioning.captioner import Captioner, load_weights, read_checkpoint
 from captioning.commands.checks import check_folder, check_length, check_same, make_folder, steps_of
 from captioning.commands.configuration import Parser, split_files
-from captioning.commands.evaluate import evaluate_run, read_temperatures
+from captioning.commands.evaluate import METRICS, evaluate_run, read_temperatures
+from captioning.commands.score import metric_names
 from captioning.commands.trainer import REPLACED, make_trainer, quieten, trainer_options
 from captioning.data.dataset import Dataset
 from captioning.decoder import Decoder
@@ -41,6 +42,10 @@ from captioning.processes import part
 from captioning.runs import Run, open_run
 from captioning.search import Search
 from captioning.training import SELECTED_BY, CaptioningModule, Optimisation
+
+# What a command line says beside a run's settings: where it is kept, and how it is evaluated.
+PLACE = {"config", "name", "runs", "result", "overwrite"}
+EVALUATION = {"evaluate", "search", "metrics", "temperatures"}
 
 
 def train(
@@ -170,6 +175,7 @@ def make_parser() -> Parser:
     parser.add_argument("--overwrite", action="store_true", help="delete what the folder holds")
     parser.add_argument("--evaluate", help="split to be evaluated on afterwards, such as test")
     parser.add_argument("--search", type=Search, help="how --evaluate makes captions")
+    parser.add_argument("--metrics", default=METRICS, help="that --evaluate computes")
     parser.add_argument("--temperatures", default="", help="at which --evaluate samples, too")
     parser.add_class_arguments(Trainer, "trainer", instantiate=False, skip=REPLACED)
     parser.set_defaults(
@@ -234,6 +240,13 @@ def read_config(parser: Parser, arguments: Sequence[str]) -> Namespace:
     return config
 
 
+def check_evaluation(config: Namespace, data: Dataset) -> None:
+    """Tell now what would be told only when training is over."""
+    data.examples(config.evaluate)
+    metric_names(config.metrics)
+    read_temperatures(config.temperatures)
+
+
 def make_run(arguments: Sequence[str]) -> int:
     """Do what a command line says; processes that trained together stay so for another run.
 
@@ -250,13 +263,11 @@ def make_run(arguments: Sequence[str]) -> int:
     torch.manual_seed(config.seed)
     built = parser.build(config)
     if config.evaluate:
-        built.data.examples(config.evaluate)  # a split that is not there is told now
-        read_temperatures(config.temperatures)
+        check_evaluation(config, built.data)
     # How this run was begun is no part of what it is: run again, it begins anew.
     resolved = config.clone()
     resolved.resume = resolved.overwrite = False
-    own = ("config", "name", "runs", "result", "overwrite", "evaluate", "search", "temperatures")
-    inputs = {key: value for key, value in vars(built).items() if key not in own}
+    inputs = {key: value for key, value in vars(built).items() if key not in PLACE | EVALUATION}
     try:
         train(
             **inputs | {"run": run, "config": parser.dump(resolved), "trainer": vars(built.trainer)}
@@ -273,6 +284,7 @@ def make_run(arguments: Sequence[str]) -> int:
             built.search,
             str(run.folder),
             split=config.evaluate,
+            metrics=config.metrics,
             temperatures=config.temperatures,
         )
     if first_process():

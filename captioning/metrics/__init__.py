@@ -1,7 +1,7 @@
 """Caption metrics: strings in, floats out, neither torch nor a system Java needed."""
 
 from captioning.metrics.ciderd import CiderD, DocumentFrequencies, document_frequencies
-from captioning.metrics.coco import METRICS, Scorer, Scores, score
+from captioning.metrics.coco import METRICS, Scorer, Scores, check_metrics, score
 from captioning.metrics.diversity import Diversity, distinct_captions, diversity, mutual_bleu
 from captioning.metrics.human import human
 from captioning.metrics.java import runtime_version
@@ -19,6 +19,7 @@ __all__ = [
     "Scorer",
     "Scores",
     "Statistics",
+    "check_metrics",
     "compare",
     "confidence_intervals",
     "distinct_captions",

@@ -95,6 +95,16 @@ def score(
         return scorer.score(candidates, references, progress)
 
 
+def check_metrics(metrics: Sequence[str]) -> None:
+    """Raise InputError unless these are metrics, at least one, that can be computed here."""
+    if unknown := [metric for metric in metrics if metric not in METRICS]:
+        raise InputError(f"unknown metric {unknown[0]!r}; choose among {', '.join(METRICS)}")
+    if not metrics:
+        raise InputError(f"no metric given; choose among {', '.join(METRICS)}")
+    if "SPICE" in metrics and (reason := missing_parser()):
+        raise InputError(reason)
+
+
 class Scorer(AbstractContextManager["Scorer"]):
     """Scores any number of candidate sets, with METEOR started and references prepared once.
 
@@ -103,14 +113,10 @@ class Scorer(AbstractContextManager["Scorer"]):
     """
 
     def __init__(self, metrics: Sequence[str] | None = None) -> None:
+        if metrics is not None:
+            check_metrics(metrics)
         chosen = METRICS if metrics is None else metrics
-        if unknown := [metric for metric in chosen if metric not in METRICS]:
-            raise InputError(f"unknown metric {unknown[0]!r}; choose among {', '.join(METRICS)}")
-        if not chosen:
-            raise InputError(f"no metric given; choose among {', '.join(METRICS)}")
         reason = missing_parser() if "SPICE" in chosen else None
-        if reason and metrics is not None:
-            raise InputError(reason)
         self._left_out = {"SPICE": reason} if reason else {}
         self._metrics = [metric for metric in chosen if metric not in self._left_out]
         self._tokens = lru_cache(maxsize=8)(_tokens)  # of whole corpora
