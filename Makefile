@@ -52,8 +52,8 @@ report: .venv/ready ## draw a run's curves and its page of pictures with caption
 lab: .venv/ready ## compute every claim of the paper where the truth is known
 	$(captioning) lab $(ARGS)
 
-test: .venv/ready ## run the fast tests
-	$(python) -m pytest -m "not slow" $(ARGS)
+test: .venv/ready ## run the fast tests, on up to four cores
+	$(python) -m pytest -m "not slow" -n auto --maxprocesses 4 --dist worksteal $(ARGS)
 
 lint: .venv/ready ## check format, style, types and the direction of imports
 	$(python) -m ruff format --check
