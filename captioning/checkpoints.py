@@ -1,10 +1,11 @@
 """Checkpoint files that are there whole or not at all, whenever the process is killed."""
 
-import os
 from pathlib import Path
 from typing import Any
 
 from lightning_fabric.plugins.io.torch_io import TorchCheckpointIO
+
+from captioning.files import whole
 
 
 class WholeFiles(TorchCheckpointIO):
@@ -14,7 +15,5 @@ class WholeFiles(TorchCheckpointIO):
         self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None
     ) -> None:
         """Replace the checkpoint at `path`."""
-        whole = Path(path)
-        partial = whole.with_suffix(f".{os.getpid()}.partial")
-        super().save_checkpoint(checkpoint, partial, storage_options)
-        partial.replace(whole)
+        with whole(Path(path)) as partial:
+            super().save_checkpoint(checkpoint, partial, storage_options)

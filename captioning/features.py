@@ -29,6 +29,7 @@ from captioning.files import check_room
 BATCH = 64
 FORM = "2"  # of what is on the disk
 SETTING = "--loading.feature_cache"
+ADVICE = f"choose another {SETTING}"
 
 
 class FeatureCache:
@@ -115,7 +116,7 @@ class FeatureCache:
                 rows = self.to_do(renew)
                 if rows:
                     print(self.statement(len(rows)), file=sys.stderr)
-                    check_room(self.folder, self.lacking, SETTING)
+                    check_room(self.folder, self.lacking, ADVICE)
                     if not self.file.exists():
                         self.file.create()
                     self.encode(rows, num_workers)

@@ -1,10 +1,10 @@
-"""What files that must be whole need: room, a content that is checked, a place to be made in."""
+"""What files that must be whole need: room, a place to be made in, a content that is checked."""
 
 import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -12,37 +12,77 @@ from typing import Any
 from captioning.errors import InputError
 
 MEGABYTE = 10**6
+ELSEWHERE = "mend the permissions, or name another folder"
 
 
-def write_json(file: Path, content: Any) -> None:
-    """Write a file that is there whole or not at all; InputError where that cannot be.
+@contextmanager
+def whole(file: Path) -> Iterator[Path]:
+    """Give the path of a file to be written that then takes the place of `file`, at once.
 
-    Half a surrogate pair is written as JSON escapes it, for UTF-8 has no form of it.
+    Whatever breaks off leaves `file` as it was; a kill leaves the partial beside it, which
+    `remove_leftovers` knows. Each writer has a partial of its own, threads and machines that share
+    a disk, too: the last to end prevails. OSErrors are passed on.
     """
-    partial = file.with_suffix(f".{os.getpid()}.partial")
-    text = json.dumps(content, indent=1, ensure_ascii=False)
+    partial = file.with_name(f"{file.name}.{os.getpid()}-{os.urandom(4).hex()}.partial")
     try:
-        partial.write_text(text, encoding="utf-8", errors="backslashreplace")
+        yield partial
         partial.replace(file)
-    except OSError as error:
+    except BaseException:
         with suppress(OSError):
             partial.unlink()
+        raise
+
+
+def remove_leftovers(files: Collection[Path]) -> None:
+    """Remove what killed processes have left of files, of which nobody may be writing any."""
+    names = {file.name for file in files}
+    for folder in {file.parent for file in files}:
+        for partial in folder.glob("*.partial"):
+            if partial.name.rsplit(".", 2)[0] in names:
+                partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def writing(path: Path, advice: str = ELSEWHERE) -> Iterator[None]:
+    """Tell in one line, with what to do but make room, that a file or folder cannot be written."""
+    try:
+        yield
+    except OSError as error:
         raise InputError(
-            f"{file} cannot be written ({error.strerror}); make room there, or mend the "
-            "permissions of its folder"
+            f"{path} cannot be written ({error.strerror or error}); make room there, or {advice}"
         ) from error
 
 
-def check_room(folder: Path, needed: int, variable: str) -> None:
-    """Raise InputError unless the disk of a folder has so many bytes free.
+def make_folder(folder: Path, advice: str = ELSEWHERE) -> None:
+    """Make a folder, and those above it; InputError where that cannot be."""
+    with writing(folder, advice):
+        folder.mkdir(parents=True, exist_ok=True)
 
-    `variable` is the environment variable by which the user can name another folder.
+
+def write(file: Path, content: bytes) -> None:
+    """Write a file whole, in a folder made for it if need be; InputError where that cannot be."""
+    with writing(file):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with whole(file) as partial:
+            partial.write_bytes(content)
+
+
+def write_json(file: Path, content: Any) -> None:
+    """Write JSON as `write` does.
+
+    Half a surrogate pair is written as JSON escapes it, for UTF-8 has no form of it.
     """
+    text = json.dumps(content, indent=1, ensure_ascii=False)
+    write(file, text.encode(errors="backslashreplace"))
+
+
+def check_room(folder: Path, needed: int, advice: str) -> None:
+    """Raise InputError, with what to do but make room, unless a disk has so many bytes free."""
     free = shutil.disk_usage(folder).free
     if needed > free:
         raise InputError(
             f"{folder} has {free // MEGABYTE} MB free, {needed // MEGABYTE} MB are needed; make "
-            f"room there, or set {variable} to another folder"
+            f"room there, or {advice}"
         )
 
 
@@ -89,18 +129,6 @@ def empty_folder(folder: Path) -> Iterator[Path]:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-@contextmanager
-def filling(folder: Path, variable: str) -> Iterator[None]:
-    """Tell in one line that a folder cannot be written to, or that its disk is full."""
-    try:
-        yield
-    except OSError as error:
-        raise InputError(
-            f"{folder} cannot take what is fetched ({error.strerror or error}); make room there, "
-            f"or set {variable} to another folder"
-        ) from error
 
 
 @contextmanager

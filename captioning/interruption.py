@@ -1,6 +1,5 @@
 """Ctrl-C, or a scheduler's signal, ends training at a step's end with everything saved."""
 
-import signal
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -8,8 +7,7 @@ from typing import Any
 from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import Callback
 
-# The last is what SLURM is usually asked to send some time before the end: --signal=USR1@120.
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+from captioning.signals import Handlers, listen, restore
 
 
 class Interrupted(Exception):
@@ -26,21 +24,16 @@ class Interruption(Callback):
         self.checkpoint = checkpoint
         self.accumulate = accumulate
         self.asked = False
-        self.previous: dict[signal.Signals, Any] = {}
+        self.previous: Handlers = {}
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Listen."""
-        self.previous = {number: signal.signal(number, self.ask) for number in SIGNALS}
+        self.previous = listen(self.ask)
 
     def ask(self, number: int, frame: FrameType | None) -> None:
         """Remember to stop; let the next signal through."""
         self.asked = True
-        self.restore()
-
-    def restore(self) -> None:
-        """Listen no longer."""
-        for number, handler in self.previous.items():
-            signal.signal(number, handler)
+        restore(self.previous)
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -61,5 +54,5 @@ class Interruption(Callback):
         return trainer.strategy.reduce_boolean_decision(self.asked, all=False)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Give the signals back."""
-        self.restore()
+        """Listen no longer."""
+        restore(self.previous)

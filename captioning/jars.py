@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from captioning.errors import InputError
-from captioning.files import check_content, check_room, empty_folder, filling, progress
+from captioning.files import check_content, check_room, empty_folder, progress, writing
 
 _TIMEOUT = 30  # seconds without an answer
-_VARIABLE = "CAPTIONING_CACHE"
+_ADVICE = "set CAPTIONING_CACHE to another folder"
 
 
 class Jar(NamedTuple):
@@ -60,11 +60,11 @@ def fetch(
 
     if not missing(jars, folder):
         return
-    with filling(folder, _VARIABLE):
+    with writing(folder, _ADVICE):
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / "lock"):
             absent = missing(jars, folder)
-            check_room(folder, sum(jar.size for jar in absent), _VARIABLE)
+            check_room(folder, sum(jar.size for jar in absent), _ADVICE)
             for jar in absent:
                 with empty_folder(folder / "partial") as partial:
                     found = _find(jar, source) if source else _download(jar, repository, partial)

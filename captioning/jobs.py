@@ -5,14 +5,13 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from signal import SIGINT, SIGTERM, Signals, signal
+from signal import SIGINT, SIGTERM, Signals
 from types import FrameType
 
-from captioning.interruption import SIGNALS
+from captioning.signals import listen, restore
 
 MOMENT = 0.1  # seconds between two looks at what runs
 
@@ -68,7 +67,8 @@ class Queue:
 
     def work(self) -> dict[str, str]:
         """Do all jobs, or stop when told so; say why some failed or were left out, by name."""
-        with self.listening():
+        handlers = listen(self.stop)
+        try:
             while self.running or (self.waiting and not self.stopped):
                 if not self.stopped:
                     self.leave_out()
@@ -77,6 +77,8 @@ class Queue:
                 for place, each in list(self.running.items()):
                     if each.process.poll() is not None:
                         self.end(self.running.pop(place))
+        finally:
+            restore(handlers)
         return self.failed
 
     def leave_out(self) -> None:
@@ -135,16 +137,6 @@ class Queue:
         """Note, and say, that a job came to nothing."""
         self.failed[job.name] = why
         tell(f"{job.name}: {why}")
-
-    @contextmanager
-    def listening(self) -> Iterator[None]:
-        """Hand signals on for a while."""
-        previous = {number: signal(number, self.stop) for number in SIGNALS}
-        try:
-            yield
-        finally:
-            for number, handler in previous.items():
-                signal(number, handler)
 
     def stop(self, number: int, frame: FrameType | None) -> None:
         """Ask all that run to stop; asked a second time, they end at once."""

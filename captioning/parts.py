@@ -10,12 +10,13 @@ import json
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from captioning.data.collection import Block
 from captioning.errors import InputError
+from captioning.files import remove_leftovers, whole, writing
 from captioning.records import Record, as_line, write_records
 
 
@@ -47,16 +48,10 @@ class Parts:
         with self.settings:
             yield
 
-    @contextmanager
-    def writing(self) -> Iterator[None]:
+    def writing(self) -> AbstractContextManager[None]:
         """Tell in one line that something cannot be written."""
-        try:
-            yield
-        except OSError as error:
-            raise InputError(
-                f"{self.output} cannot be written ({error.strerror}); make room or name another "
-                "--output; what is done is kept, and the same command goes on"
-            ) from error
+        advice = "name another --output; what is done is kept, and the same command goes on"
+        return writing(self.output, advice)
 
     def begin(self, settings: Mapping[str, Any], blocks: Iterable[Block]) -> bool:
         """List the blocks, or go on with those listed before; False if the output is whole.
@@ -72,6 +67,7 @@ class Parts:
         with self.writing():
             self.folder.mkdir(exist_ok=True)
             self.halt_file.unlink(missing_ok=True)
+            remove_leftovers([self.output])
             if not self.list.exists():
                 self.begin_anew(settings, blocks)
         self.share()
@@ -84,15 +80,13 @@ class Parts:
         self.settings.truncate(0)
         self.settings.write(json.dumps(settings, indent=1).encode())
         self.settings.flush()
-        partial = self.list.with_suffix(".partial")
         try:
-            with partial.open("w") as rows:
+            with whole(self.list) as partial, partial.open("w") as rows:
                 rows.writelines(f"{json.dumps(block)}\n" for block in blocks)
         except InputError:  # there are no such pictures: nothing was begun
             shutil.rmtree(self.folder)
             self.settings_file.unlink()
             raise
-        partial.replace(self.list)
 
     def refuse_other(self, settings: Mapping[str, Any]) -> None:
         """Refuse to mix what was made in another way with one's own."""

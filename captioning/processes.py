@@ -26,6 +26,42 @@ def place() -> tuple[int, int]:
     return 0, 1
 
 
+def first_process() -> bool:
+    """Say whether this process is alone, or the first of those that work together.
+
+    It holds before they know of one another, too, under torchrun, under SLURM and on machines that
+    are told apart by NODE_RANK, of which Lightning itself takes each for the first; and afterwards.
+    """
+    from lightning_fabric.utilities.rank_zero import rank_zero_only
+
+    rank: int = rank_zero_only.rank  # type: ignore[attr-defined]
+    return rank == 0 and os.environ.get("NODE_RANK", "0") == "0"
+
+
+def by_torchrun() -> bool:
+    """Say whether torchrun has started this process."""
+    return torch.distributed.is_available() and torch.distributed.is_torchelastic_launched()
+
+
+def by_slurm() -> bool:
+    """Say whether SLURM has started this process for work, and not a shell or torchrun for it."""
+    if "SLURM_NTASKS" not in os.environ or by_torchrun():
+        return False
+    from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
+
+    return SLURMEnvironment.detect()
+
+
+def check_tasks(devices: int, num_nodes: int) -> None:
+    """Refuse to be another number of processes than SLURM has started: each would work alone."""
+    if by_slurm() and int(os.environ["SLURM_NTASKS"]) != devices * num_nodes:
+        raise InputError(
+            f"devices × num_nodes: expected SLURM's {os.environ['SLURM_NTASKS']} tasks, got "
+            f"{devices} × {num_nodes}; change these options, or begin with srun --ntasks "
+            f"{devices * num_nodes}"
+        )
+
+
 def start(devices: int, num_nodes: int) -> None:
     """Start the other processes, or join those that torchrun or SLURM has started.
 
@@ -38,8 +74,8 @@ def start(devices: int, num_nodes: int) -> None:
         )
     if place()[1] > 1:
         return
-    launched = torch.distributed.is_available() and torch.distributed.is_torchelastic_launched()
-    if devices * num_nodes == 1 and not launched:
+    check_tasks(devices, num_nodes)
+    if devices * num_nodes == 1 and not by_torchrun():
         return
     from lightning_fabric import Fabric
     from lightning_fabric.strategies.ddp import DDPStrategy

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias
 
 from captioning.errors import InputError
+from captioning.files import whole
 
 Record: TypeAlias = dict[str, Any]
 
@@ -25,15 +26,10 @@ def as_line(record: Record) -> str:
 
 def write_records(path: Path, records: Iterable[Record]) -> None:
     """Write a file that is there whole or not at all, in the form that its suffix says."""
-    partial = path.with_name(f"{path.name}.partial")
-    try:
-        with partial.open("wb") as file:
-            FORMATS[path.suffix](file, records)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with whole(path) as partial, partial.open("wb") as file:
+        FORMATS[path.suffix](file, records)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def write_json_lines(file: BinaryIO, records: Iterable[Record]) -> None:

@@ -9,8 +9,6 @@ import pytest
 import yaml
 
 from captioning.__main__ import main
-from captioning.errors import InputError
-from captioning.files import write_json
 from captioning.law import Divergences
 from tests.tiny_run import config
 
@@ -165,23 +163,6 @@ def test_a_clip_model_that_is_not_there_is_told_before_captions_are_made(
     assert main(["evaluate", str(run), *options]) == 2
     assert "CLIPScore needs the package transformers" in capsys.readouterr().err
     assert sorted(run.rglob("*")) == before
-
-
-def test_a_file_that_cannot_be_written_is_told_and_leaves_nothing(tmp_path: Path) -> None:
-    file = tmp_path / "metrics.json"
-    file.mkdir()
-    for folder, reason in ((tmp_path, "Is a directory"), (tmp_path / "none", "No such file")):
-        with pytest.raises(InputError, match=rf"metrics\.json cannot be written \({reason}"):
-            write_json(folder / "metrics.json", {})
-    assert [*tmp_path.rglob("*")] == [file]
-
-
-def test_what_utf_8_has_no_form_of_is_written_as_json_escapes_it(tmp_path: Path) -> None:
-    content = {"cut \ud83d": "một con mèo"}
-    write_json(tmp_path / "captions.json", content)
-    text = (tmp_path / "captions.json").read_text(encoding="utf-8")
-    assert json.loads(text) == content
-    assert "mèo" in text
 
 
 @pytest.mark.slow

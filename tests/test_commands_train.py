@@ -11,8 +11,9 @@ import yaml
 
 from captioning.__main__ import main
 from captioning.captioner import load_captioner
-from captioning.commands.train import make_parser
+from captioning.commands.train import make_parser, start_folder
 from captioning.data import Shapes
+from captioning.runs import Run
 from tests.tiny_run import config, equal, validation_losses, weights
 
 ROOT = Path(__file__).parents[1]
@@ -122,6 +123,28 @@ def test_an_unwritable_folder_is_one_line(
     path = config(tmp_path)
     assert main(["train", "--config", str(path), "--runs", str(tmp_path / "file")]) == 2
     assert "cannot be written" in complaint(capsys)
+
+
+def test_another_number_of_processes_than_slurm_has_begun_is_refused_and_deletes_nothing(
+    trained: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each task would train alone, into the same folder."""
+    for name, value in {"NTASKS": 2, "NTASKS_PER_NODE": 2, "PROCID": 0, "JOB_NAME": "me"}.items():
+        monkeypatch.setenv(f"SLURM_{name}", str(value))
+    before = sorted(trained.rglob("*"))
+    assert main(["train", "--config", str(trained / "config.yaml"), "--overwrite"]) == 2
+    assert "expected SLURM's 2 tasks, got 1 × 1" in complaint(capsys)
+    assert sorted(trained.rglob("*")) == before
+
+
+def test_what_a_kill_left_of_a_checkpoint_is_removed_when_the_run_goes_on(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    left = tmp_path / "checkpoints" / "last.ckpt.99-0a1b2c3d.partial"
+    left.parent.mkdir()
+    left.touch()
+    start_folder(run, "seed: 0\n", resume=True)
+    assert not left.exists()
+    assert run.config_file.read_text() == "seed: 0\n"
 
 
 def damage(change: Callable[[Path], None], tmp_path: Path) -> list[str]:

@@ -50,6 +50,24 @@ def test_a_row_is_a_view_of_the_file(file: FeatureFile) -> None:
     assert row.data_ptr() == stored.array[3].ctypes.data
 
 
+def test_a_system_that_allots_no_blocks_does_without(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "platform", "darwin")
+    monkeypatch.delattr(os, "posix_fallocate", raising=False)
+    file = FeatureFile(tmp_path / "a.npy", (4, 2, 3))
+    file.create()
+    np.testing.assert_array_equal(file.array(), np.zeros((4, 2, 3)))
+    assert {path.name for path in tmp_path.iterdir()} == {"a.npy", "a.index.npy"}
+
+
+def test_what_a_kill_left_of_the_index_is_removed(file: FeatureFile) -> None:
+    left = file.index_path.with_name(f"{file.index_path.name}.99-0a1b2c3d.partial")
+    left.touch()
+    file.create()
+    assert not left.exists()
+
+
 def resident() -> int:
     """Bytes of this process that are in memory, those of mapped files too."""
     pages = int(Path("/proc/self/statm").read_text().split()[1])

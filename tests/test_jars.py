@@ -155,7 +155,7 @@ def test_room_that_ends_halfway_is_one_sentence_and_leaves_nothing_behind(
 ) -> None:
     limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))"
     said, _ = start(tmp_path, repository, limit).communicate(timeout=60)
-    assert said.startswith(f"{tmp_path} cannot take what is fetched (File too large); make room")
+    assert said.startswith(f"{tmp_path} cannot be written (File too large); make room")
     assert files(tmp_path) == set()
 
 
@@ -163,7 +163,7 @@ def test_a_folder_that_cannot_be_made_is_one_sentence(
     tmp_path: Path, repository: Repository
 ) -> None:
     (tmp_path / "file").touch()
-    assert "cannot take" in refused(tmp_path / "file" / "cache", None, repository.address)
+    assert "cannot be written" in refused(tmp_path / "file" / "cache", None, repository.address)
 
 
 def test_what_a_killed_process_left_is_removed_by_the_next(

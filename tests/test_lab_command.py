@@ -96,7 +96,7 @@ def test_a_folder_that_cannot_be_written_is_told_before_the_work(
 ) -> None:
     (tmp_path / "file").touch()
     assert lab(tmp_path / "file" / "below") == 2
-    assert "below: cannot be written (Not a directory)" in capsys.readouterr().err
+    assert "below cannot be written (Not a directory)" in capsys.readouterr().err
 
 
 def test_a_table_stands_in_columns() -> None:

@@ -100,7 +100,7 @@ def test_claims_json_holds_every_claim_in_order(folder: Path, sections: list[Sec
 
 def test_a_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "lab.html").mkdir()
-    with pytest.raises(InputError, match=r"lab\.html: cannot be written .*another folder"):
+    with pytest.raises(InputError, match=r"lab\.html cannot be written .*another folder"):
         write_page(tmp_path, [make_gradients()], FACTS)
 
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from captioning.data.collection import Block, find
 from captioning.errors import InputError
+from captioning.files import whole
 from captioning.parts import Parts, Tally
 from captioning.records import Record, as_line
 
@@ -138,8 +139,17 @@ def test_what_was_removed_is_begun_anew_with_other_settings(parts: Parts) -> Non
     assert json.loads(parts.settings_file.read_text()) == {"seed": 1}
 
 
+def test_what_a_kill_left_of_the_output_is_removed(parts: Parts) -> None:
+    left = parts.output.with_name("captions.jsonl.99-0a1b2c3d.partial")
+    left.touch()
+    assert parts.begin(SETTINGS, BLOCKS)
+    assert not left.exists()
+
+
 def test_what_was_killed_before_its_pictures_were_listed_is_begun_anew(parts: Parts) -> None:
-    parts.list.rename(parts.list.with_suffix(".partial"))
+    with whole(parts.list) as partial:
+        partial.touch()
+    parts.list.rename(partial)
     parts.settings_file.write_text('{"see')
     assert parts.begin(SETTINGS, BLOCKS[1:])
     assert [block for _, block in parts.blocks()] == BLOCKS[1:]

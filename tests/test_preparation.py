@@ -151,7 +151,7 @@ def test_a_disk_that_fills_while_downloading_or_unpacking_is_one_sentence(
         (tmp_path / "partial/pictures.zip").write_bytes(packed(PACKED))
     with full_disk(limit):
         message = refused(tiny, tmp_path)
-    assert message.startswith(f"{tmp_path} cannot take what is fetched (File too large)")
+    assert message.startswith(f"{tmp_path} cannot be written (File too large)")
     assert not (tmp_path / "images").exists()
     prepare(tiny, tmp_path, DOWNLOAD)
     assert inside(tmp_path) == WHOLE

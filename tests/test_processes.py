@@ -3,12 +3,42 @@
 import pytest
 
 from captioning.errors import InputError
-from captioning.processes import collect, join, place
+from captioning.processes import by_slurm, check_tasks, collect, join, place, start
 
 
 def test_a_process_alone_is_the_first_of_one_and_collects_its_own_work() -> None:
     assert place() == (0, 1)
     assert collect(lambda: "found") == ["found"]
+
+
+@pytest.fixture
+def slurm(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """Two tasks, as SLURM tells the first of them."""
+    job = {"SLURM_JOB_NAME": "captioning", "SLURM_NTASKS": "2", "SLURM_PROCID": "0"}
+    for name, value in job.items():
+        monkeypatch.setenv(name, value)
+    return monkeypatch
+
+
+def test_as_many_processes_as_slurm_has_tasks_or_none(slurm: pytest.MonkeyPatch) -> None:
+    assert by_slurm()
+    check_tasks(2, 1)
+    check_tasks(1, 2)
+    for devices, num_nodes in ((1, 1), (2, 2)):
+        words = rf"expected SLURM's 2 tasks, got {devices} × {num_nodes}; .* srun --ntasks"
+        with pytest.raises(InputError, match=words):
+            start(devices, num_nodes)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("SLURM_JOB_NAME", "interactive"), ("TORCHELASTIC_RUN_ID", "none")]
+)
+def test_shells_and_torchrun_start_their_own_number(
+    name: str, value: str, slurm: pytest.MonkeyPatch
+) -> None:
+    slurm.setenv(name, value)
+    assert not by_slurm()
+    check_tasks(8, 1)
 
 
 def test_a_mistake_met_at_work_is_raised() -> None:

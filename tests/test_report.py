@@ -241,7 +241,7 @@ def test_a_split_that_was_not_evaluated_is_told_from_those_that_were(run: Path) 
 
 def test_a_folder_that_cannot_be_written_is_named(run: Path) -> None:
     message = fault([run, "--output", run / "config.yaml" / "below"])
-    assert "report.html: cannot be written (Not a directory)" in message
+    assert "report.html cannot be written (Not a directory)" in message
 
 
 def test_a_number_of_pictures_below_zero_is_refused(capsys: pytest.CaptureFixture[str]) -> None:

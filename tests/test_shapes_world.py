@@ -107,7 +107,7 @@ def test_writers_at_the_same_time_all_end_well(world, tmp_path):
 
 
 def test_a_writer_that_fails_leaves_nothing(tmp_path):
-    with pytest.raises(InputError, match=r"cannot write the shapes world to .*too long"):
+    with pytest.raises(InputError, match=r"cannot be written \(File name too long\)"):
         write(tmp_path / "shapes", sizes={"train": 2, "x" * 300: 1})
     assert list(tmp_path.iterdir()) == []
 
@@ -128,7 +128,7 @@ def test_a_folder_of_something_else_is_not_overwritten(tmp_path):
 def test_a_file_in_the_place_of_the_folder_is_an_error(tmp_path):
     (tmp_path / "file").write_text("")
     for folder in (tmp_path / "file", tmp_path / "file" / "shapes"):
-        with pytest.raises(InputError, match="cannot write the shapes world to"):
+        with pytest.raises(InputError, match="cannot be written"):
             write(folder, sizes=SIZES)
 
 

@@ -1,6 +1,7 @@
 """`captioning shards`: a data set in tar files is the same, whatever stopped the making."""
 
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -30,7 +31,8 @@ def command(world: Shapes, tmp_path: Path) -> list[str]:
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
+    """All but the lock."""
+    return {path.name: path.read_bytes() for path in folder.glob("[!.]*")}
 
 
 def test_shards_hold_the_same_pictures_captions_and_ids(
@@ -61,13 +63,16 @@ def test_making_them_again_changes_nothing_and_what_is_missing_is_made(
 ) -> None:
     assert main([*command, "--per-shard", "3"]) == 0
     shards = tmp_path / "shards"
-    before, dates = contents(shards), {path: path.stat().st_mtime_ns for path in shards.iterdir()}
+    before = contents(shards)
+    dates = {name: (shards / name).stat().st_mtime_ns for name in before}
     (shards / "train-00001.tar").unlink()
-    (shards / "train-00002.99.partial").write_bytes(b"left by a process that was killed")
+    (shards / "train-00001.tar.99-0a1b2c3d.partial").write_bytes(b"left by a kill")
+    (shards / "train-00002.tar.99-0a1b2c3d.partial").write_bytes(b"left by a kill")
+    (shards / "other-00000.tar.99-0a1b2c3d.partial").write_bytes(b"somebody else's")
     assert main([*command, "--per-shard", "3"]) == 0
-    (shards / "train-00002.99.partial").unlink()
+    (shards / "other-00000.tar.99-0a1b2c3d.partial").unlink()
     assert contents(shards) == before
-    changed = [path.name for path in dates if path.stat().st_mtime_ns != dates[path]]
+    changed = [name for name in dates if (shards / name).stat().st_mtime_ns != dates[name]]
     assert changed == ["train-00001.tar"]
 
 
@@ -115,12 +120,23 @@ def test_a_disk_that_fills_up_leaves_whole_shards_and_is_told(
     world: Shapes, tmp_path: Path
 ) -> None:
     plan = plan_shards(world.examples("train"), tmp_path, "train", per_shard=3)
-    told = pytest.raises(InputError, match=r"shards cannot be written \(File too large\)")
+    told = pytest.raises(
+        InputError, match=r"cannot be written \(File too large\).*choose another --output"
+    )
     with told, full_disk(at=4000):
         write_shards(plan)
     assert contents(tmp_path) == {}
     write_shards(plan)
     assert len(contents(tmp_path)) == 3
+
+
+def test_two_that_write_one_split_at_once_make_one_and_leave_nothing(
+    world: Shapes, tmp_path: Path
+) -> None:
+    plan = plan_shards(world.examples("train"), tmp_path, "train", per_shard=3)
+    with ThreadPoolExecutor(2) as pool:
+        assert [*pool.map(write_shards, [plan, plan])] == [None, None]
+    assert sorted(contents(tmp_path)) == [file.name for file in plan]
 
 
 def test_shards_can_be_made_of_shards(world: Shapes, tmp_path: Path) -> None:

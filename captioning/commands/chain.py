@@ -15,7 +15,7 @@ from captioning.commands.checks import check_same
 from captioning.commands.configuration import split_files
 from captioning.data.reading import read_text
 from captioning.errors import InputError
-from captioning.processes import part
+from captioning.processes import first_process, part
 
 # An option of one phase alone.
 OWN = re.compile(r"--phase(\d+)\.(.+)", re.DOTALL)
@@ -55,7 +55,7 @@ def main(arguments: Sequence[str]) -> int:
         if begun:
             check_same(config, parser.read(["--config", str(run.config_file)]), run.folder)
         doing = "goes on with" if begun else "begins"
-        if train.first_process():
+        if first_process():
             print(f"phase {number} of {len(phases)} {doing} {run.folder}", file=sys.stderr)
         given += ["--resume"] if begun else []
         if options.evaluate and number == len(phases):

@@ -47,16 +47,6 @@ def check_folder(run: Run, config: Namespace) -> None:
         )
 
 
-def make_folder(run: Run) -> None:
-    """Make a run's folder; refuse, before any work, what cannot be written."""
-    try:
-        run.folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(
-            f"{run.folder} cannot be written ({error.strerror}): choose another folder with --runs"
-        ) from error
-
-
 def check_same(config: Namespace, earlier: Namespace, folder: Path) -> None:
     """Refuse to go on with a run as if it were another."""
     ours, theirs = vars(config.as_flat()), vars(earlier.as_flat())

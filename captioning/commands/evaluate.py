@@ -18,7 +18,7 @@ from captioning.data.dataset import Dataset
 from captioning.device import best_device
 from captioning.errors import InputError
 from captioning.evaluation import Findings, Task, as_json, evaluate
-from captioning.files import write_json
+from captioning.files import make_folder, write_json
 from captioning.loaders import Loading
 from captioning.processes import start
 from captioning.report import report_run
@@ -75,13 +75,7 @@ def evaluate_run(
     folder = first.evaluation_folder(split, file_name(how))
     captioners = [load_captioner(each.checkpoint(checkpoint)) for each in members]
     data.examples(split)  # a split that is not there leaves no folder behind
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(
-            f"{folder} cannot be written ({error.strerror}); make room there, or mend the "
-            "permissions of the run folder"
-        ) from error
+    make_folder(folder)
     start(devices, num_nodes)
     device = best_device()
     task = Task(
@@ -167,7 +161,6 @@ def write_curve(folder: Path, findings: Findings, summary: dict[str, Any]) -> No
     content = {name: summary[name] for name in kept}
     content["samples"] = SAMPLES
     content["points"] = [point._asdict() for point in findings.curve]
-    folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / "temperatures.json", content)
 
 

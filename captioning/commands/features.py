@@ -8,11 +8,12 @@ from pathlib import Path
 import torch
 
 from captioning.commands.configuration import Parser
-from captioning.commands.train import free_cores, make_parser
+from captioning.commands.train import make_parser
 from captioning.commands.trainer import quieten
 from captioning.data.dataset import all_splits
+from captioning.device import free_cores
 from captioning.errors import InputError
-from captioning.features import SETTING, FeatureCache
+from captioning.features import ADVICE, FeatureCache
 from captioning.files import check_room
 
 # What training must be told and features do not depend on.
@@ -75,4 +76,4 @@ def check_disk(caches: Sequence[FeatureCache], folder: Path) -> None:
         f"{free:,} free bytes to take",
         file=sys.stderr,
     )
-    check_room(present, lacking, SETTING)
+    check_room(present, lacking, ADVICE)

@@ -10,6 +10,7 @@ from typing import Literal
 from captioning.commands.alignment import aligned
 from captioning.commands.configuration import Parser
 from captioning.errors import InputError
+from captioning.files import make_folder
 from captioning.lab.claims import Claim
 from captioning.lab.section import Section
 
@@ -43,7 +44,6 @@ def lab(
         jobs: How many models are trained at a time, each on a core; null: one for each core.
     """
     from captioning.lab.page import verdict, write_page
-    from captioning.report.files import make_folder
 
     for option, number in (("seeds", seeds), ("jobs", jobs)):
         if number is not None and number < 1:

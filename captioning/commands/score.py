@@ -16,6 +16,7 @@ from captioning.data.karpathy import read_karpathy
 from captioning.data.reading import parse_json, read_text
 from captioning.data.results import read_results
 from captioning.errors import InputError
+from captioning.files import writing
 from captioning.metrics import (
     METRICS,
     Scorer,
@@ -234,10 +235,9 @@ def cell(value: float, sign: str = "") -> str:
 def write_per_image(path: Path, scores: Scores) -> None:
     """Write the scores of each image, by its id."""
     content = json.dumps(scores.by_image, indent=1, ensure_ascii=False)
-    try:  # half a surrogate pair in an id is written as JSON escapes it
+    with writing(path, "choose another --per_image"):
+        # In place, for it may be /dev/stdout; half a surrogate pair in an id as JSON escapes it.
         path.write_text(content, encoding="utf-8", errors="backslashreplace")
-    except OSError as error:
-        raise InputError(f"--per_image: {path} cannot be written ({error.strerror})") from error
 
 
 def main(arguments: Sequence[str]) -> int:

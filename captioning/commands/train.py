@@ -1,6 +1,5 @@
 """`captioning train`: a data set, a captioner and an objective become a run folder."""
 
-import os
 import re
 import shutil
 import sys
@@ -15,19 +14,19 @@ from jsonargparse import Namespace
 from pytorch_lightning import Trainer
 from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
-from pytorch_lightning.utilities import rank_zero_only
 
 from captioning.captioner import Captioner, load_weights, read_checkpoint
-from captioning.commands.checks import check_folder, check_length, check_same, make_folder, steps_of
+from captioning.commands.checks import check_folder, check_length, check_same, steps_of
 from captioning.commands.configuration import Parser, split_files
 from captioning.commands.evaluate import METRICS, evaluate_run, read_temperatures
 from captioning.commands.score import metric_names
 from captioning.commands.trainer import REPLACED, make_trainer, quieten, trainer_options
 from captioning.data.dataset import Dataset
 from captioning.decoder import Decoder
+from captioning.device import free_cores
 from captioning.encoder import Encoder
 from captioning.errors import InputError
-from captioning.files import write_json
+from captioning.files import make_folder, remove_leftovers, write, write_json
 from captioning.interruption import Interrupted, Interruption
 from captioning.loaders import (
     Loading,
@@ -38,7 +37,7 @@ from captioning.loaders import (
 )
 from captioning.logs import continue_csv
 from captioning.objectives.base import Objective
-from captioning.processes import part
+from captioning.processes import first_process, part
 from captioning.runs import Run, open_run
 from captioning.search import Search
 from captioning.training import SELECTED_BY, CaptioningModule, Optimisation
@@ -105,19 +104,19 @@ def train(
         # Lightning does this only where it stopped in the middle of an epoch.
         done = checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]["total"]["ready"]
         batches.load_state_dict({"served": done, "processes": checkpoint.get("processes")})
-    if first_process():
-        start_folder(run, config, resume)
     interruption = Interruption(run.checkpoint("last"), optimisation.accumulate)
     options = trainer_options(trainer, run)
     own = [*checkpoints(run, patience), interruption]
     options["callbacks"] = [*own, *(trainer["callbacks"] or [])]
+    csv = CSVLogger(run.folder, name=run.logs.name, version="")
     if options["logger"] is None:
-        csv = CSVLogger(run.folder, name=run.logs.name, version="")
         options["logger"] = [csv, TensorBoardLogger(run.folder, name=run.logs.name, version="")]
-        if resume and first_process():
+    fitting = make_trainer(options, several=len(module.players) > 1)
+    if first_process():
+        start_folder(run, config, resume)
+        if resume and csv in fitting.loggers:
             continue_csv(csv, run.logs / "metrics.csv", batches.served)
     start = str(run.checkpoint("last")) if resume else None
-    fitting = make_trainer(options, several=len(module.players) > 1)
     fitting.fit(module, batches, checked, ckpt_path=start, weights_only=True)
     if interruption.asked:
         raise Interrupted
@@ -134,13 +133,6 @@ def checkpoints(run: Run, patience: int | None) -> list[Callback]:
     if patience is not None:
         callbacks.append(EarlyStopping(SELECTED_BY, patience=patience, mode="max"))
     return callbacks
-
-
-def free_cores(taken: int) -> int:
-    """Say how many threads to compute with, unless the environment has."""
-    if "OMP_NUM_THREADS" in os.environ:
-        return torch.get_num_threads()
-    return max(1, (os.cpu_count() or 1) - taken)
 
 
 def start_from(captioner: Captioner, run: Run) -> None:
@@ -200,23 +192,13 @@ def run_folder(config: Namespace) -> Run:
 
 def start_folder(run: Run, config: str, resume: bool) -> None:
     """Keep the configuration; begin with an empty folder unless the run goes on."""
-    if not resume:
+    if resume:
+        remove_leftovers([run.checkpoint("best"), run.checkpoint("last")])
+    else:
         shutil.rmtree(run.folder)
     run.finished_file.unlink(missing_ok=True)
     run.checkpoint("last").parent.mkdir(parents=True, exist_ok=True)
-    partial = run.config_file.with_suffix(".partial")
-    partial.write_text(config, encoding="utf-8")
-    partial.replace(run.config_file)  # whole for others who may be reading it
-
-
-def first_process() -> bool:
-    """Say whether this process is alone, or the first of those that train together.
-
-    It holds before they know of one another, too, under torchrun, under SLURM and on machines that
-    are told apart by NODE_RANK, of which Lightning itself takes each for the first.
-    """
-    rank: int = rank_zero_only.rank  # type: ignore[attr-defined]
-    return rank == 0 and os.environ.get("NODE_RANK", "0") == "0"
+    write(run.config_file, config.encode())  # others may be reading it
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -259,7 +241,7 @@ def make_run(arguments: Sequence[str]) -> int:
     run = run_folder(config)
     check_folder(run, config)  # each for itself: one that stopped would keep the others waiting
     if first_process():
-        make_folder(run)
+        make_folder(run.folder, "choose another --runs")
     torch.manual_seed(config.seed)
     built = parser.build(config)
     if config.evaluate:

@@ -5,13 +5,13 @@ import warnings
 from typing import Any
 
 from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
-from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning import Trainer
 from pytorch_lightning.strategies import DDPStrategy
 
 from captioning.checkpoints import WholeFiles
 from captioning.errors import InputError
+from captioning.processes import by_slurm, check_tasks
 from captioning.runs import Run
 
 # Options of the Trainer that it refuses under manual optimisation; `Optimisation` has its own.
@@ -33,8 +33,7 @@ def own_slurm() -> list[SLURMEnvironment]:
     Lightning's default would put the job back into the queue by itself, with a checkpoint that
     `--resume` does not know of; `Interruption` answers SLURM's signals.
     """
-    by_slurm = SLURMEnvironment.detect() and not TorchElasticEnvironment.detect()
-    return [SLURMEnvironment(auto_requeue=False)] if by_slurm else []
+    return [SLURMEnvironment(auto_requeue=False)] if by_slurm() else []
 
 
 def make_trainer(options: dict[str, Any], several: bool = False) -> Trainer:
@@ -48,9 +47,10 @@ def make_trainer(options: dict[str, Any], several: bool = False) -> Trainer:
         if several and type(trainer.strategy) is DDPStrategy:
             unused = {"strategy": "ddp_find_unused_parameters_true"}
             trainer = Trainer(**options | unused)
-        return trainer
     except (MisconfigurationException, ValueError, ImportError) as error:
         raise InputError(f"--trainer: {' '.join(str(error).split())}") from error
+    check_tasks(trainer.num_devices, trainer.num_nodes)
+    return trainer
 
 
 def quieten() -> None:

@@ -1,6 +1,7 @@
 """Features on disk: a memory-mapped array and, beside it, which picture each row was made of."""
 
 import os
+import sys
 import zlib
 from collections.abc import Sequence
 from hashlib import sha256
@@ -12,6 +13,7 @@ from jaxtyping import Float16, Shaped
 
 from captioning.data.image import picture_bytes, picture_status
 from captioning.errors import InputError
+from captioning.files import remove_leftovers, whole
 
 UNMADE, MADE, BAD = range(3)  # bad: there was no picture to be opened; the row is NaN
 
@@ -73,14 +75,13 @@ class FeatureFile:
         The index appears last: an array without one is what a kill has left, and begun anew.
         """
         self.index_path.unlink(missing_ok=True)
-        partial = self.index_path.with_suffix(".partial")
+        remove_leftovers([self.index_path])
         try:
             allot(self.path, np.dtype(np.float16), self.shape)
-            allot(partial, RECORD, self.shape[:1])
-            partial.replace(self.index_path)
+            with whole(self.index_path) as partial:
+                allot(partial, RECORD, self.shape[:1])
         except BaseException:
             self.path.unlink(missing_ok=True)
-            partial.unlink(missing_ok=True)
             raise
 
     def array(self, writable: bool = False) -> Float16[np.memmap[Any, Any], "m r d"]:
@@ -107,8 +108,9 @@ class FeatureFile:
 def allot(path: Path, kind: "np.dtype[Any]", shape: tuple[int, ...]) -> None:
     """Make a file of zeros; a full disk is told now, not by a signal when it is written to."""
     np.lib.format.open_memmap(path, mode="w+", dtype=kind, shape=shape)
-    with path.open("r+b") as blocks:
-        os.posix_fallocate(blocks.fileno(), 0, path.stat().st_size)
+    if sys.platform != "darwin":  # which cannot be asked for blocks: there the file has holes
+        with path.open("r+b") as blocks:
+            os.posix_fallocate(blocks.fileno(), 0, path.stat().st_size)
 
 
 def open_checked(

@@ -17,16 +17,9 @@ from captioning.data.published import (
 from captioning.data.supply import Supply, look_through
 from captioning.download import Remote, download
 from captioning.errors import InputError
-from captioning.files import (
-    MEGABYTE,
-    check_content,
-    check_room,
-    digest,
-    empty_folder,
-    filling,
-)
+from captioning.files import MEGABYTE, check_content, check_room, digest, empty_folder, writing
 
-_VARIABLE = "CAPTIONING_DATA"
+_ADVICE = "set CAPTIONING_DATA to another folder"
 
 
 def prepare(
@@ -46,7 +39,7 @@ def prepare(
     if lacking(published, folder) or (folder / "partial").exists():
         from filelock import FileLock
 
-        with filling(folder, _VARIABLE):
+        with writing(folder, _ADVICE):
             folder.mkdir(parents=True, exist_ok=True)
             with FileLock(folder / ".lock"):
                 _complete(published, folder, supply, say)
@@ -101,7 +94,7 @@ def _complete(
     partial = folder / "partial"
     room = _room(absent, remotes, partial)
     say(f"{folder}: {len(remotes)} to download, {room // MEGABYTE:,} MB of room needed")
-    check_room(folder, room, _VARIABLE)
+    check_room(folder, room, _ADVICE)
     partial.mkdir(exist_ok=True)
     for archive, parts in absent.items():
         file = found.get(archive, partial / archive.file)

@@ -7,13 +7,13 @@ from contextlib import suppress
 from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path, PurePosixPath
-from tempfile import NamedTemporaryFile
 from typing import IO, Any, NamedTuple
 
 from captioning.cache import cache_folder
 from captioning.data.dataset import ImageId, checked_caption
 from captioning.data.reading import decode, identifier, parse_json, written_captions
 from captioning.errors import InputError
+from captioning.files import whole
 
 PICTURES = {"avif", "bmp", "gif", "jp2", "jpeg", "jpg", "png", "ppm", "tif", "tiff", "webp"}
 
@@ -95,14 +95,8 @@ def load(file: Path) -> list[Sample]:
 def keep(samples: list[Sample], file: Path) -> None:
     """Write the samples of a shard into a file, which appears whole or not at all."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    with NamedTemporaryFile("w", dir=file.parent, suffix=".partial", delete=False) as partial:
-        written = Path(partial.name)
-        try:
-            json.dump(samples, partial)
-            partial.flush()
-            written.replace(file)
-        finally:
-            written.unlink(missing_ok=True)
+    with whole(file) as partial:
+        partial.write_text(json.dumps(samples))
 
 
 def scan(shard: Path) -> Iterator[Sample]:

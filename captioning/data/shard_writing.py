@@ -1,7 +1,6 @@
 """Shards made of any data set, gone on with where that was stopped."""
 
 import itertools
-import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,10 +11,12 @@ from captioning.data.dataset import Example
 from captioning.data.image import picture_bytes, picture_status
 from captioning.data.shard_index import PICTURES, read_index
 from captioning.errors import InputError
-from captioning.files import MEGABYTE, check_room
+from captioning.files import MEGABYTE, check_room, remove_leftovers, whole, writing
 
 OVERHEAD = 4096
 """Bytes that a sample takes beside its picture: two headers, captions, what fills the blocks."""
+
+ADVICE = "choose another --output"
 
 Keyed = Mapping[str, Example]
 """Examples by their keys in a shard."""
@@ -37,35 +38,41 @@ def plan_shards(
 def write_shards(plan: Mapping[Path, Keyed]) -> None:
     """Write those shards that are not there; pictures are copied as their files are.
 
-    A shard appears whole or not at all, and the same examples make the same bytes. Two processes
-    at once do the work twice, no more.
+    A shard appears whole or not at all, and the same examples make the same bytes. Of two processes
+    that write one split, one works and the other waits for it; what killed ones have left is
+    removed.
 
     Raises:
         InputError: when a picture is missing or of no known ending, when there is no room, and
             when a shard is there that holds something else.
     """
-    for file in plan:
-        if file.exists():
-            check_shard(file, plan[file])
-    lacking = [file for file in plan if not file.exists()]
+    from filelock import FileLock
+
+    lacking = missing(plan)
     sizes = [checked_size(example) for file in lacking for example in plan[file].values()]
     needed = sum(sizes) + OVERHEAD * len(sizes)
-    folder = next(iter(plan)).parent
+    first = next(iter(plan))
+    folder = first.parent
     print(
         f"{folder}: {len(lacking):,} of {len(plan):,} shards to write, "
         f"{needed / MEGABYTE:,.0f} MB at most",
         file=sys.stderr,
     )
-    try:
+    with writing(folder, f"{ADVICE}; what is written stays"):
         folder.mkdir(parents=True, exist_ok=True)
-        check_room(folder, needed, "--output")
-        for file in tqdm(lacking, "writing shards", unit="shard", disable=None):
-            write_shard(file, plan[file])
-    except OSError as error:
-        raise InputError(
-            f"{folder}: shards cannot be written ({error.strerror or error}); make room there, or "
-            "choose another --output; what is written stays"
-        ) from error
+        check_room(folder, needed, ADVICE)
+        with FileLock(first.with_name(f".{first.stem}.lock")):
+            remove_leftovers(plan)
+            for file in tqdm(missing(plan), "writing shards", unit="shard", disable=None):
+                write_shard(file, plan[file])
+
+
+def missing(plan: Mapping[Path, Keyed]) -> list[Path]:
+    """Give the shards that are not there; InputError where one holds something else."""
+    for file in plan:
+        if file.exists():
+            check_shard(file, plan[file])
+    return [file for file in plan if not file.exists()]
 
 
 def check_shard(file: Path, examples: Keyed) -> None:
@@ -104,13 +111,12 @@ def write_shard(file: Path, examples: Keyed) -> None:
     """Write one shard, under another name until it is whole."""
     from webdataset import TarWriter
 
-    partial = file.with_suffix(f".{os.getpid()}.partial")
-    try:
-        with partial.open("wb") as content, TarWriter(content, user="", group="", mtime=0) as tar:
-            for key, example in examples.items():
-                picture = picture_bytes(example.image)
-                record = {"image_id": example.image_id, "captions": example.captions}
-                tar.write({"__key__": key, ending(example): picture, "json": record})
-        partial.replace(file)
-    finally:
-        partial.unlink(missing_ok=True)
+    with (
+        whole(file) as partial,
+        partial.open("wb") as content,
+        TarWriter(content, user="", group="", mtime=0) as tar,
+    ):
+        for key, example in examples.items():
+            picture = picture_bytes(example.image)
+            record = {"image_id": example.image_id, "captions": example.captions}
+            tar.write({"__key__": key, ending(example): picture, "json": record})

@@ -4,8 +4,8 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from captioning.files import write
 from captioning.lab.section import Section
-from captioning.report.files import write
 from captioning.report.html import fill
 from captioning.report.table import markdown
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from captioning.errors import InputError
+from captioning.files import write
 from captioning.report.curves import panels, read_log
-from captioning.report.files import write
 from captioning.report.table import summary_table
 from captioning.runs import Evaluation, Run, newest_run, open_run
 

@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 
 from captioning.errors import InputError
+from captioning.files import writing
 from captioning.shapes.grammar import sample
 from captioning.shapes.picture import SIDE, draw
 from captioning.shapes.scene import Scene, from_json, random_scene, to_json
@@ -35,7 +36,7 @@ def write(
             f"got {seed}, {dict(sizes)} and {captions_per_image}"
         )
     recipe = {"seed": seed, "sizes": dict(sizes), "captions_per_image": captions_per_image}
-    try:
+    with writing(folder):
         if _holds(folder, recipe):
             return
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -49,10 +50,6 @@ def write(
             records = {image: to_json(scene) for image, scene in drawn.items()}
             (world / "scenes.json").write_text(json.dumps({"recipe": recipe, "scenes": records}))
             _publish(world, folder, recipe)
-    except OSError as error:
-        raise InputError(
-            f"cannot write the shapes world to {folder}: {error.strerror}; choose another folder"
-        ) from error
 
 
 def scenes(folder: Path) -> dict[int, Scene]:
