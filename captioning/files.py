@@ -1,5 +1,6 @@
 """What files that must be whole need: room, a place to be made in, a content that is checked."""
 
+import fcntl
 import hashlib
 import json
 import os
@@ -74,6 +75,21 @@ def write_json(file: Path, content: Any) -> None:
     """
     text = json.dumps(content, indent=1, ensure_ascii=False)
     write(file, text.encode(errors="backslashreplace"))
+
+
+@contextmanager
+def locked(file: Path, complaint: str) -> Iterator[None]:
+    """Keep other processes out, as long as this one is within or until it dies.
+
+    InputError with this complaint where another is within. Such a lock is not handed down to the
+    processes that load pictures, which outlive their parent by seconds.
+    """
+    with file.open("ab") as lock:
+        try:
+            fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except (BlockingIOError, PermissionError) as error:
+            raise InputError(complaint) from error
+        yield
 
 
 def check_room(folder: Path, needed: int, advice: str) -> None:

@@ -59,6 +59,11 @@ class Run:
         return result
 
     @property
+    def lock_file(self) -> Path:
+        """Locked by the command that trains this run, as long as it lives."""
+        return self.folder / ".lock"
+
+    @property
     def finished_file(self) -> Path:
         """There once training is over, and evaluation if asked for; `seconds`: how long they took.
 

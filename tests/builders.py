@@ -1,6 +1,9 @@
 """The small things that tests of the core are made of."""
 
-from collections.abc import Callable, Sequence
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -199,3 +202,25 @@ def one_line(error: pytest.ExceptionInfo[InputError]) -> str:
     message = str(error.value)
     assert "\n" not in message
     return message
+
+
+HOLD = """
+import sys, pathlib
+from captioning.files import locked
+with locked(pathlib.Path(sys.argv[1]), "taken"):
+    print("held", flush=True)
+    input()
+"""
+
+
+@contextmanager
+def holding(file: Path) -> Iterator[None]:
+    """A file locked by another process, which is killed in the end."""
+    words = [sys.executable, "-c", HOLD, str(file)]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
+        assert holder.stdout
+        try:
+            assert holder.stdout.readline() == b"held\n"
+            yield
+        finally:
+            holder.kill()

@@ -14,6 +14,7 @@ from captioning.captioner import load_captioner
 from captioning.commands.train import make_parser, start_folder
 from captioning.data import Shapes
 from captioning.runs import Run
+from tests.builders import holding
 from tests.tiny_run import config, equal, validation_losses, weights
 
 ROOT = Path(__file__).parents[1]
@@ -134,6 +135,16 @@ def test_another_number_of_processes_than_slurm_has_begun_is_refused_and_deletes
     before = sorted(trained.rglob("*"))
     assert main(["train", "--config", str(trained / "config.yaml"), "--overwrite"]) == 2
     assert "expected SLURM's 2 tasks, got 1 × 1" in complaint(capsys)
+    assert sorted(trained.rglob("*")) == before
+
+
+def test_two_commands_do_not_train_one_run(
+    trained: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = sorted(trained.rglob("*"))
+    with holding(Run(trained).lock_file):
+        assert main(["train", "--config", str(trained / "config.yaml"), "--overwrite"]) == 2
+    assert "another command is at work on it; wait for its end, or give --name" in complaint(capsys)
     assert sorted(trained.rglob("*")) == before
 
 

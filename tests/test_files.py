@@ -9,8 +9,16 @@ from threading import Barrier, Thread
 import pytest
 
 from captioning.errors import InputError
-from captioning.files import check_room, make_folder, remove_leftovers, whole, write, write_json
-from tests.builders import one_line
+from captioning.files import (
+    check_room,
+    locked,
+    make_folder,
+    remove_leftovers,
+    whole,
+    write,
+    write_json,
+)
+from tests.builders import holding, one_line
 from tests.file_server import full_disk
 
 
@@ -169,3 +177,11 @@ def test_writing_files_loads_neither_torch_nor_a_progress_bar() -> None:
     root = Path(__file__).parents[1]
     done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True)
     assert done.stdout == "set()\n"
+
+
+def test_a_locked_file_keeps_other_processes_out_until_its_holder_dies(tmp_path: Path) -> None:
+    file = tmp_path / ".lock"
+    with holding(file), pytest.raises(InputError, match="taken"), locked(file, "taken"):
+        pass
+    with locked(file, "taken"), pytest.raises(AssertionError), holding(file):
+        pass

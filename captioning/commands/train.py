@@ -26,7 +26,7 @@ from captioning.decoder import Decoder
 from captioning.device import free_cores
 from captioning.encoder import Encoder
 from captioning.errors import InputError
-from captioning.files import make_folder, remove_leftovers, write, write_json
+from captioning.files import locked, make_folder, remove_leftovers, write, write_json
 from captioning.interruption import Interrupted, Interruption
 from captioning.loaders import (
     Loading,
@@ -195,7 +195,8 @@ def start_folder(run: Run, config: str, resume: bool) -> None:
     if resume:
         remove_leftovers([run.checkpoint("best"), run.checkpoint("last")])
     else:
-        shutil.rmtree(run.folder)
+        for path in set(run.folder.iterdir()) - {run.lock_file}:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
     run.finished_file.unlink(missing_ok=True)
     run.checkpoint("last").parent.mkdir(parents=True, exist_ok=True)
     write(run.config_file, config.encode())  # others may be reading it
@@ -230,18 +231,27 @@ def check_evaluation(config: Namespace, data: Dataset) -> None:
 
 
 def make_run(arguments: Sequence[str]) -> int:
-    """Do what a command line says; processes that trained together stay so for another run.
+    """Do what a command line says, while no other command does it.
 
-    Under torchrun they could not come together a second time.
+    Processes that trained together stay so for another run: under torchrun they could not come
+    together a second time.
     """
-    start = time.monotonic()
     quieten()
     parser = make_parser()
     config = read_config(parser, arguments)
     run = run_folder(config)
     check_folder(run, config)  # each for itself: one that stopped would keep the others waiting
-    if first_process():
-        make_folder(run.folder, "choose another --runs")
+    if not first_process():
+        return follow(parser, config, run)
+    make_folder(run.folder, "choose another --runs")
+    busy = f"{run.folder}: another command is at work on it; wait for its end, or give --name NAME"
+    with locked(run.lock_file, busy):
+        return follow(parser, config, run)
+
+
+def follow(parser: Parser, config: Namespace, run: Run) -> int:
+    """Train and evaluate as a configuration says; 130 if interrupted."""
+    start = time.monotonic()
     torch.manual_seed(config.seed)
     built = parser.build(config)
     if config.evaluate:
