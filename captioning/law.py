@@ -120,8 +120,7 @@ def log_likelihoods(
             shorter, words = distinct.unbind(1)
             states = tuple(state.select(shorter) for state in states)
         log_probabilities, states = ensemble.step(words, states)
-        following = log_probabilities[:, END:].log_softmax(1)
-        totals[running] += following[beginnings[running], tokens[running, t] - END]
+        totals[running] += log_probabilities[beginnings[running], tokens[running, t] - END]
     return totals
 
 

@@ -1,5 +1,7 @@
 """What searches are tested against: captioners of a few words, enumeration, plain Python."""
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -50,8 +52,8 @@ def teacher_forced(captioner: Captioner, features: Tensor, tokens: Tensor) -> Te
     captions = Captions.from_generated(tokens[None], torch.tensor([0]))
     with torch.no_grad():
         outputs = captioner(features[None], captions)
-        every = captioner.decoder.logits(outputs).log_softmax(1)
-    return every.gather(1, captions.targets[:, None]).squeeze(1)
+        every = captioner.decoder.logits(outputs)[:, END:].log_softmax(1)
+    return every.gather(1, captions.targets[:, None] - END).squeeze(1)
 
 
 def following(captioner: Captioner, features: Tensor, said: tuple[int, ...]) -> list[float]:
@@ -59,8 +61,8 @@ def following(captioner: Captioner, features: Tensor, said: tuple[int, ...]) -> 
     tokens = torch.tensor([[*said, END]])
     with torch.no_grad():
         outputs = captioner(features[None], Captions.from_generated(tokens, torch.tensor([0])))
-        every: list[float] = captioner.decoder.logits(outputs[-1]).log_softmax(0).tolist()
-    return every
+        every: list[float] = captioner.decoder.logits(outputs[-1])[END:].log_softmax(0).tolist()
+    return [-math.inf] * END + every
 
 
 def all_captions(
@@ -121,7 +123,11 @@ def assert_same(left: Hypotheses, right: Hypotheses) -> None:
 def count_rows(captioner: Captioner) -> list[int]:
     """Filled, as the captioner decodes, with how many captions run at each step."""
     rows: list[int] = []
-    captioner.decoder.output.register_forward_hook(
-        lambda module, inputs, logits: rows.append(len(logits))
-    )
+    plain = captioner.decoder.log_probabilities
+
+    def counted(outputs: Tensor) -> Tensor:
+        rows.append(len(outputs))
+        return plain(outputs)
+
+    captioner.decoder.log_probabilities = counted
     return rows

@@ -10,12 +10,19 @@ from captioning.batch import Captions
 from captioning.decoder import Lrcn
 from captioning.discriminator import RecurrentDiscriminator
 from captioning.errors import InputError
-from captioning.objectives.adversarial import Adversarial, Negatives, cross_entropy, mismatch
+from captioning.objectives.adversarial import (
+    Adversarial,
+    Negatives,
+    cross_entropy,
+    mismatch,
+    sayable,
+)
 from captioning.objectives.base import Loss
 from captioning.objectives.policy_gradient import PolicyGradient
 from captioning.objectives.replay import Replay
 from captioning.objectives.teacher_forcing import TeacherForcing
 from captioning.schedules import Progress
+from captioning.text import END, PAD, UNKNOWN
 from tests.builders import (
     OWNERS,
     ROWS,
@@ -63,6 +70,27 @@ def test_earlier_captions_share_the_weight_of_the_generated() -> None:
     assert cross_entropy(real, zero, likely).item() == pytest.approx((2 * two + two / 4 + 30) / 3)
 
 
+def test_real_captions_that_nobody_could_generate_are_not_shown() -> None:
+    whole, unknown, cut = [4, 5, 6, END], [4, UNKNOWN, END], [4, 5, 6]
+    captions = make_captions([whole, cut, unknown, [7, END]], [0, 1, 2, 0])
+    kept = sayable(captions, 4)
+    assert kept.tokens.tolist() == [whole, [7, END, PAD, PAD]]
+    assert kept.image_index.tolist() == [0, 0]
+    assert sayable(captions, 3).tokens.tolist() == [[7, END]]
+    assert torch.equal(sayable(captions, 1).tokens, captions.tokens)
+
+
+def test_the_discriminator_learns_of_such_captions_alone() -> None:
+    captioner = make_captioner(Lrcn)
+    values = []
+    for rows in ([[4, 5, END], [4, UNKNOWN, END], [6, 7, 8]], [[4, 5, END]]):
+        torch.manual_seed(0)
+        batch = make_batch(make_captions(rows, [1] * len(rows)))
+        loss = make_objective()(captioner, batch, turn="discriminator", progress=START)
+        values.append(loss.value.item())
+    assert values[0] == pytest.approx(values[1])
+
+
 def test_mismatched_captions_keep_their_words_and_change_their_picture() -> None:
     captions, seen = make_captions(), set()
     for seed in range(20):
@@ -96,7 +124,7 @@ def test_mismatched_captions_count_with_their_weight() -> None:
     possible = []
     for shift in (1, 2):
         owners = [(owner + shift) % 3 for owner in OWNERS]
-        captions = make_captions(ROWS, owners)
+        captions = sayable(make_captions(ROWS, owners), 4)
         logits = captions.unpack(discriminator(make_features(), captions))
         judged = logits.gather(1, captions.lengths[:, None] - 1)
         possible.append(functional.softplus(judged).mean().item())

@@ -110,9 +110,8 @@ def test_an_ensemble_averages_probabilities_at_every_step() -> None:
     expected = []
     for row, owner in zip(ROWS, OWNERS, strict=True):
         captions = Captions.from_lists([row], [owner])
-        each = [one.decoder.logits(one(features, captions)).softmax(1) for one in captioners]
-        mixed = (each[0] + each[1])[:, END:]
-        mixed = mixed / mixed.sum(1, keepdim=True)
+        scores = [one.decoder.logits(one(features, captions))[:, END:] for one in captioners]
+        mixed = (scores[0].softmax(1) + scores[1].softmax(1)) / 2
         expected.append(mixed[range(len(row)), captions.targets - END].log().sum().item())
     ensemble = Ensemble(captioners, [features, features])
     found = law.log_likelihoods(ensemble, padded(ROWS), torch.tensor(OWNERS))

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from captioning.batch import Batch, Captions
 from captioning.captioner import Captioner
@@ -51,6 +52,10 @@ def truth_at(captions: Captions, share: float, seed: int = 0) -> Tensor:
 def real(captions: Captions, tokens: Tensor) -> list[list[int]]:
     """The tokens at real positions, caption by caption."""
     return [row[:length].tolist() for row, length in zip(tokens, captions.lengths, strict=True)]
+
+
+def law_of(decoder: Decoder, outputs: Tensor) -> Tensor:
+    return functional.pad(decoder.log_probabilities(outputs).exp(), (END, 0))
 
 
 def chi_square(tokens: Tensor, probabilities: Tensor) -> float:
@@ -103,7 +108,7 @@ def greedily_fed(
         own = [BEGIN]
         for t in range(1, length):
             output, state = decoder.step(torch.tensor(own[-1:]), state)
-            likeliest = decoder.logits(output).argmax().item()
+            likeliest = END + decoder.log_probabilities(output).argmax().item()
             own.append(row[t - 1].item() if coins[t] else likeliest)
         fed.append(own)
     return fed
@@ -126,7 +131,7 @@ def test_in_parallel_each_replacement_follows_the_truth(kind: type[Decoder], sha
     decoder, features, captions = make_decoder(kind).eval(), make_features(), make_captions()
     truth = truth_at(captions, share)
     predicted = captions.unpack(
-        decoder.logits(decoder(features, captions.inputs, captions)).argmax(1)
+        END + decoder.log_probabilities(decoder(features, captions.inputs, captions)).argmax(1)
     )
     expected = captions.inputs
     for row in range(len(expected)):
@@ -157,11 +162,11 @@ def test_samples_follow_the_model_given_what_was_fed(kind: type[Decoder]) -> Non
     inputs = feed_while_running(decoder, features, captions, truth, "sample")
     state = decoder.begin(features[1:2], torch.tensor([0]))
     output, state = decoder.step(torch.tensor([BEGIN]), state)
-    first = decoder.logits(output)[0].softmax(0)
+    first = law_of(decoder, output)[0]
     assert chi_square(inputs[:, 1], first) < LIKELY
     common = first.argmax()
     output, _ = decoder.step(common[None], state)
-    second = decoder.logits(output)[0].softmax(0)
+    second = law_of(decoder, output)[0]
     assert chi_square(inputs[inputs[:, 1] == common, 2], second) < LIKELY
     assert chi_square(inputs[:, 2], first) > LIKELY
 
@@ -173,7 +178,7 @@ def test_samples_in_parallel_follow_the_model_given_the_truth(kind: type[Decoder
     truth = truth_at(captions, 0.0)
     inputs = feed_in_parallel(decoder, features, captions, truth, "sample")
     outputs = decoder(features, captions.inputs, captions)
-    laws = decoder.logits(outputs)[::8000].softmax(1)
+    laws = law_of(decoder, outputs)[::8000]
     assert chi_square(inputs[:, 1], laws[0]) < LIKELY
     assert chi_square(inputs[:, 2], laws[1]) < LIKELY
     common = inputs[:, 1] == laws[0].argmax()

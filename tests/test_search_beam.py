@@ -132,10 +132,12 @@ def repeats(said: tuple[int, ...]) -> bool:
 
 
 def test_blocked_tokens_are_those_that_would_complete_a_trigram_again() -> None:
-    scores = torch.zeros(3, 9)
-    said = torch.tensor([[4, 5, 6, 4, 5], [4, 4, 4, 4, 4], [4, 5, 6, 7, 8]])
+    scores = torch.zeros(4, 6)  # of END and the tokens 4 to 8
+    said = torch.tensor(
+        [[4, 5, 6, 4, 5], [4, 4, 4, 4, 4], [4, 5, 6, 7, 8], [4, END, PAD, PAD, PAD]]
+    )
     blocked = without_repeated_trigrams(scores, said).isinf()
-    assert blocked.nonzero().tolist() == [[0, 6], [1, 4]]
+    assert blocked.nonzero().tolist() == [[0, 6 - END], [1, 4 - END]]
     assert not scores.isinf().any()
     for few in range(3):
         assert not without_repeated_trigrams(scores, said[:, :few]).isinf().any()

@@ -20,6 +20,7 @@ from captioning.objectives.estimators import Estimator, speak, without_dropout
 from captioning.objectives.policy_gradient import PolicyGradient
 from captioning.objectives.replay import Replay
 from captioning.schedules import Progress
+from captioning.text import END, UNKNOWN
 
 
 @dataclass(frozen=True)
@@ -103,9 +104,10 @@ def calibration_error(
 class Adversarial(Objective):
     """Descends JS_π[P‖Q] = π KL[P‖M] + (1-π) KL[Q‖M], M = πP + (1-π)Q, by a discriminator's word.
 
-    The discriminator tells real captions of the batch from the captioner's; the captioner climbs a
-    reward of the log-ratio that it reads off. With `per_prefix`, every prefix is judged and
-    rewarded (the sum over prefix lengths of their divergences), else the whole caption.
+    The discriminator tells real captions of the batch, as far as they are `sayable`, from the
+    captioner's; the captioner climbs a reward of the log-ratio that it reads off. With
+    `per_prefix`, every prefix is judged and rewarded (the sum over prefix lengths of their
+    divergences), else the whole caption.
     `discriminator_turns` come before each turn of the captioner, `warm_up` more before the first.
     `likelihood` is the weight of the true captions' cross entropy beside the reward.
     """
@@ -181,6 +183,7 @@ class Adversarial(Objective):
     ) -> Loss:
         """Give the discriminator's cross entropy on real and generated captions, in nats."""
         nothing = features.new_zeros(0)
+        captions = sayable(captions, self.estimator.steps)
         kept, replaced = self.deal(len(captions.lengths), features.device)
         real = self.logits(features, captions.select(kept)) if len(kept) else nothing
         false = earlier = nothing
@@ -227,6 +230,17 @@ class Adversarial(Objective):
             return captions.last(rewards)
         steps = self.estimator.steps
         return earned_from_on(captions, rewards, steps) / steps
+
+
+def sayable(captions: Captions, steps: int) -> Captions:
+    """Keep the captions that a captioner could say, or all if there is none.
+
+    An unknown word or a missing END would tell the others from what is generated at sight.
+    """
+    known = (captions.tokens != UNKNOWN).all(1)
+    ended = captions.tokens.gather(1, captions.lengths[:, None] - 1).squeeze(1) == END
+    rows = (known & ended & (captions.lengths <= steps)).nonzero().squeeze(1)
+    return captions.select(rows) if len(rows) else captions
 
 
 def cross_entropy(

@@ -2,8 +2,8 @@
 
 With r = log P/Q, the prior π that a caption shown is real, and its log-odds c = log π/(1-π), the
 best discriminator's logit is r + c (Huszár 2015, section 3; Goodfellow et al. 2014, proposition 1).
-A captioner whose captions x ~ Q earn one of these rewards descends the divergence named; the reward
-itself counts as a constant in the policy gradient.
+A captioner whose captions x ~ Q earn one of these rewards descends what is named with it; the
+reward itself counts as a constant in the policy gradient.
 """
 
 import math
@@ -36,7 +36,8 @@ def reward(kind: Reward, log_ratio: Float[Tensor, "*b"], prior: float) -> Float[
       tends to the likelihood's as π → 0 and to that of -KL[Q‖P] as π → 1.
     - `reverse_kl`: r, the limit π → 1: descends KL[Q‖P].
     - `likelihood`: exp r, the limit π → 0: descends KL[P‖Q]. Its variance has no bound.
-    - `log_d`: log D = -softplus(-(r + c)), the reward called non-saturating.
+    - `log_d`: log D = -softplus(-(r + c)), the reward called non-saturating. As it is r + c less
+      softplus(r + c), it descends KL[Q‖P] - JS_π/(1-π) (Arjovsky & Bottou 2017, theorem 2.5).
     """
     shifted = log_ratio + log_odds(prior)
     if kind == "js":

@@ -20,6 +20,7 @@ from captioning.objectives.estimators import (
     without_dropout,
 )
 from captioning.schedules import Progress
+from captioning.search.base import STEPS
 from captioning.search.sampling import draw
 from captioning.text import END
 
@@ -72,7 +73,7 @@ class PolicyGradient(Estimator):
         self,
         samples: int = 5,
         baseline: Baseline = "leave_one_out",
-        steps: int = 21,
+        steps: int = STEPS,
         rollouts: int = 0,
     ) -> None:
         if samples < 1 or steps < 1 or rollouts < 0:

@@ -32,7 +32,7 @@ class Replay(nn.Module):
         place = len(self.kept)
         if self.kept:
             drawn = int(torch.randint(len(self.kept), ()))
-            earlier = self.kept[drawn]
+            earlier = moved(self.kept[drawn], features.device)
             place = drawn if len(self.kept) == self.size else place
         self.kept[place : place + 1] = [(features, captions)]
         return earlier
@@ -44,3 +44,9 @@ class Replay(nn.Module):
     def set_extra_state(self, state: Any) -> None:
         """Take back what `get_extra_state` gave."""
         self.kept = [(features, Captions(*captions)) for features, *captions in state]
+
+
+def moved(said: Said, device: torch.device) -> Said:
+    """Bring captions where they are judged: a checkpoint is read on the CPU."""
+    features, captions = said
+    return features.to(device), Captions(*(part.to(device) for part in captions))

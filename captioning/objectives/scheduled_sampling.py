@@ -27,9 +27,10 @@ def flip_coins(inputs: Int[Tensor, "b t"], truth_share: float, coin: Coin) -> Bo
     return truth
 
 
-def replace(logits: Float[Tensor, "b v"], replacement: Replacement) -> Int[Tensor, " b"]:
-    """Choose a token for each row: a sample of the model, or its likeliest."""
-    return draw(logits) if replacement == "sample" else logits.argmax(1)
+def replace(log_probabilities: Float[Tensor, "b w"], replacement: Replacement) -> Int[Tensor, " b"]:
+    """Choose a token for each row: a sample of Q, or what is likeliest under it."""
+    sample = replacement == "sample"
+    return END + (draw(log_probabilities) if sample else log_probabilities.argmax(1))
 
 
 def feed_uniform(
@@ -61,7 +62,7 @@ def feed_while_running(
     def feed(t: int, outputs: Float[Tensor, "b h"]) -> Int[Tensor, " b"]:
         running = len(outputs)
         own = ~truth[:running, t]
-        inputs[:running, t][own] = replace(decoder.logits(outputs[own]), replacement)
+        inputs[:running, t][own] = replace(decoder.log_probabilities(outputs[own]), replacement)
         return inputs[:running, t]
 
     decoder.unroll(decoder.begin(features, captions.image_index), captions.active, feed)
@@ -87,7 +88,7 @@ def feed_in_parallel(
     fed_next[:, -1] = False
     wanted = captions.pack(fed_next)
     drawn = torch.zeros_like(captions.targets)
-    drawn[wanted] = replace(decoder.logits(outputs[wanted]), replacement)
+    drawn[wanted] = replace(decoder.log_probabilities(outputs[wanted]), replacement)
     predicted = torch.roll(captions.unpack(drawn), 1, dims=1)
     return torch.where(truth, gold, predicted)
 

@@ -1,6 +1,7 @@
 """Self-critical training: captions are drawn, and those made likelier that a metric likes more."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 
 import torch
 from jaxtyping import Float
@@ -25,6 +26,8 @@ class SelfCritical(Objective):
     (`count_end: false`) nothing is lost by stopping after "with a", and captions do.
     """
 
+    ending: Tensor  # which tokens a caption may end with
+
     def __init__(
         self,
         estimator: PolicyGradient | None = None,
@@ -44,9 +47,10 @@ class SelfCritical(Objective):
         self.reward.prepare(split)
         self.numbers = {tuple(texts): number for number, texts in enumerate(references)}
         self.tokens = vocabulary.tokens
-        last = {words[-1 - len(end)] for texts in split for words in texts if len(words) > len(end)}
-        ending = [word in last for word in self.tokens]
-        self.ending = torch.tensor(ending, device=captioner.feature_mean.device)
+        plain = [words[: len(words) - len(end)] for texts in split for words in texts]
+        ending = enders(plain)
+        mask = torch.tensor([word in ending for word in self.tokens])
+        self.register_buffer("ending", mask.to(captioner.feature_mean.device), persistent=False)
 
     def forward(self, captioner: Captioner, batch: Batch, *, turn: str, progress: Progress) -> Loss:
         """Give the loss of the policy gradient, and the share of captions that end badly."""
@@ -78,8 +82,18 @@ class SelfCritical(Objective):
         return [self.tokens[token] for token in counted]
 
     def bad_endings(self, captions: Captions) -> Float[Tensor, ""]:
-        """Give the share of captions cut off, empty, or ending in a word that ends no true one."""
+        """Give the share of captions cut off, empty, or ending in a word such as "a" (`enders`)."""
         last = captions.tokens.gather(1, captions.lengths[:, None] - 1)
         before = captions.tokens.gather(1, (captions.lengths[:, None] - 2).clamp(min=0))
         good = (last == END) & (captions.lengths[:, None] > 1) & self.ending[before]
         return 1 - good.float().mean()
+
+
+def enders(captions: Iterable[Sequence[str]], least: float = 0.01) -> set[str]:
+    """Find the words that a caption may end with: those that do in this share of their uses."""
+    used: Counter[str] = Counter()
+    last: Counter[str] = Counter()
+    for words in captions:
+        used.update(words)
+        last.update(words[-1:])
+    return {word for word, count in last.items() if count >= least * used[word]}

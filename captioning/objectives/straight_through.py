@@ -17,6 +17,7 @@ from captioning.objectives.estimators import (
     without_dropout,
 )
 from captioning.schedules import Constant, Progress, Schedule
+from captioning.search.base import STEPS
 from captioning.text import END
 
 
@@ -42,7 +43,7 @@ class StraightThrough(Estimator):
     """
 
     def __init__(
-        self, temperature: Schedule | None = None, samples: int = 5, steps: int = 21
+        self, temperature: Schedule | None = None, samples: int = 5, steps: int = STEPS
     ) -> None:
         if samples < 1 or steps < 1:
             raise InputError(

@@ -14,16 +14,14 @@ from captioning.errors import InputError
 
 Name = TypeVar("Name", bound=Hashable)
 
-# Room for the 20 words to which training cuts captions, and END.
-STEPS = 21
+STEPS = 21  # of 20 words and END, as many as `Loading.max_words` keeps by default
 
 
 class Hypotheses(NamedTuple):
     """k captions of each of n images, the best first (samples as drawn).
 
     Each is words, END, then PAD up to the t steps allowed; one that was cut off there has no END.
-    PAD, BEGIN and UNKNOWN are never said: the search chooses among the others, but their share of
-    the probability is not handed on, so that `log_probabilities` are exactly the model's own.
+    PAD, BEGIN and UNKNOWN are never said and have no part in Q (see `Decoder.log_probabilities`).
     """
 
     tokens: Int[Tensor, "n k t"]

@@ -45,17 +45,17 @@ def length_penalty(lengths: Int[Tensor, "*b"], alpha: float) -> Float[Tensor, "*
 
 
 def without_repeated_trigrams(
-    log_probabilities: Float[Tensor, "b v"], tokens: Int[Tensor, "b t"]
-) -> Float[Tensor, "b v"]:
+    log_probabilities: Float[Tensor, "b w"], tokens: Int[Tensor, "b t"]
+) -> Float[Tensor, "b w"]:
     """Rule out what would say the same three tokens in a row again (Paulus et al. 2018)."""
     same = (tokens[:, :-2] == tokens[:, -2:-1]) & (tokens[:, 1:-1] == tokens[:, -1:])
-    rows, places = same.nonzero(as_tuple=True)
+    rows, places = (same & (tokens[:, 2:] != PAD)).nonzero(as_tuple=True)
     never = log_probabilities.new_tensor(-torch.inf)
-    return log_probabilities.index_put((rows, tokens[rows, places + 2]), never)
+    return log_probabilities.index_put((rows, tokens[rows, places + 2] - END), never)
 
 
 def extend(
-    beams: Beams, log_probabilities: Float[Tensor, "rows v"], t: int, alpha: float
+    beams: Beams, log_probabilities: Float[Tensor, "rows w"], t: int, alpha: float
 ) -> tuple[Beams, Int[Tensor, "n k"]]:
     """Give each image's best beams with one token more, at t, and the beam each of them extends.
 
@@ -63,8 +63,8 @@ def extend(
     finished caption goes on in one way only, as it is, for as long as it is among the best.
     """
     n, size, _ = beams.tokens.shape
-    choices = min(size, log_probabilities.shape[1] - END)
-    likeliest, places = log_probabilities[:, END:].topk(choices)
+    choices = min(size, log_probabilities.shape[1])
+    likeliest, places = log_probabilities.topk(choices)
     likeliest, words = likeliest.unflatten(0, (n, -1)), (places + END).unflatten(0, (n, -1))
     finished = beams.finished[:, :, None]
     stay = likeliest.new_full((choices,), -torch.inf)

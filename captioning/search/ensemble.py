@@ -48,18 +48,17 @@ class Ensemble:
 
     def step(
         self, tokens: Int[Tensor, " b"], states: States
-    ) -> tuple[Float[Tensor, "b v"], States]:
-        """Feed one token to each caption; give the log probability of every token to follow."""
+    ) -> tuple[Float[Tensor, "b w"], States]:
+        """Feed one token to each caption; give log Q of what can be said next: END, the words."""
         each, new_states = [], []
         for decoder, state in zip(self.decoders, states, strict=True):
             outputs, new_state = decoder.step(tokens, state)
-            # The fused log_softmax costs half as much as logsumexp alone on a CPU.
-            each.append(decoder.logits(outputs).log_softmax(1, dtype=torch.float32))
+            each.append(decoder.log_probabilities(outputs))
             new_states.append(new_state)
         return average(each), tuple(new_states)
 
 
-def average(log_probabilities: Sequence[Float[Tensor, "b v"]]) -> Float[Tensor, "b v"]:
+def average(log_probabilities: Sequence[Float[Tensor, "b w"]]) -> Float[Tensor, "b w"]:
     """Give the logarithms of the averaged probabilities."""
     if len(log_probabilities) == 1:  # saves a pass over the vocabulary
         return log_probabilities[0]

@@ -73,12 +73,12 @@ def say(
         if not len(running):
             break
         log_probabilities, states = ensemble.step(chosen, states)
-        chosen = choose(log_probabilities[:, END:]) + END
+        chosen = choose(log_probabilities) + END
         if opening is not None and t < opening.shape[1]:
             given = opening[running, t]
             chosen = torch.where(given == PAD, chosen, given)
         tokens[running, t] = chosen
-        totals[running] += log_probabilities.gather(1, chosen[:, None]).squeeze(1)
+        totals[running] += log_probabilities.gather(1, chosen[:, None] - END).squeeze(1)
         going_on = (chosen != END).nonzero().squeeze(1)
         if len(going_on) < len(running):
             running, chosen = running[going_on], chosen[going_on]
