@@ -190,6 +190,9 @@ def test_a_dry_run_says_how_long_runs_took_by_whichever_code(tmp_path: Path) -> 
         "4 of 4 to do, 2 at a time: about 10 minutes, and 2 of which no earlier run tells"
     )
     assert "4 at a time: about 10 minutes" in outline(trials, jobs, 16)
+    (like,) = planner(tmp_path, forced("wider", "--decoder.hidden_size", "24")).plan(1)
+    assert like.job
+    assert like.job.seconds == 600.0  # of the same data and objective
 
 
 def test_jobs_that_need_one_another_take_their_time_whatever_room_there_is() -> None:

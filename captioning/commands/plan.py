@@ -60,12 +60,19 @@ class Recipe:
         return train.run_folder(config)
 
     def seconds(self) -> float | None:
-        """How long such runs took on average, by this code or other; None if there were none."""
-        pattern = f"*-{self.settings}-*-seed*/finished.json"
-        files = Path(self.config.runs).glob(pattern)
-        found = [parse_json(read_text(file), str(file)).get("seconds") for file in sorted(files)]
-        times = [seconds for seconds in found if seconds is not None]
-        return mean(times) if times else None
+        """Return how long such runs took on average, or None if there were none.
+
+        Such are runs of these settings, by whatever code; else all of this data and objective.
+        """
+        plain = self.config.clone()
+        plain.name = ""
+        alike = train.run_folder(plain).group
+        for pattern in (f"*-{self.settings}-*-seed*", f"{alike}-*"):
+            files = sorted(Path(self.config.runs).glob(f"{pattern}/finished.json"))
+            found = [parse_json(read_text(file), str(file)).get("seconds") for file in files]
+            if times := [seconds for seconds in found if seconds is not None]:
+                return mean(times)
+        return None
 
 
 @dataclass(frozen=True)
