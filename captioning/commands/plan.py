@@ -70,7 +70,8 @@ class Recipe:
         for pattern in (f"*-{self.settings}-*-seed*", f"{alike}-*"):
             files = sorted(Path(self.config.runs).glob(f"{pattern}/finished.json"))
             found = [parse_json(read_text(file), str(file)).get("seconds") for file in files]
-            if times := [seconds for seconds in found if seconds is not None]:
+            times: list[float] = [seconds for seconds in found if seconds is not None]
+            if times:
                 return mean(times)
         return None
 
