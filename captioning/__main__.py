@@ -3,6 +3,7 @@
 import importlib
 import sys
 from collections.abc import Sequence
+from importlib.metadata import version
 
 from captioning.errors import InputError
 
@@ -29,6 +30,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = sys.argv[1:] if arguments is None else list(arguments)
     if not words or words[0] in ("-h", "--help"):
         print(usage())
+        return 0
+    if words[0] == "--version":
+        print(f"captioning {version('captioning')}")
         return 0
     try:
         if words[0] not in COMMANDS:

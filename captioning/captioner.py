@@ -77,8 +77,9 @@ class Captioner(nn.Module):
         }
 
 
-def load_captioner(checkpoint: Path) -> Captioner:
+def load_captioner(checkpoint: str | Path) -> Captioner:
     """Rebuild a captioner, in evaluation mode, from nothing but a checkpoint of training."""
+    checkpoint = Path(checkpoint)
     content = read_checkpoint(checkpoint)
     description = content["captioner"]
     captioner = Captioner(
