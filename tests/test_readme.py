@@ -32,7 +32,7 @@ def test_the_python_of_the_readme_runs(tmp_path: Path, monkeypatch: pytest.Monke
     words = [sys.executable, "-c", use]
     here = {**os.environ, "PYTHONPATH": str(ROOT)}
     said = subprocess.run(words, env=here, capture_output=True, text=True, check=True).stdout
-    assert re.fullmatch(r"[\w ]+ -\d+\.\d+\n", said)
+    assert re.fullmatch(r"[\w ]* -\d+\.\d+\n", said)
 
     (tmp_path / "my").mkdir()
     (tmp_path / "my" / "module.py").write_text(own)
