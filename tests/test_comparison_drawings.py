@@ -16,6 +16,7 @@ from captioning.comparison.planes import (
     REVERSE,
     SELF_BLEU,
     Point,
+    departures,
     landmarks,
     path,
     positions,
@@ -76,6 +77,19 @@ def test_only_what_has_both_numbers_has_a_place(tmp_path: Path) -> None:
     (evaluation,) = compared(tmp_path, "base", [[1.0]]).evaluations
     human = replace(evaluation, diversity={"human": {"self_bleu_4": 0.5}})
     assert landmarks(human, SELF_BLEU, CIDER) == {"human": (50.0, 200.0)}
+
+
+def test_a_row_departs_from_the_runs_that_it_began_from(tmp_path: Path) -> None:
+    def divergences(forward: float, reverse: float) -> dict[str, dict[str, float]]:
+        return {"divergences": {"forward_kl": forward, "reverse_kl": reverse}}
+
+    base = compared(tmp_path, "base", [[1.0], [1.0]], **divergences(1.0, 8.0))
+    other = compared(tmp_path, "other", [[1.0], [1.0]], **divergences(1.5, 6.0))
+    assert departures([base, other]) == []
+    for run, start in zip(other.runs, base.runs, strict=True):
+        run.config_file.write_text(f"from_run: runs/{start.name}\n")
+    assert departures([base, other]) == [Point("other", 1, [(0.5, -2.0), (0.5, -2.0)], ())]
+    assert "above its start's: other: 0.5, -2" in planes.planes([base, other])["departures"].words
 
 
 def test_a_row_goes_over_the_temperature_as_its_first_seed_was_sampled(tmp_path: Path) -> None:

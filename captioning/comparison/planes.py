@@ -1,6 +1,7 @@
 """The rows as points: quality against diversity, and the two divergences of the paper."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from statistics import fmean, stdev
 from typing import NamedTuple
 
@@ -55,6 +56,9 @@ DISTINCT = Axis("distinct", 100, "more varied →: captions unlike every other, 
 FORWARD = Axis("forward_kl", 1, "KL[P‖Q], nats: what is true and not said")
 REVERSE = Axis("reverse_kl", 1, "KL[Q‖P_δ], nats: what is said and not true")
 
+MORE_FORWARD = Axis("forward_kl", 1, "KL[P‖Q], nats, above its start's")
+MORE_REVERSE = Axis("reverse_kl", 1, "KL[Q‖P_δ], nats, above its start's")
+
 PLANES = {
     "divergences": ("The two divergences", FORWARD, REVERSE),
     "quality-self-bleu": ("Quality against diversity", SELF_BLEU, CIDER),
@@ -74,6 +78,33 @@ def planes(rows: Sequence[Compared]) -> dict[str, Drawing]:
         if points:
             whole = [evaluation for row in rows for evaluation in row.evaluations]
             found[name] = draw(name, title, (x, y), points, landmarks(whole[0], x, y))
+    if moved := departures(rows):
+        found["departures"] = draw(
+            "departures",
+            "From where training began",
+            (MORE_FORWARD, MORE_REVERSE),
+            moved,
+            {"start": (0.0, 0.0)},
+        )
+    return found
+
+
+def departures(rows: Sequence[Compared]) -> list[Point]:
+    """Return how far each row's divergences are from those of the runs that it began from.
+
+    Seeds differ more from each other than a run from its start, which hides what training does.
+    """
+    pairs = [[*zip(row.runs, row.evaluations, strict=False)] for row in rows]
+    known = {run.name: record(evaluation) for its in pairs for run, evaluation in its}
+    found = []
+    for place, (row, its) in enumerate(zip(rows, pairs, strict=True)):
+        starts = [known.get(Path(run.config.get("from_run") or "").name, {}) for run, _ in its]
+        moves = [
+            {name: now[name] - start[name] for name in now.keys() & start.keys()}
+            for start, now in zip(starts, (record(each) for _, each in its), strict=True)
+        ]
+        if seeds := list(positions(moves, MORE_FORWARD, MORE_REVERSE)):
+            found.append(Point(row.name, place, seeds, ()))
     return found
 
 
