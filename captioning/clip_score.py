@@ -47,7 +47,7 @@ def clip_scores(
 
     Args:
         pictures: their files.
-        captions: one per picture, untokenized, with capitals and punctuation.
+        captions: one per picture, not tokenised, with capitals and punctuation.
         references: one or more per picture.
         clip: from `load_clip`; scores by different models cannot be compared.
 

@@ -223,7 +223,7 @@ def with_clip(
 def diversities(
     said: Mapping[str, Mapping[ImageId, str]], training: Sequence[Example]
 ) -> dict[str, Diversity]:
-    """Measure how varied each set of captions is, tokenized as for the metrics."""
+    """Measure how varied each set of captions is, tokenised as for the metrics."""
     known = [line.split() for line in tokenize([text for e in training for text in e.captions])]
     lines = {name: tokenize([*captions.values()]) for name, captions in said.items()}
     return {name: diversity([line.split() for line in each], known) for name, each in lines.items()}

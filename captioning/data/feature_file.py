@@ -17,8 +17,8 @@ from captioning.files import remove_leftovers, whole
 
 UNMADE, MADE, BAD = range(3)  # bad: the picture could not be opened; the row is NaN
 
-# The state of a row, the CRC-32 of its bytes, and the picture's size, date and SHA-256. At 64 bytes,
-# no record spans two sectors of a disk, of which a power cut could leave only one written.
+# The state of a row, the CRC-32 of its bytes, and the picture's size, date and SHA-256. With 64
+# bytes, no record spans two sectors of a disk, of which a power cut could leave only one written.
 RECORD = np.dtype(
     {
         "names": ["state", "checksum", "size", "date", "digest"],

@@ -37,7 +37,7 @@ class SelfCritical(Objective):
         self.count_end = count_end
 
     def prepare(self, captioner: Captioner, references: Sequence[Sequence[str]]) -> None:
-        """Tokenize the references of every training picture with the captioner's vocabulary."""
+        """Split the references of every training picture into words, as the captioner would."""
         vocabulary = captioner.vocabulary
         end = (SPECIAL[END],) if self.count_end else ()
         split = [[(*vocabulary.split(text), *end) for text in texts] for texts in references]
