@@ -38,7 +38,7 @@ class DocumentFrequencies:
     images: int
 
     def weights(self, ngrams: Codes) -> Floats:
-        """Return log(images / images with each n-gram), at least 0; new n-grams count as seen once."""
+        """Return log(images / images with each n-gram), at least 0; new ones count as seen once."""
         position, seen = find(ngrams, self.ngrams)
         frequencies = np.where(seen, self.counts[position], 1)
         weights: Floats = np.log(self.images) - np.log(frequencies)

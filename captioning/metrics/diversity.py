@@ -66,8 +66,8 @@ def distinct_captions(captions: Collection[str]) -> float:
 def distinct_ngrams(captions: Iterable[Tokens], size: int) -> float:
     """Return distinct-n, n from 1 to 4: the number of different n-grams over that of words.
 
-    It is in [0, 1], divided by the number of words even for n > 1, as in Li et al. (2016), and falls
-    as captions are added. It is 0 if there are no words.
+    It is in [0, 1], divided by the number of words even for n > 1, as in Li et al. (2016), and
+    falls as captions are added. It is 0 if there are no words.
     """
     table = count([*captions])
     words = table.lengths.sum().item()
