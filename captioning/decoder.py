@@ -181,7 +181,7 @@ class ShowAndTell(Decoder):
 
 
 class Lrcn(Decoder):
-    """An LSTM that sees the picture beside the word at every step (LRCN, Donahue et al. 2015)."""
+    """An LSTM that sees the picture with the word at every step (LRCN, Donahue et al. 2015)."""
 
     def __init__(
         self,
@@ -259,8 +259,8 @@ def linear_cross_entropy(
 ) -> Float[Tensor, ""]:
     """Return the mean cross entropy of `outputs @ weight.T + bias` without storing p × v logits.
 
-    The logits are stored under PyTorch before 2.15, which lacks the operation, and for label
-    smoothing, which the operation lacks.
+    The logits are stored under PyTorch before 2.15, which has no such operation, and for label
+    smoothing, which the operation does not support.
     """
     if not 0 <= label_smoothing < 1:
         raise InputError(f"label_smoothing is a share, expected 0 <= it < 1, got {label_smoothing}")

@@ -1,4 +1,4 @@
-"""Say what is there, what is missing and how to mend it."""
+"""Print what is installed, what is missing and how to fix it."""
 
 import argparse
 import importlib

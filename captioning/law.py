@@ -1,4 +1,4 @@
-"""How far a captioner's law, Q, is from a known law of captions, P."""
+"""Divergences between a captioner's law, Q, and a known law of captions, P."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence

@@ -33,7 +33,7 @@ class Loading:
     Args:
         batch_size: Pictures per batch and process, each with all the captions drawn for it. With
             more processes, a step covers more pictures.
-        captions_per_image: Captions drawn per picture, anew in each epoch; null for all of them.
+        captions_per_image: Captions drawn per picture in each epoch; null for all of them.
         max_words: Words after which captions are cut off in training and in the validation
             likelihood; the length of generated captions is a setting of the search.
         minimum_count: Minimum number of times a word occurs in the training captions to be known.

@@ -121,7 +121,7 @@ def leave_if_abandoned() -> None:
 def collect(work: Callable[[], Found]) -> list[Found]:
     """Call `work` in every process; return all results, by rank, in the first and [] in the others.
 
-    The processes disconnect here, and the first goes on alone. An InputError of any of them is
+    The processes disconnect here, and the first continues alone. An InputError of any of them is
     raised in the first only.
     """
     own: Found | InputError

@@ -28,7 +28,7 @@ LEAST_DISTINCT = 0.05  # share of the captions of a batch
 
 
 def fused_adam(parameters: Iterable[Any]) -> Optimizer:
-    """Adam (Kingma & Ba 2015), updating all parameters in one pass."""
+    """Make an Adam optimiser (Kingma & Ba 2015) that updates all parameters in one pass."""
     return Adam(parameters, lr=1e-3, fused=True)
 
 

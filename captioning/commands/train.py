@@ -1,4 +1,4 @@
-"""`captioning train`: train a captioner on a data set by an objective, in a run folder."""
+"""`captioning train`: train a captioner on a data set, with an objective, into a run folder."""
 
 import re
 import shutil

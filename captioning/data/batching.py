@@ -44,7 +44,7 @@ class Loaded(NamedTuple):
 class CaptionedPictures(Dataset[Item]):
     """Examples as tensors, by keys (epoch, index).
 
-    `captions_per_image` captions are drawn anew in each epoch; null takes all of them.
+    `captions_per_image` captions are drawn in each epoch; null takes all of them.
     """
 
     def __init__(

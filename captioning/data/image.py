@@ -46,7 +46,7 @@ def open_image(path: str | Path) -> Image.Image:
 
 
 def picture_status(path: Path) -> tuple[int, int] | None:
-    """Return a picture's size in bytes and its or its shard's date; None if there is no picture."""
+    """Return a picture's size in bytes and the date of its file or shard; None if it is missing."""
     shard = shard_of(path)
     if shard is None:
         status = path.stat() if path.exists() else None

@@ -159,5 +159,5 @@ class PolicyGradient(Estimator):
 
 
 def as_columns(rewards: Float[Tensor, " b"] | Float[Tensor, "b t"]) -> Float[Tensor, "b t"]:
-    """Give rewards of whole captions an axis for words, as those of every word have."""
+    """Add an axis for words to rewards of whole captions."""
     return rewards[:, None] if rewards.ndim == 1 else rewards
