@@ -131,7 +131,7 @@ def text(name: str) -> str:
 def caption_all(
     task: Task, parts: Parts, settings: Mapping[str, Any], blocks: Iterable[Block]
 ) -> str | None:
-    """Make an output, or the rest of it, in all processes; return the first one's closing line."""
+    """Make an output, or the rest of it, with all processes; the first returns a summary line."""
     started = time.monotonic()
 
     def begin() -> bool:

@@ -28,7 +28,7 @@ def trainer_options(trainer: dict[str, Any], run: Run) -> dict[str, Any]:
 
 
 def own_slurm() -> list[SLURMEnvironment]:
-    """Return the plugin for processes started by SLURM, if they were.
+    """Return the plugin for processes started by SLURM; none for others.
 
     By default, Lightning would requeue the job itself, with a checkpoint that `--resume` does not
     know; here, `Interruption` handles SLURM's signals.

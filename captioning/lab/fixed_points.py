@@ -12,7 +12,7 @@ from captioning.lab.worlds import World
 from captioning.objectives.scheduled_sampling import Coin, Replacement
 
 LARGEST = 2**24
-"""Limit on pairs of a true and a fed prefix in a table, of eight bytes each; there are a few."""
+"""Maximum pairs of a true and a fed prefix in a table: eight bytes each, in a few tables."""
 
 
 def scheduled_sampling(
