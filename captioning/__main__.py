@@ -1,4 +1,4 @@
-"""`captioning COMMAND ...`: find the command, run it, tell a user's mistakes in one line."""
+"""`captioning COMMAND ...`: find the command, run it, report a user's mistake in one line."""
 
 import importlib
 import sys
@@ -26,7 +26,7 @@ COMMANDS = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; 0 when it worked, 2 for a user's mistake, 130 when interrupted."""
+    """Run a command; return 0 on success, 2 for a user's mistake, 130 when interrupted."""
     words = sys.argv[1:] if arguments is None else list(arguments)
     if not words or words[0] in ("-h", "--help"):
         print(usage())
@@ -48,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def usage() -> str:
-    """List the commands."""
+    """Return the list of commands as text."""
     lines = [f"  {name:<10}{purpose}" for name, (_, purpose) in COMMANDS.items()]
     return "\n".join(["usage: captioning COMMAND ...", "", *lines, "", "captioning COMMAND --help"])
 

@@ -1,4 +1,4 @@
-"""Archives, unpacked into one folder and never outside it."""
+"""Unpack archives into one folder and never outside it."""
 
 import lzma
 import platform
@@ -18,14 +18,14 @@ except ImportError:  # before Python 3.10.12 and 3.11.4
 
 
 def unpack(archive: Path, folder: Path, wanted: Callable[[PurePosixPath], bool]) -> None:
-    """Unpack those members of a ZIP or tar archive whose names are wanted.
+    """Unpack the members of a ZIP or tar archive whose names are wanted.
 
-    Every member is looked at, so that an archive with one that would land outside of `folder` is
-    refused even where that one is not wanted.
+    Every member is checked: an archive with a member that would land outside `folder` is refused,
+    even if that member is not wanted.
 
     Raises:
-        InputError: for such an archive, for one that is damaged, and for what is no archive.
-        OSError: when the disk cannot take it.
+        InputError: if the archive is refused or damaged, or the file is not an archive.
+        OSError: if the members cannot be written.
     """
     try:
         if zipfile.is_zipfile(archive):

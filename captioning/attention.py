@@ -11,8 +11,8 @@ from captioning.settings import arguments
 class ShowAttendTell(Decoder):
     """Soft attention over grid features (Xu et al. 2015, eq. 4-9 and 13), with its gate β.
 
-    Regions are projected to `attention_size` once a picture, not at every step. The output is the
-    tanh of the sum of word, state and context (eq. 7), as wide as the embedding.
+    Regions are projected to `attention_size` once per picture, not at every step. The output is
+    the tanh of the sum of word, state and context (eq. 7), as wide as the embedding.
     """
 
     least_regions = 2
@@ -40,13 +40,13 @@ class ShowAttendTell(Decoder):
         self.from_context = nn.Linear(attention_size, embedding_size, bias=False)
 
     def begin(self, features: Float[Tensor, "n r d"], image_index: Int[Tensor, " b"]) -> State:
-        """Project the regions; the first state is made of their average (section 3.1.2)."""
+        """Project the regions; compute the first state from their mean (section 3.1.2)."""
         values = torch.relu(self.value(features))
         hidden, cell = torch.tanh(self.first_state(values.mean(1))).chunk(2, dim=1)
         return State(hidden, cell, (self.key(values), values)).select(image_index)
 
     def step(self, words: Words, state: State) -> tuple[Float[Tensor, "b h"], State]:
-        """Look, then feed one word to each caption."""
+        """Attend to the regions, then feed one word to each caption."""
         context = weighted_sum(self.attend(state), state.memory[1])
         context = torch.sigmoid(self.gate(state.hidden)) * context
         embedded = self.embed(words)
@@ -55,7 +55,7 @@ class ShowAttendTell(Decoder):
         return self.dropout(torch.tanh(embedded + hidden + self.from_context(context))), state
 
     def attend(self, state: State) -> Float[Tensor, "b r"]:
-        """Say how much each region is looked at; rows sum to one."""
+        """Return the attention weight of each region; rows sum to one."""
         keys = state.memory[0]
         scores = self.energy(torch.tanh(keys + self.query(state.hidden)[:, None]))
         return torch.softmax(scores.squeeze(2), dim=1)

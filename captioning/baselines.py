@@ -16,19 +16,19 @@ from captioning.data.dataset import Example, ImageId
 
 Direction: TypeAlias = Float32[np.ndarray, " d"]
 
-# Pictures compared at once: 230 MB of cosines with the 113,287 training pictures of COCO.
+# Pictures compared at once: 230 MB of cosines with COCO's 113,287 training pictures.
 TOGETHER = 512
 
 
 def most_common_caption(examples: Sequence[Example]) -> str:
-    """Give the caption said most often in training; of equals, the first by the alphabet."""
+    """Return the most frequent training caption; ties go to the first in alphabetical order."""
     counts = Counter(caption for example in examples for caption in example.captions)
     return min(counts, key=lambda caption: (-counts[caption], caption))
 
 
 @torch.inference_mode()
 def embed(captioner: Captioner, batches: Iterable[Batch]) -> list[tuple[ImageId, Direction]]:
-    """Give the direction of each picture."""
+    """Return each picture's id and direction."""
     return [
         pair
         for batch in batches
@@ -37,7 +37,7 @@ def embed(captioner: Captioner, batches: Iterable[Batch]) -> list[tuple[ImageId,
 
 
 def directions(features: Float[Tensor, "n r d"]) -> Float32[np.ndarray, "n d"]:
-    """Give a direction of length one for each picture: its standardised features, averaged."""
+    """Average each picture's standardised features over regions and scale them to unit length."""
     found: Float32[np.ndarray, "n d"] = functional.normalize(features.mean(1), dim=1).cpu().numpy()
     return found
 
@@ -45,7 +45,7 @@ def directions(features: Float[Tensor, "n r d"]) -> Float32[np.ndarray, "n d"]:
 def nearest(
     pictures: Mapping[ImageId, Direction], trained: Mapping[ImageId, Direction]
 ) -> dict[ImageId, ImageId]:
-    """Find the training picture of the greatest cosine for each picture; of equals, the first."""
+    """Find the training picture of greatest cosine for each picture; ties go to the first."""
     queries, places = (torch.from_numpy(np.stack([*each.values()])) for each in (pictures, trained))
     ids = [*trained]
     found = [row for few in queries.split(TOGETHER) for row in (few @ places.T).argmax(1).tolist()]

@@ -1,4 +1,4 @@
-"""The one value that flows: pictures with their captions."""
+"""Batches of pictures with their captions: the value that all parts pass on."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -11,19 +11,19 @@ from captioning.text import BEGIN, END, PAD
 
 
 class Captions(NamedTuple):
-    """Captions as ids: in each row the words, END, then PAD; the longest row first.
+    """Captions as ids: each row holds the words, END, then PAD; the longest row comes first.
 
     Because rows are sorted, the captions still running at step t are the first `active[t]` rows,
-    and no work is ever spent on padding. A caption cut off at the length limit has no END.
+    and no work is spent on padding. A caption cut off at the length limit has no END.
     """
 
     tokens: Int[Tensor, "b t"]
-    lengths: Int[Tensor, " b"]  # 1 to t, END counted
-    image_index: Int[Tensor, " b"]  # which of the batch's n images a caption belongs to
+    lengths: Int[Tensor, " b"]  # 1 to t, including END
+    image_index: Int[Tensor, " b"]  # which of the batch's n images each caption belongs to
 
     @classmethod
     def from_lists(cls, rows: Sequence[Sequence[int]], image_index: Sequence[int]) -> "Captions":
-        """Pad lists of ids (END already on them, none empty) to one tensor."""
+        """Pad lists of ids (END included, none empty) to one tensor."""
         order = sorted(range(len(rows)), key=lambda row: -len(rows[row]))
         lengths = torch.tensor([len(rows[row]) for row in order])
         tokens = torch.full((len(rows), int(lengths[0])), PAD)
@@ -35,14 +35,14 @@ class Captions(NamedTuple):
     def from_generated(
         cls, tokens: Int[Tensor, "b t"], image_index: Int[Tensor, " b"]
     ) -> "Captions":
-        """Take generated ids, of which only those up to a row's first END count."""
+        """Sort generated ids by length; whatever follows a row's first END becomes PAD."""
         return cls.sort_generated(tokens, image_index)[0]
 
     @classmethod
     def sort_generated(
         cls, tokens: Int[Tensor, "b t"], image_index: Int[Tensor, " b"]
     ) -> tuple["Captions", Int[Tensor, " b"]]:
-        """Do as `from_generated`, and tell from which row of `tokens` each caption comes."""
+        """Do as `from_generated`; also return the row of `tokens` that each caption comes from."""
         ends = (tokens == END).int()
         after_end = ends.cumsum(1) - ends > 0
         lengths = (~after_end).sum(1)
@@ -51,46 +51,46 @@ class Captions(NamedTuple):
         return every.select(order), order
 
     def select(self, rows: Int[Tensor, " _"]) -> "Captions":
-        """Keep these rows, at least one, in this order, which must leave the longest first."""
+        """Keep these rows (at least one) in this order, which must put the longest first."""
         lengths = self.lengths[rows]
         return Captions(self.tokens[rows, : int(lengths[0])], lengths, self.image_index[rows])
 
     @property
     def mask(self) -> Bool[Tensor, "t b"]:
-        """True at real positions; time comes first, as packed values are ordered."""
+        """True at real positions; time comes first, as in the order of packed values."""
         steps = torch.arange(self.tokens.shape[1], device=self.tokens.device)
         return steps[:, None] < self.lengths
 
     @property
     def active(self) -> list[int]:
-        """How many captions still run at each step: never rising, the first is b."""
+        """The number of captions still running at each step; it starts at b and never rises."""
         active: list[int] = self.mask.sum(1).tolist()
         return active
 
     @property
     def inputs(self) -> Int[Tensor, "b t"]:
-        """What a teacher feeds: BEGIN, then every token but the last."""
+        """The inputs of teacher forcing: BEGIN, then every token but the last."""
         begin = torch.full_like(self.tokens[:, :1], BEGIN)
         return torch.cat([begin, self.tokens[:, :-1]], dim=1)
 
     @property
     def targets(self) -> Int[Tensor, " p"]:
-        """What is to be predicted, packed."""
+        """The tokens to predict, packed."""
         return self.pack(self.tokens)
 
     def pack(self, values: Shaped[Tensor, "b t"]) -> Shaped[Tensor, " p"]:
-        """Keep the p real positions of `values`: all first ones, then all second ones, and so on.
+        """Return the p real positions of `values`: all first ones, then all second ones, and so on.
 
         This is the order of PyTorch's `PackedSequence`.
         """
         return values.t()[self.mask]
 
     def along(self, values: Shaped[Tensor, "b _"]) -> Shaped[Tensor, "p _"]:
-        """Repeat each caption's row of `values` at every real position of it, packed."""
+        """Repeat each caption's row of `values` at each of its real positions, packed."""
         return torch.cat([values[:running] for running in self.active])
 
     def last(self, values: Shaped[Tensor, " p"]) -> Shaped[Tensor, " b"]:
-        """Take, of packed values, those at the end of each caption."""
+        """Return the packed values at the last position of each caption."""
         return self.unpack(values).gather(1, self.lengths[:, None] - 1).squeeze(1)
 
     def unpack(self, values: Shaped[Tensor, " p"]) -> Shaped[Tensor, "b t"]:
@@ -100,9 +100,9 @@ class Captions(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """n pictures, each once, with all b captions chosen for them.
+    """n distinct pictures, with all b captions chosen for them.
 
-    Either the pictures are here, or the features that a frozen encoder made of them.
+    It holds either the pictures or the features that a frozen encoder made of them.
     """
 
     images: Float[Tensor, "n c height width"] | None

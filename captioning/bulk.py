@@ -1,4 +1,4 @@
-"""Captions of any number of pictures: opened by workers, captioned in batches, told as records."""
+"""Caption any number of pictures: workers open them, batches are captioned, records written."""
 
 import os
 import time
@@ -39,7 +39,7 @@ class Task:
 
 
 class Request(NamedTuple):
-    """Some pictures of a part of the work; the part ends with a batch of none."""
+    """A batch of pictures of one part of the work; an empty batch ends the part."""
 
     part: int
     names: list[str]
@@ -47,7 +47,7 @@ class Request(NamedTuple):
 
 
 class Opened(NamedTuple):
-    """A batch as a worker hands it over: for each picture what was wrong, and those without."""
+    """A batch as a worker returns it: an error or None per picture, and the opened pictures."""
 
     part: int
     names: list[str]
@@ -56,7 +56,7 @@ class Opened(NamedTuple):
 
 
 class Opening(Dataset[Opened]):
-    """Batches opened and transformed when asked for; the key of one is itself."""
+    """Opens and transforms batches on demand; a batch is its own key."""
 
     def __init__(self, transform: Transform) -> None:
         self.transform = transform
@@ -70,7 +70,7 @@ class Opening(Dataset[Opened]):
 
 
 def batches_of(part: int, block: Block, size: int, start: int = 0) -> Iterator[Request]:
-    """Give the batches of a block from picture `start` on, and the one that ends it."""
+    """Yield the batches of a block from picture `start` on, then the empty one that ends it."""
     names = block.names()
     for first in range(start, len(names), size):
         some = names[first : first + size]
@@ -79,11 +79,11 @@ def batches_of(part: int, block: Block, size: int, start: int = 0) -> Iterator[R
 
 
 def caption_batches(task: Task, batches: Iterator[Request]) -> Iterator[tuple[int, list[Record]]]:
-    """Give the part and the records of each batch, while workers open those that follow."""
+    """Yield the part and the records of each batch, while workers open the next ones."""
     loader = DataLoader(
         Opening(task.captioner.encoder.transform()),
         batch_size=None,
-        sampler=batches,  # read as it goes
+        sampler=batches,  # read lazily
         num_workers=task.num_workers,
         pin_memory=torch.cuda.is_available(),
     )
@@ -95,7 +95,7 @@ def caption_batches(task: Task, batches: Iterator[Request]) -> Iterator[tuple[in
 
 
 def caption_batch(task: Task, opened: Opened) -> list[Record]:
-    """Give a record of each picture."""
+    """Return a record for each picture."""
     captions = iter([] if opened.images is None else say(task, opened.names, opened.images))
     return [
         {"image": text(name), "captions": next(captions)}
@@ -109,7 +109,7 @@ def caption_batch(task: Task, opened: Opened) -> list[Record]:
 def say(
     task: Task, names: Sequence[str], images: Float[Tensor, "n c height width"]
 ) -> list[list[Record]]:
-    """Give the captions of a batch; what is drawn follows from its names and the seed."""
+    """Return the captions of a batch; random draws depend only on its names and the seed."""
     features = task.captioner.encode_images(images)
     generator = seeded((task.seed, *names), features.device)
     found = task.search([task.captioner], [features], generator)
@@ -124,14 +124,14 @@ def say(
 
 
 def text(name: str) -> str:
-    """Spell a file's name, which may be any bytes, as UTF-8 can."""
+    """Escape what UTF-8 cannot encode in a file name, which may hold any bytes."""
     return os.fsencode(name).decode(errors="backslashreplace")
 
 
 def caption_all(
     task: Task, parts: Parts, settings: Mapping[str, Any], blocks: Iterable[Block]
 ) -> str | None:
-    """Make an output, or what is left of it, by all processes; the first gives a line to tell."""
+    """Make an output, or the rest of it, with all processes; the first returns a summary line."""
     started = time.monotonic()
 
     def begin() -> bool:
@@ -156,7 +156,7 @@ def caption_all(
 
 
 def take_part(task: Task, parts: Parts) -> int:
-    """Do this process's share of an output that the first has opened."""
+    """Do this process's share of an output that the first process has opened."""
     if place()[0] == 0:
         return caption_share(task, parts)
     with parts.opened():
@@ -165,8 +165,8 @@ def take_part(task: Task, parts: Parts) -> int:
 
 
 def caption_share(task: Task, parts: Parts) -> int:
-    """Make this process's parts, or what is left of them; give how many pictures that took."""
-    # More threads may sum in another order, and change the last digits with their number.
+    """Make this process's parts, or the rest of them; return how many pictures were captioned."""
+    # The order of sums, and so the last digits, may depend on the number of threads.
     torch.set_num_threads(1)
     rank, size = place()
     kept, left = take_up(parts)
@@ -176,7 +176,7 @@ def caption_share(task: Task, parts: Parts) -> int:
         for batch in batches_of(number, block, task.batch_size, kept[number])
     )
     done = 0
-    silent = None if rank == 0 else True  # null: where nobody looks
+    silent = None if rank == 0 else True  # null: hidden unless on a terminal
     with tqdm(desc="captioning", total=left, unit="picture", disable=silent) as bar:
         try:
             for number, records in caption_batches(task, batches):
@@ -196,9 +196,9 @@ def caption_share(task: Task, parts: Parts) -> int:
 
 
 def take_up(parts: Parts) -> tuple[dict[int, int], int | None]:
-    """Give how much is kept of each of this process's parts, and how many pictures are left.
+    """Return how many records are kept of each of this process's parts and how many are left to do.
 
-    None of the latter: a shard's pictures are not counted before their turn.
+    The latter is None if shards are left: their pictures are counted only when their turn comes.
     """
     kept, left, counted = {}, 0, True
     for number, block in parts.unfinished(*place()):

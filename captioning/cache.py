@@ -1,4 +1,4 @@
-"""Where things lie that were fetched once and can be fetched again."""
+"""The folder for downloads that can be fetched again."""
 
 import os
 from pathlib import Path
@@ -7,8 +7,8 @@ from platformdirs import user_cache_path
 
 
 def cache_folder() -> Path:
-    """The environment variable CAPTIONING_CACHE, or `captioning` in the user's folder for caches.
+    """Return CAPTIONING_CACHE from the environment, or `captioning` in the user's cache folder.
 
-    That is `~/.cache` or XDG_CACHE_HOME on Linux, and the system's own elsewhere.
+    On Linux that folder is XDG_CACHE_HOME or `~/.cache`; elsewhere it is the system's own.
     """
     return Path(os.environ.get("CAPTIONING_CACHE") or user_cache_path("captioning"))

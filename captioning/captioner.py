@@ -1,4 +1,4 @@
-"""The captioner: what is trained, saved and shipped."""
+"""The captioner: the model that is trained, saved and shipped."""
 
 from pathlib import Path
 from typing import Any
@@ -16,10 +16,10 @@ from captioning.text import Vocabulary
 
 
 class Captioner(nn.Module):
-    """An encoder, a decoder and the vocabulary between ids and words.
+    """An encoder, a decoder and the vocabulary that maps between ids and words.
 
-    Features are standardised on their way (a buffer holds the mean and the deviation of each of
-    the d numbers over the training pictures; 0 and 1 until `standardise` is called).
+    Features are standardised in between: buffers hold the mean and the standard deviation of each
+    of the d numbers over the training pictures (0 and 1 until `standardise` is called).
     """
 
     feature_mean: Tensor
@@ -35,7 +35,7 @@ class Captioner(nn.Module):
         self.register_buffer("feature_deviation", torch.ones(encoder.feature_size))
 
     def encode(self, batch: Batch) -> Float[Tensor, "n r d"]:
-        """Give the features of a batch, standardised: its own, or those of its pictures."""
+        """Return a batch's standardised features, stored or computed from its pictures."""
         if batch.features is not None:
             return self.scale(batch.features.to(self.feature_mean.device))
         if batch.images is not None:
@@ -43,11 +43,11 @@ class Captioner(nn.Module):
         raise ValueError("a batch must hold images or features, got neither")
 
     def encode_images(self, images: Float[Tensor, "n c height width"]) -> Float[Tensor, "n r d"]:
-        """Give the features of pictures that the encoder's `transform` has prepared."""
+        """Return the standardised features of pictures prepared by the encoder's `transform`."""
         return self.scale(self.encoder(images.to(self.feature_mean.device)))
 
     def scale(self, features: Float[Tensor, "n r d"]) -> Float[Tensor, "n r d"]:
-        """Standardise features as the encoder gives them."""
+        """Standardise features that come from the encoder."""
         return (features.float() - self.feature_mean) / self.feature_deviation
 
     def forward(
@@ -56,20 +56,20 @@ class Captioner(nn.Module):
         captions: Captions,
         inputs: Tensor | None = None,
     ) -> Float[Tensor, "p h"]:
-        """Give the decoder's outputs at every real position, packed; gold inputs by default."""
+        """Return the decoder's outputs at all real positions, packed; by default on gold inputs."""
         outputs: Tensor = self.decoder(
             features, captions.inputs if inputs is None else inputs, captions
         )
         return outputs
 
     def standardise(self, features: Float[Tensor, "n r d"]) -> None:
-        """Set mean and deviation to those of these features."""
+        """Set the mean and the standard deviation to those of these features."""
         flat = features.float().flatten(0, 1)
         self.feature_mean.copy_(flat.mean(0))
         self.feature_deviation.copy_(flat.std(0, correction=0).clamp(min=1e-3))
 
     def description(self) -> dict[str, Any]:
-        """Give, in plain values, all but the weights."""
+        """Return everything but the weights, as plain values."""
         return {
             "encoder": describe(self.encoder),
             "decoder": describe(self.decoder),
@@ -78,7 +78,7 @@ class Captioner(nn.Module):
 
 
 def load_captioner(checkpoint: str | Path) -> Captioner:
-    """Rebuild a captioner, in evaluation mode, from nothing but a checkpoint of training."""
+    """Rebuild a captioner, in evaluation mode, from a training checkpoint alone."""
     checkpoint = Path(checkpoint)
     content = read_checkpoint(checkpoint)
     description = content["captioner"]
@@ -92,7 +92,7 @@ def load_captioner(checkpoint: str | Path) -> Captioner:
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
-    """Open a checkpoint without running any code that it may carry."""
+    """Open a checkpoint without running any code that it may contain."""
     if not path.is_file():
         raise InputError(f"no checkpoint at {path}: expected a .ckpt file of a training run")
     try:
@@ -111,7 +111,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
 
 
 def load_weights(captioner: Captioner, weights: dict[str, Tensor], source: Path) -> None:
-    """Fill a captioner with the weights of one of the same architecture and vocabulary."""
+    """Load the weights of a captioner of the same architecture and vocabulary."""
     prefix = "captioner."
     own = {
         name.removeprefix(prefix): value
@@ -129,7 +129,7 @@ def load_weights(captioner: Captioner, weights: dict[str, Tensor], source: Path)
 
 
 def check_fit(encoder: Encoder, decoder: Decoder, vocabulary: Vocabulary) -> None:
-    """Refuse parts that do not belong together."""
+    """Raise InputError if the parts do not fit together."""
     settings = decoder.settings
     if settings["feature_size"] != encoder.feature_size:
         raise InputError(

@@ -1,4 +1,4 @@
-"""Checkpoint files that are there whole or not at all, whenever the process is killed."""
+"""Checkpoint files written atomically: a killed process never leaves a partial one."""
 
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,7 @@ from captioning.files import whole
 
 
 class WholeFiles(TorchCheckpointIO):
-    """Writes beside the file and renames, as Lightning does only within one file system."""
+    """Writes to a partial file beside the checkpoint and renames it, on any file system."""
 
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None

@@ -1,8 +1,8 @@
-"""CLIPScore and RefCLIPScore of captions, by a CLIP model in a folder of the user's.
+"""CLIPScore and RefCLIPScore of captions, by a CLIP model in a local folder.
 
 After Hessel et al. 2021, "CLIPScore: A Reference-free Evaluation Metric for Image Captioning".
-torchmetrics has a CLIPScore of another definition: 100·cos, cut at 0 only after its mean over the
-images, without one for each image, and without references.
+The CLIPScore of torchmetrics is defined differently: 100·cos, clipped at 0 only after averaging
+over the images, without per-image scores and without references.
 """
 
 from collections.abc import Callable, Sequence
@@ -24,13 +24,13 @@ from captioning.errors import InputError
 if TYPE_CHECKING:
     from transformers import CLIPModel, CLIPProcessor
 
-_SCALE = 2.5  # the paper's w: it spreads what in practice lies between 0 and 0.4 over [0, 1]
-_PROMPT = "A photo depicts "  # the paper's, before every candidate and reference
+_SCALE = 2.5  # the paper's w: in practice cosines lie in [0, 0.4], spread by this over [0, 1]
+_PROMPT = "A photo depicts "  # the paper's prefix of every candidate and reference
 _BATCH = 64
 
 
 class Clip(NamedTuple):
-    """A CLIP model, with what prepares pictures and texts for it, and the name of its folder."""
+    """A CLIP model, the processor of its pictures and texts, and the name of its folder."""
 
     name: str
     model: "CLIPModel"
@@ -43,13 +43,13 @@ def clip_scores(
     references: Sequence[Sequence[str]],
     clip: Clip,
 ) -> dict[str, NDArray[np.float64]]:
-    """The CLIPScore and the RefCLIPScore of each picture's caption; the corpus has their means.
+    """Return the CLIPScore and the RefCLIPScore of each picture's caption; corpus scores are means.
 
     Args:
         pictures: their files.
-        captions: one of each picture, as it is said, with capitals and punctuation.
-        references: one or more of each picture.
-        clip: what `load_clip` gives. Scores by different models cannot be compared.
+        captions: one per picture, not tokenised, with capitals and punctuation.
+        references: one or more per picture.
+        clip: from `load_clip`; scores by different models cannot be compared.
 
     Raises:
         InputError: when a picture cannot be opened.
@@ -70,7 +70,7 @@ def clip_scores(
 def clip_score(
     pictures: Float[Tensor, "n d"], captions: Float[Tensor, "n d"]
 ) -> Float[Tensor, " n"]:
-    """w·max(cos(c, v), 0) with w = 2.5, of embeddings of any length; in [0, 2.5] (section 3)."""
+    """Return w·max(cos(c, v), 0), w = 2.5, for embeddings of any norm; in [0, 2.5] (section 3)."""
     return _SCALE * F.cosine_similarity(captions, pictures).clamp(min=0)
 
 
@@ -79,9 +79,9 @@ def reference_clip_score(
     captions: Float[Tensor, "n d"],
     references: Sequence[Float[Tensor, "_ d"]],
 ) -> Float[Tensor, " n"]:
-    """Harmonic mean of the CLIPScore and max(max_r cos(c, r), 0); in [0, 10/7] (section 3).
+    """Return the harmonic mean of CLIPScore and max(max_r cos(c, r), 0); in [0, 10/7] (section 3).
 
-    It is 0 where one of the two is.
+    It is 0 where either of the two is 0.
     """
     pairs = zip(captions, references, strict=True)
     nearest = torch.stack([F.cosine_similarity(c[None], group).max() for c, group in pairs])
@@ -91,12 +91,12 @@ def reference_clip_score(
 
 
 def load_clip(weights: Path) -> Clip:
-    """Open a CLIP model in a folder, with its processor, as transformers saves them.
+    """Load a CLIP model and its processor from a folder, as transformers saves them.
 
     Nothing is downloaded.
 
     Raises:
-        InputError: when transformers or the model is missing.
+        InputError: if transformers or the model is missing.
     """
     try:
         from transformers import CLIPModel, CLIPProcessor
@@ -107,7 +107,7 @@ def load_clip(weights: Path) -> Clip:
     try:
         model = CLIPModel.from_pretrained(weights, local_files_only=True)
         processor = CLIPProcessor.from_pretrained(weights, local_files_only=True)
-    # Among others OSError, ValueError and safetensors' own: they share nothing narrower.
+    # OSError, ValueError, safetensors' own and others: they share no narrower class.
     except Exception as error:
         reason = str(error).strip().split("\n", 1)[0] or type(error).__name__
         raise InputError(
@@ -131,7 +131,7 @@ def _see(clip: Clip, pictures: Sequence[Path]) -> Float[Tensor, "b d"]:
 
 
 def _read(clip: Clip, texts: Sequence[str]) -> Float[Tensor, "b d"]:
-    """What lies beyond the model's longest text (77 tokens) is cut, as in the paper's code."""
+    """Embed texts, cut off at the model's maximum length (77 tokens) as in the paper's code."""
     longest = clip.model.config.text_config.max_position_embeddings
     prompted = [_PROMPT + text for text in texts]
     options = {"padding": True, "truncation": True, "max_length": longest}

@@ -1,4 +1,4 @@
-"""What code a result was made by, as a few letters that change when that code does."""
+"""A short digest of the code that made a result, which changes when that code does."""
 
 import ast
 import hashlib
@@ -8,34 +8,34 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-LENGTH = 8  # letters of a digest
+LENGTH = 8  # hexadecimal digits of a digest
 
 
 class Source(NamedTuple):
-    """A module as Python reads it."""
+    """A module's source as far as it matters to Python."""
 
     code: str  # without comments, docstrings and layout
     imports: tuple[str, ...]
 
 
 def digest(text: str) -> str:
-    """Tell texts apart by a few letters."""
+    """Return a short digest of a text."""
     return hashlib.sha256(text.encode()).hexdigest()[:LENGTH]
 
 
 def version(modules: Iterable[str]) -> str:
-    """Give the letters of these modules and of all that they import from their own packages.
+    """Return the digest of these modules and of all that they import from their own packages.
 
-    Comments, docstrings and layout do not count, so that explaining the code changes nothing.
-    Installed packages do not count either, but for this one: a lock file holds those fast.
+    Comments, docstrings and layout do not count, so documenting the code changes nothing.
+    Installed packages other than this one do not count either: a lock file pins those.
     """
     return digest("\n".join(f"# {name}\n{code}" for name, code in sorted(reached(modules).items())))
 
 
 def reached(modules: Iterable[str]) -> dict[str, str]:
-    """Find the code of these modules and of those they import, directly or not, by name.
+    """Return by name the code of these modules and of those they import, directly or not.
 
-    Imports count wherever they stand, but only those of the package that a module is in.
+    Imports count anywhere in a module, but only those from the module's own package.
     """
     found: dict[str, str] = {}
     waiting = list(modules)
@@ -51,7 +51,7 @@ def reached(modules: Iterable[str]) -> dict[str, str]:
 
 @cache
 def read(module: str) -> Source | None:
-    """Read a module; None for what is none, is not written in Python, or is another's."""
+    """Read a module; None if it does not exist, is not written in Python, or is third-party."""
     try:
         spec = importlib.util.find_spec(module)
     except (ImportError, ValueError):
@@ -66,7 +66,7 @@ def read(module: str) -> Source | None:
 
 
 def imports(tree: ast.AST) -> Iterator[str]:
-    """List what a module imports by its full name; of `from a import b`, both `a` and `a.b`."""
+    """Yield the full names that a module imports; for `from a import b`, both `a` and `a.b`."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (name.name for name in node.names)
@@ -76,7 +76,7 @@ def imports(tree: ast.AST) -> Iterator[str]:
 
 
 def without_docstrings(tree: ast.AST) -> ast.AST:
-    """Take the texts that stand by themselves out of a tree."""
+    """Remove the statements that are bare strings from a tree."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             node.body = [each for each in node.body if not is_text(each)] or [ast.Pass()]
@@ -84,6 +84,6 @@ def without_docstrings(tree: ast.AST) -> ast.AST:
 
 
 def is_text(statement: ast.stmt) -> bool:
-    """Say whether a statement is a text by itself, as docstrings are."""
+    """Return whether a statement is a bare string, as docstrings are."""
     value = statement.value if isinstance(statement, ast.Expr) else None
     return isinstance(value, ast.Constant) and isinstance(value.value, str)

@@ -1,4 +1,4 @@
-"""A critic: how surely a fresh discriminator tells what a captioner says from what people say."""
+"""A critic: how well a fresh discriminator tells a captioner's captions from people's."""
 
 import itertools
 import math
@@ -22,12 +22,12 @@ from captioning.metrics import confidence_intervals
 from captioning.metrics.statistics import mean_of
 from captioning.search import Search
 
-# Steps between two looks at what is held back.
+# Steps between two evaluations on the held-back pictures.
 EVERY = 50
 
 
 class Shown(NamedTuple):
-    """n pictures, with true captions and captioner's captions of each, not always equally many."""
+    """n pictures, each with true and generated captions, not always equally many."""
 
     features: Float[Tensor, "n r d"]
     real: Captions
@@ -35,15 +35,15 @@ class Shown(NamedTuple):
 
 
 class Judged(NamedTuple):
-    """What a critic is worth on each picture, its true and its generated captions weighing alike.
+    """A critic's performance on each picture, its true and generated captions weighted equally.
 
     JS[P, Q] = ½ KL[P‖M] + ½ KL[Q‖M], M = ½P + ½Q, is at least log 2 - the mean cross entropy of any
-    critic, and the logit log P/Q reaches it (Goodfellow et al. 2014, section 4.1). No accuracy
-    exceeds ½ + half the total variation of P and Q.
+    critic; the logit log P/Q attains it (Goodfellow et al. 2014, section 4.1). No accuracy exceeds
+    ½ + half the total variation of P and Q.
     """
 
     cross_entropy: Float[Tensor, " n"]  # in nats
-    accuracy: Float[Tensor, " n"]  # in [0, 1]; a logit of zero is half right
+    accuracy: Float[Tensor, " n"]  # in [0, 1]; a logit of zero counts one half
 
 
 @dataclass(frozen=True)
@@ -51,11 +51,12 @@ class Plan:
     """How a critic is trained.
 
     Args:
-        steps: Batches that it learns from, at most.
-        patience: Steps without a smaller cross entropy on what is held back, after which it ends.
-            A critic may know nothing for hundreds of steps before it finds the first difference.
-        held_back: Share of the pictures that choose when it was at its best, in (0, 1).
-        learning_rate: Adam's.
+        steps: Maximum number of training steps, one batch each.
+        patience: Steps without a lower cross entropy on the held-back pictures, after which
+            training ends. A critic may learn nothing for hundreds of steps before it finds the
+            first difference.
+        held_back: Share of the pictures on which the best step is chosen, in (0, 1).
+        learning_rate: Learning rate of Adam.
     """
 
     steps: int = 3000
@@ -64,7 +65,7 @@ class Plan:
     learning_rate: float = 1e-3
 
     def __post_init__(self) -> None:
-        """Refuse what trains nothing."""
+        """Refuse settings that train nothing."""
         if not 0 < self.learning_rate < math.inf:
             raise InputError(f"a critic needs a learning_rate above 0, got {self.learning_rate}")
         if min(self.steps, self.patience) < 1 or not 0 < self.held_back < 1:
@@ -75,9 +76,9 @@ class Plan:
 
 
 def summarise(judged: Judged, seed: int) -> dict[str, tuple[float, float, float]]:
-    """Give accuracy and the least JS that there must be, in nats, each with a 95 % interval.
+    """Return the accuracy and a lower bound on JS in nats, each with its 95 % interval.
 
-    A critic that is worse than none proves nothing: 0.
+    The bound of a critic that is worse than chance is 0: it proves nothing.
     """
     found = {"accuracy": judged.accuracy, "jensen_shannon": math.log(2) - judged.cross_entropy}
     statistics = {name: mean_of(values.double().cpu().numpy()) for name, values in found.items()}
@@ -90,7 +91,7 @@ def summarise(judged: Judged, seed: int) -> dict[str, tuple[float, float, float]
 
 @torch.no_grad()
 def show(captioner: Captioner, batch: Batch, search: Search, generator: torch.Generator) -> Shown:
-    """Caption the pictures of a batch; a picture's true captions are all that it has."""
+    """Caption the pictures of a batch; their true captions are all those in the batch."""
     features = captioner.encode(batch)
     said = search([captioner], [features], generator).tokens
     owners = torch.arange(len(said), device=said.device).repeat_interleave(said.shape[1])
@@ -102,10 +103,10 @@ def show(captioner: Captioner, batch: Batch, search: Search, generator: torch.Ge
 def train(
     discriminator: Discriminator, shown: Sequence[Shown], plan: Plan, generator: torch.Generator
 ) -> None:
-    """Teach a discriminator, and leave it as it was at its best.
+    """Train a discriminator and leave it with its best weights.
 
-    All that is shown is kept, features too: of 5,000 pictures 40 MB, or 2 GB where features are a
-    grid of 7 × 7 regions, each of 2,048 numbers.
+    All of `shown` stays in memory, features included: 40 MB for 5,000 pictures, or 2 GB where
+    features are a grid of 7 × 7 regions of 2,048 numbers each.
     """
     held = max(1, round(plan.held_back * len(shown)))
     if held >= len(shown):
@@ -135,7 +136,7 @@ def train(
 
 
 def judge(discriminator: Discriminator, shown: Shown, offset: float = 0.0) -> Judged:
-    """Judge the captions of one batch; `offset` is taken from the logits."""
+    """Judge the captions of one batch; `offset` is subtracted from the logits."""
     real, generated = (
         captions.last(discriminator(shown.features, captions)) - offset for captions in shown[1:]
     )
@@ -153,7 +154,7 @@ def judge(discriminator: Discriminator, shown: Shown, offset: float = 0.0) -> Ju
 
 @torch.no_grad()
 def judge_all(discriminator: Discriminator, shown: Iterable[Shown], offset: float = 0.0) -> Judged:
-    """Judge every picture, with neither dropout nor gradient."""
+    """Judge every picture, without dropout or gradients."""
     discriminator.eval()
     found = [judge(discriminator, each, offset) for each in shown]
     return Judged(*(torch.cat(values) for values in zip(*found, strict=True)))
@@ -162,6 +163,6 @@ def judge_all(discriminator: Discriminator, shown: Iterable[Shown], offset: floa
 def mean_by_image(
     values: Float[Tensor, " b"], captions: Captions, images: int
 ) -> Float[Tensor, " n"]:
-    """Average over the captions of each picture."""
+    """Average `values` over the captions of each picture."""
     sums = values.new_zeros(images).index_add(0, captions.image_index, values)
     return sums / captions.image_index.bincount(minlength=images)

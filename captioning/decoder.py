@@ -1,4 +1,4 @@
-"""Features to words: the decoder owns the loop, its caller owns what is fed."""
+"""Features to words: the decoder owns the loop, its caller chooses what is fed."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
@@ -20,20 +20,20 @@ try:
 except ImportError:  # before PyTorch 2.15
     LinearCrossEntropyOptions = None  # type: ignore[assignment, misc]
 
-# One word for each caption: its id, or a mixture of all (a row of weights over the vocabulary).
+# One word per caption: its id, or a mixture of words (a row of weights over the vocabulary).
 Words: TypeAlias = Int[Tensor, " b"] | Float[Tensor, "b v"]
 
-# Given the step t >= 1 and the outputs of step t - 1, choose the words to be fed at step t.
-# Outputs, not logits: a feed that samples a few rows pays the vocabulary product for those only.
+# Given the step t >= 1 and the outputs of step t - 1, return the words to feed at step t.
+# Outputs, not logits: a feed that samples only some rows pays the vocabulary product for those.
 Feed: TypeAlias = Callable[[int, Float[Tensor, "b h"]], Words]
 
 
 class State(NamedTuple):
-    """What a decoder remembers of b captions between two steps."""
+    """A decoder's state of b captions between two steps."""
 
     hidden: Float[Tensor, "b h"]
     cell: Float[Tensor, "b h"]
-    memory: tuple[Tensor, ...] = ()  # of the picture, one row a caption, the same at all steps
+    memory: tuple[Tensor, ...] = ()  # of the picture, one row per caption, the same at all steps
 
     def first(self, rows: int) -> "State":
         """Keep the first `rows` captions."""
@@ -41,27 +41,27 @@ class State(NamedTuple):
         return State(self.hidden[:rows], self.cell[:rows], memory)
 
     def select(self, rows: Int[Tensor, " b"]) -> "State":
-        """Keep these captions, in this order, each as often as it is named."""
+        """Return the state of these captions, in this order; rows may repeat."""
         memory = tuple(part[rows] for part in self.memory)
         return State(self.hidden[rows], self.cell[rows], memory)
 
     def reorder(self, rows: Int[Tensor, " b"]) -> "State":
-        """Select among captions of one and the same picture: the memory need not move."""
+        """Select among captions of the same picture, whose memory stays as it is."""
         return State(self.hidden[rows], self.cell[rows], self.memory)
 
 
 class Decoder(nn.Module, ABC):
     """A recurrent language model of captions given features.
 
-    A leaf says how it begins and how it steps; it may run a whole sequence faster than step by
-    step. The output at each step becomes logits only where they are asked for. Dropout falls on
-    words and outputs, never on the picture.
+    A subclass defines `begin` and `step`; it may override `forward` to run a whole sequence
+    faster than step by step. Outputs become logits only on request. Dropout applies to words and
+    outputs, never to the picture.
     """
 
-    least_regions: int = 1  # of a picture, for this decoder to make sense
+    least_regions: int = 1  # per picture, for this decoder to make sense
 
     def __init__(self, settings: dict[str, Any], embedding_size: int, output_size: int) -> None:
-        """Take the leaf's own arguments, as its checkpoint is to remember them, and two widths."""
+        """Take the subclass's arguments, which its checkpoint stores, and two widths."""
         super().__init__()
         self.settings = settings
         self.embedding = nn.Embedding(settings["vocabulary_size"], embedding_size)
@@ -80,16 +80,16 @@ class Decoder(nn.Module, ABC):
 
     @abstractmethod
     def begin(self, features: Float[Tensor, "n r d"], image_index: Int[Tensor, " b"]) -> State:
-        """Look at the pictures, once each, and give the state before BEGIN is fed."""
+        """Process each picture once and return the state before BEGIN is fed."""
 
     @abstractmethod
     def step(self, words: Words, state: State) -> tuple[Float[Tensor, "b h"], State]:
-        """Feed one word to each caption; give the outputs, dropout applied, with the new state."""
+        """Feed one word to each caption; return the outputs, after dropout, and the new state."""
 
     def forward(
         self, features: Float[Tensor, "n r d"], inputs: Int[Tensor, "b t"], captions: Captions
     ) -> Float[Tensor, "p h"]:
-        """Feed `inputs` (BEGIN first) along `captions`; give outputs at real positions, packed."""
+        """Feed `inputs` (BEGIN first) along `captions`; return the outputs, packed."""
 
         def feed(t: int, outputs: Float[Tensor, "b h"]) -> Int[Tensor, " b"]:
             return inputs[: len(outputs), t]
@@ -97,10 +97,10 @@ class Decoder(nn.Module, ABC):
         return self.unroll(self.begin(features, captions.image_index), captions.active, feed)
 
     def unroll(self, state: State, active: Sequence[int], feed: Feed) -> Float[Tensor, "p h"]:
-        """Run step by step, BEGIN first, then whatever `feed` chooses; give the outputs, packed.
+        """Feed BEGIN, then step by step what `feed` chooses; return the outputs, packed.
 
-        `active` says how many captions run at each step (see `Captions.active`); `feed` is given
-        the outputs of those that go on.
+        `active` is the number of captions running at each step (see `Captions.active`); `feed`
+        receives the outputs of those that continue.
         """
         words: Tensor = torch.full((active[0],), BEGIN, device=state.hidden.device)
         outputs: list[Tensor] = []
@@ -113,19 +113,19 @@ class Decoder(nn.Module, ABC):
         return torch.cat(outputs)
 
     def embed(self, words: Words) -> Float[Tensor, "b e"]:
-        """Embed words, dropout applied."""
+        """Embed words and apply dropout."""
         embedded: Tensor = self.dropout(embed(self.embedding, words))
         return embedded
 
     def logits(self, outputs: Float[Tensor, "*b h"]) -> Float[Tensor, "*b v"]:
-        """Score every token of the vocabulary."""
+        """Return the logit of every token of the vocabulary."""
         scores: Tensor = self.output(outputs)
         return scores
 
     def log_probabilities(self, outputs: Float[Tensor, "*b h"]) -> Float[Tensor, "*b w"]:
-        """Give log Q of what can be said next: END, then the words, w = v - END in all.
+        """Return log Q of the possible next tokens: END, then the words, w = v - END in all.
 
-        PAD, BEGIN and UNKNOWN are never said, so their share is left out of Q.
+        PAD, BEGIN and UNKNOWN are never generated, so Q is normalised without them.
         """
         scores = functional.linear(outputs, self.output.weight[END:], self.output.bias[END:])
         # The fused log_softmax costs half as much as logsumexp alone on a CPU.
@@ -137,7 +137,7 @@ class Decoder(nn.Module, ABC):
         targets: Int[Tensor, " p"],
         label_smoothing: float = 0.0,
     ) -> Float[Tensor, ""]:
-        """Average -log Q(target) over positions, in nats per token."""
+        """Return the mean of -log Q(target) over positions, in nats per token."""
         return linear_cross_entropy(
             outputs, self.output.weight, self.output.bias, targets, label_smoothing
         )
@@ -161,7 +161,7 @@ class ShowAndTell(Decoder):
         self.lstm = nn.LSTM(embedding_size, hidden_size)
 
     def begin(self, features: Float[Tensor, "n r d"], image_index: Int[Tensor, " b"]) -> State:
-        """Feed the picture, its regions averaged."""
+        """Feed the picture, averaged over its regions."""
         picture = self.image(features.mean(1))
         state = lstm_step(self.lstm, picture, blank(picture, self.lstm.hidden_size))
         return state.select(image_index)
@@ -182,7 +182,7 @@ class ShowAndTell(Decoder):
 
 
 class Lrcn(Decoder):
-    """An LSTM that sees the picture beside the word at every step (LRCN, Donahue et al. 2015)."""
+    """An LSTM that sees the picture with the word at every step (LRCN, Donahue et al. 2015)."""
 
     def __init__(
         self,
@@ -199,12 +199,12 @@ class Lrcn(Decoder):
         self.lstm = nn.LSTM(2 * embedding_size, hidden_size)
 
     def begin(self, features: Float[Tensor, "n r d"], image_index: Int[Tensor, " b"]) -> State:
-        """Remember the picture, its regions averaged."""
+        """Keep the picture, averaged over its regions, as memory."""
         picture = self.image(features.mean(1))[image_index]
         return blank(picture, self.lstm.hidden_size)._replace(memory=(picture,))
 
     def step(self, words: Words, state: State) -> tuple[Float[Tensor, "b h"], State]:
-        """Feed one word to each caption, with its picture."""
+        """Feed one word to each caption, along with its picture."""
         both = torch.cat([self.embed(words), state.memory[0]], dim=1)
         state = lstm_step(self.lstm, both, state)
         return self.dropout(state.hidden), state
@@ -222,7 +222,7 @@ class Lrcn(Decoder):
 
 
 def embed(embedding: nn.Embedding, words: Words) -> Float[Tensor, "b e"]:
-    """Look ids up; mix the embeddings of a mixture."""
+    """Look up the embeddings of ids, or mix embeddings by the weights of mixtures."""
     if words.is_floating_point():
         return words @ embedding.weight
     looked_up: Tensor = embedding(words)
@@ -230,13 +230,13 @@ def embed(embedding: nn.Embedding, words: Words) -> Float[Tensor, "b e"]:
 
 
 def blank(like: Float[Tensor, "b d"], hidden_size: int) -> State:
-    """Give the state of an LSTM that has seen nothing, one row for each of `like`'s."""
+    """Return the zero state of an LSTM, with as many rows as `like`."""
     zeros = like.new_zeros(len(like), hidden_size)
     return State(zeros, zeros)
 
 
 def lstm_step(lstm: nn.LSTM | nn.LSTMCell, inputs: Float[Tensor, "b d"], state: State) -> State:
-    """Advance a one-layer LSTM by one step with its own weights."""
+    """Advance a one-layer LSTM by one step."""
     hidden, cell = torch.lstm_cell(inputs, (state.hidden, state.cell), *lstm.parameters())
     return state._replace(hidden=hidden, cell=cell)
 
@@ -244,7 +244,7 @@ def lstm_step(lstm: nn.LSTM | nn.LSTMCell, inputs: Float[Tensor, "b d"], state: 
 def run_lstm(
     lstm: nn.LSTM, inputs: Float[Tensor, "p d"], state: State, active: Sequence[int]
 ) -> Float[Tensor, "p h"]:
-    """Advance a one-layer LSTM along whole captions, packed: padding costs nothing."""
+    """Run a one-layer LSTM over whole captions, packed: padding costs nothing."""
     packed = PackedSequence(inputs, torch.tensor(active))
     outputs, _ = lstm(packed, (state.hidden[None], state.cell[None]))
     hidden: Tensor = outputs.data
@@ -258,9 +258,10 @@ def linear_cross_entropy(
     targets: Int[Tensor, " p"],
     label_smoothing: float = 0.0,
 ) -> Float[Tensor, ""]:
-    """Average the cross entropy of `outputs @ weight.T + bias`, without holding all p × v logits.
+    """Return the mean cross entropy of `outputs @ weight.T + bias` without storing p × v logits.
 
-    PyTorch before 2.15 has no such operation, and none smooths labels; there the logits are held.
+    The logits are stored under PyTorch before 2.15, which has no such operation, and for label
+    smoothing, which the operation does not support.
     """
     if not 0 <= label_smoothing < 1:
         raise InputError(f"label_smoothing is a share, expected 0 <= it < 1, got {label_smoothing}")

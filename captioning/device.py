@@ -1,4 +1,4 @@
-"""Where to compute, and with how many threads, when nobody has said."""
+"""Default choice of the device and of the number of threads."""
 
 import os
 
@@ -6,12 +6,12 @@ import torch
 
 
 def best_device() -> torch.device:
-    """Give the first GPU, or the CPU."""
+    """Return the first GPU, or the CPU if there is none."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def free_cores(taken: int) -> int:
-    """Say how many threads to compute with, unless the environment has."""
+    """Return how many threads to use: all cores but `taken`, unless OMP_NUM_THREADS is set."""
     if "OMP_NUM_THREADS" in os.environ:
         return torch.get_num_threads()
     return max(1, (os.cpu_count() or 1) - taken)

@@ -1,4 +1,4 @@
-"""Discriminators: how surely a caption of a picture is a real one, after each of its words."""
+"""Discriminators: the odds that a picture's caption is real, after each of its words."""
 
 from abc import ABC, abstractmethod
 
@@ -21,17 +21,17 @@ class Discriminator(nn.Module, ABC):
         captions: Captions,
         mixtures: Float[Tensor, "p v"] | None = None,
     ) -> Float[Tensor, " p"]:
-        """Give, at every real position (packed), the logit that the caption up to there is real.
+        """Return the logit, at every real position (packed), that the caption so far is real.
 
-        `mixtures` stand in for the words, one row of weights over the vocabulary each, so that a
-        gradient can flow to whoever chose them.
+        `mixtures` replace the words, each by a row of weights over the vocabulary, so that
+        gradients can flow back to the generator.
         """
 
 
 class RecurrentDiscriminator(Discriminator):
-    """An LSTM that sees the picture with every word, and judges after each.
+    """An LSTM that sees the picture with every word and judges after each.
 
-    Shown once and first, the picture would have to be remembered all along the caption.
+    A picture shown only at the start would have to be remembered throughout the caption.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class RecurrentDiscriminator(Discriminator):
 
 
 class MatchingDiscriminator(Discriminator):
-    """Picture and caption in one space: their dot product is the logit (Dai et al. 2017, eq. 2)."""
+    """Embeds picture and caption; the logit is their dot product (Dai et al. 2017, eq. 2)."""
 
     def __init__(
         self,
@@ -102,7 +102,7 @@ class MatchingDiscriminator(Discriminator):
 
 
 def linear(inputs: int, outputs: int, normalised: bool) -> nn.Module:
-    """Give a linear map, if wanted of spectral norm one (Miyato et al. 2018)."""
+    """Return a linear layer, with its spectral norm set to one if asked (Miyato et al. 2018)."""
     layer = nn.Linear(inputs, outputs)
     return spectral_norm(layer) if normalised else layer
 
@@ -110,7 +110,7 @@ def linear(inputs: int, outputs: int, normalised: bool) -> nn.Module:
 def remembering(lstm: nn.LSTM) -> nn.LSTM:
     """Open the forget gates by a bias of one (Jozefowicz et al. 2015).
 
-    A caption is judged far from the word that was wrong, which has to be remembered until then.
+    A wrong word must be remembered until the caption is judged, many steps later.
     """
     size = lstm.hidden_size
     _, _, _, bias = lstm.parameters()
@@ -121,5 +121,5 @@ def remembering(lstm: nn.LSTM) -> nn.LSTM:
 def words_of(
     captions: Captions, mixtures: Float[Tensor, "p v"] | None
 ) -> Int[Tensor, " p"] | Float[Tensor, "p v"]:
-    """Give what is read at each position: the mixtures, or the captions' own words."""
+    """Return the input at each position: the mixtures if given, else the captions' words."""
     return captions.targets if mixtures is None else mixtures

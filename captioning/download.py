@@ -1,4 +1,4 @@
-"""A file from the web: gone on with where it was cut, and there whole or not at all."""
+"""Download a file: resumed where the connection was cut, and never left incomplete."""
 
 import time
 from collections.abc import Sequence
@@ -9,15 +9,15 @@ from captioning.errors import InputError
 from captioning.files import check_content, progress
 
 _TIMEOUT = 30  # seconds without an answer
-_BLOCK = 2**16  # bytes: what is lost of a connection that is cut
+_BLOCK = 2**16  # bytes: the most that is lost when the connection is cut
 
 
 class Remote(NamedTuple):
     """A file as it is published.
 
     Attributes:
-        address: of HTTP or HTTPS.
-        size: in bytes; None: not known.
+        address: HTTP or HTTPS URL.
+        size: in bytes; None if unknown.
         checksum: `sha256:` or `md5:` and hexadecimal digits.
     """
 
@@ -27,16 +27,16 @@ class Remote(NamedTuple):
 
 
 def download(remote: Remote, target: Path, pauses: Sequence[float] = (1.0, 5.0, 30.0)) -> None:
-    """Put a file at `target`, whose folder is there.
+    """Download a file to `target`, whose folder must exist.
 
-    What has come lies beside it, as `target` with `.part` after its name, until all has come and
-    is what it should be; whoever is killed or cut goes on from there. A connection that is cut is
-    taken up again: at once where it brought something, else after the next of the `pauses`, in
-    seconds. A server that knows no ranges sends everything again. One process at a time.
+    The data collects in `target` plus `.part` until it is complete and verified; an interrupted
+    download resumes from there. After a cut connection the next attempt follows at once if any
+    data came, else after the next of the `pauses`, in seconds. A server that does not support
+    ranges sends everything again. Only one process may download a file at a time.
 
     Raises:
-        InputError: when the file cannot be had, or is not what it should be.
-        OSError: when the disk cannot take it.
+        InputError: if the file cannot be downloaded or is not what it should be.
+        OSError: if the file cannot be written.
     """
     part = target.with_name(f"{target.name}.part")
     _receive_all(remote, part, pauses)
@@ -50,7 +50,7 @@ def download(remote: Remote, target: Path, pauses: Sequence[float] = (1.0, 5.0, 
 
 
 def _receive_all(remote: Remote, part: Path, pauses: Sequence[float]) -> None:
-    """Receive until the file ends; an address that does not answer at first is told at once."""
+    """Retry until the file is complete; give up at once if the first attempt brings nothing."""
     first = most = _size(part)
     waits = iter(pauses)
     while error := _attempt(remote, part):
@@ -67,7 +67,7 @@ def _receive_all(remote: Remote, part: Path, pauses: Sequence[float]) -> None:
 
 
 def _attempt(remote: Remote, part: Path) -> Exception | None:
-    """What cut the connection, or None where the file has ended."""
+    """Return the error that cut the connection, or None if the file is complete."""
     from requests import RequestException
 
     try:
@@ -78,7 +78,7 @@ def _attempt(remote: Remote, part: Path) -> Exception | None:
 
 
 def _receive(remote: Remote, part: Path) -> None:
-    """Go on with a file until it ends or the connection is cut."""
+    """Append to the partial file until it is complete or the connection is cut."""
     from requests import codes, get
 
     have = _size(part)
@@ -89,7 +89,7 @@ def _receive(remote: Remote, part: Path) -> None:
         headers["Range"] = f"bytes={have}-"
     with get(remote.address, headers=headers, stream=True, timeout=_TIMEOUT) as answer:
         if answer.status_code == codes.requested_range_not_satisfiable:
-            part.unlink()  # it is longer than the file: it was of another
+            part.unlink()  # longer than the file, so it was of another one
             _receive(remote, part)
             return
         answer.raise_for_status()
@@ -111,7 +111,7 @@ def _size(file: Path) -> int:
 
 
 def _reason(error: Exception) -> str:
-    """The server's own words, such as `404 Not Found`, or the kind of error."""
+    """Return the server's status, such as `404 Not Found`, or the type of the error."""
     from requests import HTTPError
 
     if isinstance(error, HTTPError) and error.response is not None:

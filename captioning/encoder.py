@@ -22,10 +22,10 @@ from captioning.settings import arguments
 
 
 class Encoder(nn.Module, ABC):
-    """A network that turns pictures into `regions` features of `feature_size` numbers each.
+    """A network that turns a picture into `regions` features of `feature_size` numbers each.
 
-    A frozen encoder never changes: it stays in evaluation mode (batch norm included), and what it
-    makes of a picture may be kept on disk.
+    A frozen encoder never changes: it stays in evaluation mode (batch norm included), and its
+    features may be cached on disk.
     """
 
     feature_size: int
@@ -42,14 +42,14 @@ class Encoder(nn.Module, ABC):
 
     @abstractmethod
     def transform(self) -> Transform:
-        """Give the way from an opened picture (RGB) to this network's input, "c height width"."""
+        """Return the transform from an opened picture (RGB) to an input, "c height width"."""
 
     def train(self, mode: bool = True) -> "Encoder":
         """Enter training mode, unless frozen."""
         return super().train(mode and not self.frozen)
 
     def fingerprint(self) -> str:
-        """Tell one encoder from another, by weights and by settings that change its features."""
+        """Hash the weights and the settings, which together determine the features."""
         digest = hashlib.sha256(repr(sorted(self.settings.items())).encode())
         for name, value in self.state_dict().items():
             digest.update(name.encode())
@@ -58,7 +58,7 @@ class Encoder(nn.Module, ABC):
 
 
 class SmallCnn(Encoder):
-    """Three convolutions of stride two, for small pictures such as the shapes world's."""
+    """Three convolutions of stride two, for small pictures such as those of the shapes world."""
 
     def __init__(
         self,
@@ -86,12 +86,12 @@ class SmallCnn(Encoder):
         )
 
     def forward(self, images: Float[Tensor, "n c height width"]) -> Float[Tensor, "n r d"]:
-        """Encode, keeping the place of everything: "pooled" is the whole grid, flattened."""
+        """Encode pictures; "pooled" is the whole grid, flattened, so positions are kept."""
         cells: Tensor = self.layers(images).flatten(2).transpose(1, 2)
         return cells.reshape(len(images), self.regions, self.feature_size)
 
     def transform(self) -> Transform:
-        """Scale to `image_size` pixels a side and to numbers from -1 to 1."""
+        """Return a transform that resizes to a square of `image_size` and scales to [-1, 1]."""
         size: int = self.settings["image_size"]
         steps = [
             v2.PILToTensor(),
@@ -106,12 +106,12 @@ class Backbone(Encoder):
     """Any torchvision classification network, cut before its classifier.
 
     `weights` is a name that torchvision knows for `architecture` ("DEFAULT", "IMAGENET1K_V1", ...;
-    downloaded once), or the path of a state dict (a relative path is also looked for below the
-    data folder), or null for an untrained network. `features` are the average over the last
-    feature map ("pooled": one region) or its cells ("grid": height × width regions). Pictures are
-    resized and cropped as the weights were trained to see them (`prepare_as` names other ones of
-    torchvision's to follow; local weights follow "DEFAULT"); `crop: false` squashes the whole
-    picture to the same size instead.
+    downloaded once), the path of a state dict (a relative path is also looked up in the data
+    folder), or null for an untrained network. `features` are the average over the last feature
+    map ("pooled": one region) or its cells ("grid": height × width regions). Pictures are resized
+    and cropped as in the training of the weights (local weights follow "DEFAULT"; `prepare_as`
+    names other torchvision weights to follow); `crop: false` resizes the whole picture to the
+    same square instead, changing its aspect ratio.
     """
 
     def __init__(
@@ -131,7 +131,7 @@ class Backbone(Encoder):
                 f"prepare_as {prepare_as!r} names no weights of torchvision's {architecture}: "
                 f"expected one of {', '.join(known)}"
             )
-        # A checkpoint holds the weights themselves: what it rebuilds starts without any.
+        # A checkpoint holds the weights itself: a rebuilt encoder need not load any.
         super().__init__({**settings, "weights": None, "prepare_as": prepare_as})
         self.frozen = frozen
         self.preset = known[prepare_as].transforms()
@@ -144,14 +144,14 @@ class Backbone(Encoder):
         self.train()
 
     def forward(self, images: Float[Tensor, "n c height width"]) -> Float[Tensor, "n r d"]:
-        """Encode; no gradient is kept through a frozen network."""
+        """Encode pictures; no gradient flows through a frozen network."""
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
             grid = self.network(images)["features"]
         cells: Tensor = grid.flatten(2).transpose(1, 2)
         return cells if self.settings["features"] == "grid" else cells.mean(1, keepdim=True)
 
     def transform(self) -> Transform:
-        """Resize, crop and normalise as the weights were trained."""
+        """Return a transform that resizes, crops and normalises as in the weights' training."""
         size = self.preset.crop_size[0]
         interpolation = self.preset.interpolation
         if self.settings["crop"]:
@@ -169,13 +169,13 @@ class Backbone(Encoder):
 
 
 def compose(steps: Sequence[nn.Module]) -> Transform:
-    """Take one step after another."""
+    """Chain transforms."""
     transform: Transform = v2.Compose(steps)
     return transform
 
 
 def weights_of(architecture: str) -> Mapping[str, Any]:
-    """List torchvision's own weights of a classification network, by name."""
+    """Return torchvision's own weights of a classification network, by name."""
     names = models.list_models(module=models)
     if architecture not in names:
         near = difflib.get_close_matches(architecture, names, n=3, cutoff=0)
@@ -188,8 +188,8 @@ def weights_of(architecture: str) -> Mapping[str, Any]:
 
 
 def load_network(architecture: str, weights: str | None) -> nn.Module:
-    """Build the whole network and fill it with the weights that were asked for."""
-    # Trained elsewhere, on another scale of colour, these two convert ImageNet's if told to.
+    """Build the whole network and load the requested weights into it."""
+    # These two were trained elsewhere on another colour scale; they convert ImageNet's on request.
     converting = architecture in ("googlenet", "inception_v3")
     options = {"transform_input": True, "init_weights": False} if converting else {}
     known = weights_of(architecture)
@@ -208,7 +208,7 @@ def load_network(architecture: str, weights: str | None) -> nn.Module:
 
 
 def load_local(network: nn.Module, architecture: str, weights: str) -> None:
-    """Fill a network with the state dict in a file."""
+    """Load the state dict in a file into a network."""
     try:
         path = locate(weights)
     except InputError as error:
@@ -225,11 +225,11 @@ def load_local(network: nn.Module, architecture: str, weights: str) -> None:
 
 
 def cut_classifier(network: nn.Module, picture: Float[Tensor, "1 3 height width"]) -> nn.Module:
-    """Keep the network up to its last feature map, which comes out under the name "features".
+    """Cut the network after its last feature map, which is then returned as "features".
 
-    That is the last value with a height and a width before the classifier (the last part of each
-    of torchvision's networks). What lies between, such as pooling, has no weights; a network that
-    has learned layers there, as vision transformers do, is refused.
+    That is the last value with a height and a width before the classifier (the last child of
+    every torchvision network). Layers in between, such as pooling, may have no weights: a network
+    with learned layers there, such as a vision transformer, is refused.
     """
     network.eval()
     *_, (classifier, _) = network.named_children()
@@ -257,5 +257,5 @@ def cut_classifier(network: nn.Module, picture: Float[Tensor, "1 3 height width"
 
 
 def black_picture(preset: Any) -> Float[Tensor, "1 3 height width"]:
-    """Give a picture of the size that torchvision's preset crops to."""
+    """Return a black picture of the size that torchvision's preset crops to."""
     return torch.zeros(1, 3, preset.crop_size[0], preset.crop_size[0])

@@ -1,8 +1,8 @@
-"""The one exception for what a user can mend."""
+"""The exception for errors that the user can fix."""
 
 
 class InputError(ValueError):
-    """Bad input, told in one line: what was expected, what came, what to do.
+    """Bad input, described in one line: what was expected, what came, what to do.
 
     The command line prints the message alone and exits with status 2.
     """

@@ -1,4 +1,4 @@
-"""Captions of a split and what they are worth, beside the rows that put the numbers in place."""
+"""Caption a split and score the captions, along with baselines that put the numbers in context."""
 
 import sys
 from collections.abc import Mapping, Sequence
@@ -43,26 +43,26 @@ from captioning.search import Sampling, Search, caption_texts
 from captioning.temperatures import Drawn, Point, curve, draw_batch
 from captioning.text import SPECIAL
 
-# Share of the words of a split below which a vocabulary is taken to be of other data.
+# Share of known words below which a vocabulary is taken to be from other data.
 LEAST_KNOWN = 0.5
 
 
 @dataclass(frozen=True)
 class Task:
-    """What is to be evaluated, and how."""
+    """What to evaluate, and how."""
 
     captioners: Sequence[Captioner]  # an ensemble, or one alone
     data: Dataset
     split: str
     search: Search
     loading: Loading
-    metrics: Sequence[str] | None = None  # null: all, but SPICE only where its parser is
+    metrics: Sequence[str] | None = None  # null: all, SPICE only if its parser is installed
     samplings: Sequence[Sampling] = ()  # for the curve of quality against diversity
     clip: Clip | None = None  # for CLIPScore
 
 
 class Share(NamedTuple):
-    """What one process found out by its captioners, of its own share of the pictures."""
+    """The results of one process, on its own share of the pictures."""
 
     captions: list[tuple[ImageId, str]]
     left_out: int  # pictures that could not be opened
@@ -74,43 +74,43 @@ class Share(NamedTuple):
 
 @dataclass
 class Findings:
-    """What is known of the captions of one split."""
+    """The results of evaluating one split."""
 
     examples: list[Example]  # the pictures that were captioned
     captions: dict[ImageId, str]
     scores: Scores
-    rows: dict[str, dict[str, float]]  # other captions of the same pictures, scored alike
-    diversity: dict[str, Diversity]  # of the captioner's captions, and of those rows
-    world: World  # what the true law tells, where it is known
+    rows: dict[str, dict[str, float]]  # scores of other captions of the same pictures
+    diversity: dict[str, Diversity]  # of the captioner's captions and of those rows
+    world: World  # comparison with the true law, where it is known
     curve: list[Point]  # quality against diversity, by temperature
 
 
 def evaluate(task: Task) -> Findings | None:
-    """Caption the split and score it with the COCO metrics, beside people and simple baselines.
+    """Caption the split and score it with the COCO metrics, along with people and simple baselines.
 
-    Processes that work together share the batches, and find to the last digit what one would find
-    alone. The first scores all captions; the others give None.
+    Several processes share the batches and find the same numbers, to the last digit, as a single
+    one. The first scores all captions; the others return None.
     """
     if place()[0] > 0:
         collect(partial(work, task))
         return None
     with Scorer(
         task.metrics
-    ) as scorer:  # first, so that METEOR reads its table while captions are made
+    ) as scorer:  # first, so that METEOR loads its table while captions are made
         return score(task, scorer, collect(partial(work, task)))
 
 
 def work(task: Task) -> Share:
-    """Do all that takes a captioner's networks."""
+    """Do all the work that needs the captioners' networks."""
     examples = task.data.examples(task.split)
     first = task.captioners[0]
     check_vocabulary(first, examples, task.data.name)
     batches = [whole_batches(task, examples, one) for one in task.captioners]
     known = known_scenes(task.data, [example.image_id for example in examples])
-    # More threads may sum in another order, and change the last digits with their number.
+    # The order of sums, and so the last digits, may depend on the number of threads.
     torch.set_num_threads(1)
     share = look(task, batches, comparable(known, first.vocabulary))
-    # On the training split itself every picture would be nearest to itself.
+    # On the training split itself, every picture would be its own nearest.
     train = [] if task.split == "train" else task.data.examples("train")
     return share._replace(trained=embed(first, whole_batches(task, train, first)) if train else [])
 
@@ -118,16 +118,16 @@ def work(task: Task) -> Share:
 def whole_batches(
     task: Task, examples: Sequence[Example], captioner: Captioner
 ) -> EvaluationBatches:
-    """Prepare what a captioner sees, the same batches on any number of processes."""
+    """Prepare a captioner's input: the same batches for any number of processes."""
     return evaluation_batches(examples, captioner, task.loading, task.data.name, whole=True)
 
 
 @torch.inference_mode()
 def look(task: Task, batches: Sequence[EvaluationBatches], known: Scenes) -> Share:
-    """Encode every picture once, and find out all that its features tell.
+    """Encode every picture once and compute everything that needs its features.
 
-    Several captioners, each with its own batches, act as an ensemble. What is drawn follows from
-    the pictures of a batch alone.
+    Several captioners, each with its own batches, form an ensemble. Random draws depend only on
+    the pictures of a batch.
     """
     captioners, share = task.captioners, Share([], 0, [], [], [], [])
     for views in batch_by_batch(batches, "captioning"):
@@ -142,7 +142,7 @@ def look(task: Task, batches: Sequence[EvaluationBatches], known: Scenes) -> Sha
 
 
 def score(task: Task, scorer: Scorer, shares: Sequence[Share]) -> Findings:
-    """Join what the processes found, and tell what it is worth."""
+    """Join the results of all processes and score them."""
     examples = task.data.examples(task.split)
     captions = join_captions(task, shares, examples)
     examples = [example for example in examples if example.image_id in captions]
@@ -178,7 +178,7 @@ def score(task: Task, scorer: Scorer, shares: Sequence[Share]) -> Findings:
 def join_captions(
     task: Task, shares: Sequence[Share], examples: Sequence[Example]
 ) -> dict[ImageId, str]:
-    """Put the captions of all processes together, in the order of the split, and count them."""
+    """Join the captions of all processes in the order of the split and check their number."""
     captions = join((share.captions for share in shares), [each.image_id for each in examples])
     left_out = sum(share.left_out for share in shares)
     if not captions:
@@ -192,14 +192,14 @@ def join_captions(
 
 
 def label(task: Task, shares: Sequence[Share], captions: Mapping[ImageId, str]) -> str:
-    """Name the split as the signature does: where pictures were left out, it is only a part."""
+    """Return the split's name for the signature, which says if pictures were left out."""
     left_out = sum(share.left_out for share in shares)
     part = f",{len(captions)}-of-{len(captions) + left_out}-images" if left_out else ""
     return task.split + part
 
 
 def row(scores: Scores, captions: Mapping[ImageId, str]) -> dict[str, float]:
-    """Give the numbers of one set of captions: the metrics, and how many captions differ."""
+    """Return the metrics of one set of captions and the share of distinct ones."""
     return scores.corpus | {"distinct": distinct_captions(captions.values())}
 
 
@@ -223,14 +223,14 @@ def with_clip(
 def diversities(
     said: Mapping[str, Mapping[ImageId, str]], training: Sequence[Example]
 ) -> dict[str, Diversity]:
-    """Measure how varied each set of captions is, by the metrics' own tokens."""
+    """Measure how varied each set of captions is, tokenised as for the metrics."""
     known = [line.split() for line in tokenize([text for e in training for text in e.captions])]
     lines = {name: tokenize([*captions.values()]) for name, captions in said.items()}
     return {name: diversity([line.split() for line in each], known) for name, each in lines.items()}
 
 
 def check_vocabulary(captioner: Captioner, examples: Sequence[Example], name: str) -> None:
-    """Refuse a captioner whose vocabulary is plainly of other data."""
+    """Refuse a captioner whose vocabulary clearly comes from other data."""
     split = captioner.vocabulary.split
     said = {word for example in examples for caption in example.captions for word in split(caption)}
     frequent = captioner.vocabulary.tokens[len(SPECIAL) :]
@@ -245,7 +245,7 @@ def check_vocabulary(captioner: Captioner, examples: Sequence[Example], name: st
 def baselines(
     shares: Sequence[Share], captions: Mapping[ImageId, str], training: Sequence[Example]
 ) -> dict[str, dict[ImageId, str]]:
-    """Caption by the most common training caption, and by that of the nearest training picture."""
+    """Caption with the most common training caption and that of the nearest training picture."""
     rows = {"most common caption": dict.fromkeys(captions, most_common_caption(training))}
     first = {example.image_id: example.captions[0] for example in training}
     if trained := join((share.trained for share in shares), first):
@@ -255,7 +255,7 @@ def baselines(
 
 
 def as_json(found: Findings, task: Task, search: str) -> dict[str, Any]:
-    """Give the content of `metrics.json`."""
+    """Return the contents of `metrics.json`."""
     intervals = confidence_intervals(found.scores.statistics, np.random.default_rng(0))
     return {
         "data": task.data.name,

@@ -1,4 +1,4 @@
-"""What a frozen encoder makes of a data set's pictures, computed once and kept on disk."""
+"""A frozen encoder's features of a data set's pictures, computed once and cached on disk."""
 
 import fcntl
 import hashlib
@@ -27,7 +27,7 @@ from captioning.errors import InputError
 from captioning.files import check_room
 
 BATCH = 64
-FORM = "2"  # of what is on the disk
+FORM = "2"  # version of the cache's format
 SETTING = "--loading.feature_cache"
 ADVICE = f"choose another {SETTING}"
 
@@ -35,13 +35,13 @@ ADVICE = f"choose another {SETTING}"
 class FeatureCache:
     """The features of a list of pictures, in one file of `folder`, whose name ends in their `key`.
 
-    Each row is known by the content of the picture that it was made of. Rows that were not made,
-    or that had no picture which could be opened, are made as soon as there is one: that is how an
-    interrupted run goes on, and how a mended picture gets its features. Rows of pictures that have
-    changed since are refused, or `renew`ed; a picture that is not there any more keeps its row.
+    Each row is identified by the content of its picture. Rows that are missing, or whose picture
+    could not be opened, are made as soon as there is a good one: that is how an interrupted run
+    resumes and how a repaired picture gets its features. Rows of pictures that have changed since
+    are refused or, with `renew`, made again; a deleted picture keeps its row.
 
-    Pictures of an unchanged size and date are taken to be unchanged, as by make and git; others
-    are read to see.
+    Pictures of unchanged size and date are taken to be unchanged, as in make and git; others are
+    read and compared.
     """
 
     def __init__(
@@ -55,12 +55,12 @@ class FeatureCache:
 
     @property
     def lacking(self) -> int:
-        """The bytes still to be allotted on the disk."""
+        """The bytes still to be allocated on disk."""
         with self.keeping():
             return 0 if self.file.exists() else self.file.size
 
     def to_do(self, renew: bool = False) -> list[int]:
-        """Give the rows to be made, in order; InputError where pictures have changed."""
+        """Return the rows to make, in order; InputError if pictures have changed."""
         if not self.file.exists():
             return list(range(len(self.paths)))
         state, changed = self.file.index()["state"], self.changed()
@@ -77,7 +77,7 @@ class FeatureCache:
         return rows
 
     def changed(self) -> Bool[np.ndarray, " m"]:
-        """Say which rows were made of another picture than the one that is there now."""
+        """Return which rows were made from a picture that has changed since."""
         index = self.file.index()
         known = np.stack([index["size"], index["date"]], axis=1)
         now = np.array([stamp(path) for path in self.paths])
@@ -98,15 +98,15 @@ class FeatureCache:
         return changed
 
     def remember(self, same: dict[int, Seen]) -> None:
-        """Note the dates of pictures that are as they were, so that the next look is short."""
+        """Store the new dates of unchanged pictures, so that they are not read again next time."""
         if same:
-            with suppress(OSError):  # in a folder that is only read, they are compared each time
+            with suppress(OSError):  # in a read-only folder they are compared every time
                 index = self.file.index(writable=True)
                 for row, seen in same.items():
                     index["date"][row] = seen.date
 
     def complete(self, num_workers: int, renew: bool = False) -> None:
-        """Make the rows that are to do, unless another process is at it: then wait for it."""
+        """Make the missing rows; if another process is making them, wait for it."""
         with self.keeping():
             if not self.to_do(renew):
                 return
@@ -122,7 +122,7 @@ class FeatureCache:
                     self.encode(rows, num_workers)
 
     def statement(self, rows: int) -> str:
-        """Say what there is to do, and whether there is room for it."""
+        """Describe the work to do and the disk space it needs."""
         count, regions, size = self.file.shape
         free = shutil.disk_usage(self.folder).free
         return (
@@ -133,8 +133,8 @@ class FeatureCache:
     def encode(self, rows: Sequence[int], num_workers: int) -> None:
         """Run the encoder over the batches that hold these rows.
 
-        A picture always stands in the same batch, so that it has the same features to the last
-        bit, however often the work was stopped.
+        A picture is always in the same batch, so that its features are the same to the last bit,
+        however often the work is interrupted.
         """
         device = best_device()
         encoder = self.encoder.to(device).eval()
@@ -146,8 +146,8 @@ class FeatureCache:
             pictures,
             batch_sampler=batches,
             num_workers=num_workers,
-            collate_fn=list,  # untouched: a bad picture may stand among the good ones
-            generator=torch.Generator(),  # else training would go on by other draws
+            collate_fn=list,  # uncollated: bad pictures may be among good ones
+            generator=torch.Generator(),  # so that training's random draws do not change
         )
         with tqdm(None, "encoding", count, initial=count - len(rows), disable=None) as bar:
             for batch, loaded in zip(batches, loader, strict=True):
@@ -158,13 +158,13 @@ class FeatureCache:
                 bar.update(len(own))
 
     def read(self) -> StoredFeatures:
-        """Map what has been made."""
+        """Map the finished features into memory."""
         with self.keeping():
             return StoredFeatures(self.file, self.paths)
 
     @contextmanager
     def keeping(self) -> Iterator[None]:
-        """Tell in one line what the system does not allow."""
+        """Turn an OSError into an InputError."""
         try:
             yield
         except OSError as error:
@@ -175,7 +175,7 @@ class FeatureCache:
 
 
 class SeenPictures(Dataset[tuple[Seen, Tensor | ImageError]]):
-    """Pictures, each with what its file was just before it was opened."""
+    """Pictures, each with the state of its file just before it was opened."""
 
     def __init__(self, paths: Sequence[Path], files: ImageFiles) -> None:
         self.paths = paths
@@ -188,7 +188,7 @@ class SeenPictures(Dataset[tuple[Seen, Tensor | ImageError]]):
 def encode_batch(
     encoder: Encoder, pictures: Sequence[Tensor | ImageError], device: torch.device
 ) -> Float16[np.ndarray, "k r d"]:
-    """Encode pictures; the rows of bad ones, in whose place a black one is encoded, are NaN."""
+    """Encode pictures; rows of bad ones, which a black picture replaces, are NaN."""
     good = [place for place, picture in enumerate(pictures) if isinstance(picture, Tensor)]
     shape = (len(pictures), encoder.regions, encoder.feature_size)
     rows = np.full(shape, np.nan, dtype=np.float16)
@@ -202,7 +202,7 @@ def encode_batch(
 
 
 def stamp(path: Path) -> tuple[int, int]:
-    """Give the size and the date of a file, or those of an absent one."""
+    """Return the size and date of a file, or those that stand for an absent one."""
     try:
         return picture_status(path) or ABSENT[:2]
     except OSError:
@@ -210,10 +210,10 @@ def stamp(path: Path) -> tuple[int, int]:
 
 
 def key(encoder: Encoder, examples: Sequence[Example]) -> str:
-    """Tell caches apart: by encoder, preparation of pictures and their ids, not by place or date.
+    """Hash what identifies a cache: the encoder, its transform and the pictures' ids.
 
-    Preparation is known by how it is written; an address in memory that may stand there is left
-    out, for it is another one each time.
+    Paths and dates do not count. The transform is identified by its `repr`, without the memory
+    addresses in it, which differ every time.
     """
     preparation = re.sub(r" at 0x[0-9a-f]+", "", repr(encoder.transform()))
     digest = hashlib.sha256(f"{FORM} {encoder.fingerprint()} {preparation}\n".encode())
@@ -226,7 +226,7 @@ def key(encoder: Encoder, examples: Sequence[Example]) -> str:
 def open_pictures(
     encoder: Encoder, examples: Sequence[Example], folder: Path, name: str, num_workers: int
 ) -> ImageFiles | StoredFeatures:
-    """Give the pictures as training takes them: as features where the encoder never changes."""
+    """Return the pictures to train on, or their features if the encoder is frozen."""
     if not encoder.frozen:
         return ImageFiles([example.image for example in examples], encoder.transform())
     cache = FeatureCache(encoder, examples, folder, name)

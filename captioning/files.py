@@ -1,4 +1,4 @@
-"""What files that must be whole need: room, a place to be made in, a content that is checked."""
+"""Write files atomically: partial files, locks, free space and checksums."""
 
 import fcntl
 import hashlib
@@ -18,11 +18,11 @@ ELSEWHERE = "mend the permissions, or name another folder"
 
 @contextmanager
 def whole(file: Path) -> Iterator[Path]:
-    """Give the path of a file to be written that then takes the place of `file`, at once.
+    """Yield the path of a partial file to write, which then atomically replaces `file`.
 
-    Whatever breaks off leaves `file` as it was; a kill leaves the partial beside it, which
-    `remove_leftovers` knows. Each writer has a partial of its own, threads and machines that share
-    a disk, too: the last to end prevails. OSErrors are passed on.
+    An exception leaves `file` as it was; a killed process leaves the partial file beside it, for
+    `remove_leftovers` to find. Every writer has a partial file of its own, even among threads and
+    machines that share a disk: the last to finish wins. OSErrors propagate.
     """
     partial = file.with_name(f"{file.name}.{os.getpid()}-{os.urandom(4).hex()}.partial")
     try:
@@ -35,7 +35,7 @@ def whole(file: Path) -> Iterator[Path]:
 
 
 def remove_leftovers(files: Collection[Path]) -> None:
-    """Remove what killed processes have left of files, of which nobody may be writing any."""
+    """Remove partial files left by killed processes; nobody may be writing `files` now."""
     names = {file.name for file in files}
     for folder in {file.parent for file in files}:
         for partial in folder.glob("*.partial"):
@@ -45,7 +45,7 @@ def remove_leftovers(files: Collection[Path]) -> None:
 
 @contextmanager
 def writing(path: Path, advice: str = ELSEWHERE) -> Iterator[None]:
-    """Tell in one line, with what to do but make room, that a file or folder cannot be written."""
+    """Turn an OSError into an InputError; `advice` is what to do besides making room."""
     try:
         yield
     except OSError as error:
@@ -55,13 +55,13 @@ def writing(path: Path, advice: str = ELSEWHERE) -> Iterator[None]:
 
 
 def make_folder(folder: Path, advice: str = ELSEWHERE) -> None:
-    """Make a folder, and those above it; InputError where that cannot be."""
+    """Make a folder and its parents; InputError if that is impossible."""
     with writing(folder, advice):
         folder.mkdir(parents=True, exist_ok=True)
 
 
 def write(file: Path, content: bytes) -> None:
-    """Write a file whole, in a folder made for it if need be; InputError where that cannot be."""
+    """Write a file atomically, making its folder if necessary; InputError if that is impossible."""
     with writing(file):
         file.parent.mkdir(parents=True, exist_ok=True)
         with whole(file) as partial:
@@ -71,7 +71,7 @@ def write(file: Path, content: bytes) -> None:
 def write_json(file: Path, content: Any) -> None:
     """Write JSON as `write` does.
 
-    Half a surrogate pair is written as JSON escapes it, for UTF-8 has no form of it.
+    A lone surrogate is written as a JSON escape, because UTF-8 cannot encode it.
     """
     text = json.dumps(content, indent=1, ensure_ascii=False)
     write(file, text.encode(errors="backslashreplace"))
@@ -79,10 +79,10 @@ def write_json(file: Path, content: Any) -> None:
 
 @contextmanager
 def locked(file: Path, complaint: str) -> Iterator[None]:
-    """Keep other processes out, as long as this one is within or until it dies.
+    """Keep other processes out until this one leaves the block or dies.
 
-    InputError with this complaint where another is within. Such a lock is not handed down to the
-    processes that load pictures, which outlive their parent by seconds.
+    Raises InputError with this complaint if another process is inside. The lock is not inherited
+    by the processes that load pictures, which outlive their parent by seconds.
     """
     with file.open("ab") as lock:
         try:
@@ -93,7 +93,7 @@ def locked(file: Path, complaint: str) -> Iterator[None]:
 
 
 def check_room(folder: Path, needed: int, advice: str) -> None:
-    """Raise InputError, with what to do but make room, unless a disk has so many bytes free."""
+    """Raise InputError unless a disk has `needed` bytes free; `advice` is an alternative."""
     free = shutil.disk_usage(folder).free
     if needed > free:
         raise InputError(
@@ -103,13 +103,13 @@ def check_room(folder: Path, needed: int, advice: str) -> None:
 
 
 def check_content(file: Path, complaint: str, size: int | None, checksum: str) -> None:
-    """Raise InputError unless a file is what it should be.
+    """Raise InputError unless a file has the expected size and checksum.
 
     Args:
-        file: what to read.
-        complaint: how the message begins where it is not.
-        size: in bytes; None: not known.
-        checksum: as `digest` gives it.
+        file: the file to read.
+        complaint: how the error message begins.
+        size: in bytes; None if unknown.
+        checksum: as returned by `digest`.
     """
     actual_size = file.stat().st_size
     actual = digest(file, checksum.partition(":")[0])
@@ -122,7 +122,7 @@ def check_content(file: Path, complaint: str, size: int | None, checksum: str) -
 
 
 def digest(file: Path, algorithm: str) -> str:
-    """The checksum of a file's content: `sha256:` or `md5:` and hexadecimal digits."""
+    """Return the checksum of a file's content: `sha256:` or `md5:` and hexadecimal digits."""
     state = hashlib.new(algorithm, usedforsecurity=False)
     with file.open("rb") as content, progress("checking", file.stat().st_size) as advance:
         while block := content.read(2**20):
@@ -138,7 +138,7 @@ def _short(checksum: str) -> str:
 
 @contextmanager
 def empty_folder(folder: Path) -> Iterator[Path]:
-    """A folder that is empty at first and gone in the end."""
+    """Yield a folder that is empty at first and removed in the end."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     try:
@@ -149,7 +149,7 @@ def empty_folder(folder: Path) -> Iterator[Path]:
 
 @contextmanager
 def progress(what: str, size: int | None, done: int = 0) -> Iterator[Callable[[int], None]]:
-    """A bar on a terminal, nothing elsewhere: call what it gives with each number of bytes."""
+    """Show a progress bar on a terminal; yield the function to call with each number of bytes."""
     from tqdm import tqdm
 
     with tqdm(desc=what, total=size, initial=done, unit="B", unit_scale=True, disable=None) as bar:

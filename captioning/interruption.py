@@ -1,4 +1,4 @@
-"""Ctrl-C, or a scheduler's signal, ends training at a step's end with everything saved."""
+"""Ctrl-C, or a scheduler's signal, ends training after the current step with everything saved."""
 
 from pathlib import Path
 from types import FrameType
@@ -11,13 +11,13 @@ from captioning.signals import Handlers, listen, restore
 
 
 class Interrupted(Exception):
-    """Training was asked to stop, and has saved a checkpoint that it resumes from exactly."""
+    """Training was asked to stop and has saved a checkpoint from which it resumes exactly."""
 
 
 class Interruption(Callback):
-    """Saves `checkpoint` and raises Interrupted after the step in which a signal came.
+    """Saves `checkpoint` and raises Interrupted after the step during which a signal came.
 
-    A second signal ends the process at once, as if nothing caught it.
+    A second signal is not caught, and so ends the process at once.
     """
 
     def __init__(self, checkpoint: Path, accumulate: int = 1) -> None:
@@ -27,11 +27,11 @@ class Interruption(Callback):
         self.previous: Handlers = {}
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Listen."""
+        """Start to listen for signals."""
         self.previous = listen(self.ask)
 
     def ask(self, number: int, frame: FrameType | None) -> None:
-        """Remember to stop; let the next signal through."""
+        """Remember to stop, and no longer catch signals."""
         self.asked = True
         restore(self.previous)
 
@@ -45,14 +45,14 @@ class Interruption(Callback):
             raise Interrupted
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Stop between two epochs; the end of the last one has left a checkpoint."""
+        """Stop between two epochs; a checkpoint was saved at the end of the last one."""
         if self.heard(trainer) and trainer.current_epoch > 0:
             raise Interrupted
 
     def heard(self, trainer: Trainer) -> bool:
-        """Say whether any process was asked: one may hear of it a step before the others."""
+        """Return whether any process was asked: a signal may reach one a step before the others."""
         return trainer.strategy.reduce_boolean_decision(self.asked, all=False)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Listen no longer."""
+        """Stop listening for signals."""
         restore(self.previous)

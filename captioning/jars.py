@@ -1,4 +1,4 @@
-"""Java libraries from a Maven repository or a folder, checked: there whole, or not at all."""
+"""Fetch Java libraries from a Maven repository or a folder, verified and never incomplete."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _ADVICE = "set CAPTIONING_CACHE to another folder"
 
 
 class Jar(NamedTuple):
-    """A library as a Maven repository names it.
+    """A library in a Maven repository.
 
     Attributes:
-        coordinates: `group:artifact:version`, with `:classifier` where there is one.
+        coordinates: `group:artifact:version`, with `:classifier` if it has one.
         size: in bytes.
         sha256: of its content, in hexadecimal digits.
     """
@@ -30,31 +30,31 @@ class Jar(NamedTuple):
 
     @property
     def file(self) -> str:
-        """What the file is called, in a repository and in the user's cache."""
+        """The file's name, in a repository and in the user's cache."""
         return "-".join(self.coordinates.split(":")[1:]) + ".jar"
 
 
 def missing(jars: Sequence[Jar], folder: Path) -> list[Jar]:
-    """Those of `jars` that do not lie in `folder`."""
+    """List those of `jars` that are not in `folder`."""
     return [jar for jar in jars if not (folder / jar.file).is_file()]
 
 
 def fetch(
     jars: Sequence[Jar], folder: Path, source: Path | None = None, repository: str | None = None
 ) -> None:
-    """Put those of `jars` that `folder` lacks into it.
+    """Fetch those of `jars` that are not in `folder`.
 
-    Of several processes that ask at once, one fetches and the others wait for it. One that is
-    killed leaves no jar that is not whole; what else it leaves, the next one removes.
+    If several processes call this at once, one fetches and the others wait. A killed process
+    never leaves an incomplete jar; the next one removes its temporary files.
 
     Args:
-        jars: what is needed.
-        folder: where they shall lie; it is made if need be.
-        source: a folder that has them, at any depth; None: a Maven repository.
-        repository: address of that repository; None: Maven Central.
+        jars: the libraries needed.
+        folder: where to put them; made if necessary.
+        source: a folder that contains them, at any depth; None for a Maven repository.
+        repository: address of that repository; None for Maven Central.
 
     Raises:
-        InputError: when a jar cannot be had, is not what it should be, or has no room.
+        InputError: if a jar cannot be fetched, is not what it should be, or does not fit the disk.
     """
     from filelock import FileLock
 
@@ -82,9 +82,9 @@ def _find(jar: Jar, source: Path) -> Path:
 
 
 def _download(jar: Jar, repository: str | None, folder: Path) -> Path:
-    """The file of a jar, somewhere below `folder`.
+    """Download a jar and return its path, somewhere below `folder`.
 
-    jgo finds and reads the repository, but takes a file that was cut or changed for a good one.
+    jgo finds and reads the repository, but does not notice a truncated or altered file.
     """
     from jgo.maven import MavenContext, PythonResolver
     from requests import RequestException

@@ -1,4 +1,4 @@
-"""Commands that need one another, each in a process and with a log of its own, some at a time."""
+"""Run commands that depend on one another, each in its own process and with its own log."""
 
 import fcntl
 import os
@@ -13,7 +13,7 @@ from types import FrameType
 
 from captioning.signals import listen, restore
 
-MOMENT = 0.1  # seconds between two looks at what runs
+MOMENT = 0.1  # seconds between two polls of the running jobs
 
 
 @dataclass(frozen=True)
@@ -21,12 +21,12 @@ class Job:
     """A command with a log.
 
     Attributes:
-        name: What it is for, for people.
-        doing: What it does to that end, in a word.
+        name: Its purpose, for people to read.
+        doing: What it does, in one word.
         command: The words of its command line.
-        log: File to which all that it says is added.
-        needs: The jobs, by name, that must have succeeded before.
-        seconds: How long it may take; None where nothing tells.
+        log: File to which its output is appended.
+        needs: Names of the jobs that must have succeeded before.
+        seconds: How long it should take; None if unknown.
     """
 
     name: str
@@ -39,7 +39,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Running:
-    """A job that has begun."""
+    """A job that has started."""
 
     job: Job
     process: "subprocess.Popen[bytes]"
@@ -47,26 +47,26 @@ class Running:
 
 
 class Queue:
-    """Jobs that are done `at_a_time`, in their order as far as they do not need one another.
+    """Runs jobs, `at_a_time` of them at once, in their order as far as dependencies allow.
 
-    A job that fails takes with it those that need it, and no others. The first SIGINT or SIGTERM
-    is handed on to all that run, which save what they have, and nothing is begun any more.
+    A failed job also fails those that need it, and no others. The first SIGINT, SIGTERM or SIGUSR1
+    is passed on to all running jobs, which save what they have, and no more are started.
 
-    The log is locked, by its job's process too: as long as that lives, even without the one that
-    began it, nobody begins the same job again.
+    The lock on a log is shared with its job's process: as long as that process lives, even if its
+    parent is dead, nobody starts the same job again.
     """
 
     def __init__(self, jobs: Sequence[Job], at_a_time: int) -> None:
         self.total = len(jobs)
         self.waiting = list(jobs)
         self.environments = environments(at_a_time, os.cpu_count() or 1, gpus())
-        self.running: dict[int, Running] = {}  # by their place among the environments
+        self.running: dict[int, Running] = {}  # by index of their environment
         self.done: set[str] = set()
-        self.failed: dict[str, str] = {}  # why, by name
+        self.failed: dict[str, str] = {}  # reasons, by name
         self.stopped = False
 
     def work(self) -> dict[str, str]:
-        """Do all jobs, or stop when told so; say why some failed or were left out, by name."""
+        """Run all jobs, or stop when asked to; return by name why some failed or were left out."""
         handlers = listen(self.stop)
         try:
             while self.running or (self.waiting and not self.stopped):
@@ -82,7 +82,7 @@ class Queue:
         return self.failed
 
     def leave_out(self) -> None:
-        """Give up what needs a job that failed."""
+        """Give up waiting jobs that need a failed one."""
         for job in list(self.waiting):
             missed = next((name for name in job.needs if name in self.failed), None)
             if missed is not None:
@@ -90,7 +90,7 @@ class Queue:
                 self.fail(job, f"left out, for it needs {missed}")
 
     def begin_ready(self) -> None:
-        """Begin what waits for no other job, as far as there is room."""
+        """Start the jobs whose needs are met, as far as there are free environments."""
         ready = [job for job in self.waiting if self.done.issuperset(job.needs)]
         free = [place for place in range(len(self.environments)) if place not in self.running]
         for place, job in zip(free, ready, strict=False):
@@ -98,7 +98,7 @@ class Queue:
             self.begin(place, job)
 
     def begin(self, place: int, job: Job) -> None:
-        """Start a job's process, unless an earlier one is still at it."""
+        """Start a job's process, unless an earlier one is still running."""
         job.log.parent.mkdir(parents=True, exist_ok=True)
         with job.log.open("ab") as log:
             try:
@@ -106,7 +106,7 @@ class Queue:
             except BlockingIOError:
                 self.fail(job, f"left out, for another process is at work on it ({job.log})")
                 return
-            # In a session of its own, so that Ctrl-C comes to it once, from here.
+            # In its own session, so that it receives Ctrl-C only once, from this process.
             process = subprocess.Popen(
                 job.command,
                 stdin=subprocess.DEVNULL,
@@ -116,12 +116,12 @@ class Queue:
                 start_new_session=True,
             )
         self.running[place] = Running(job, process, time.monotonic())
-        if self.stopped:  # by a signal that came while the process was being started
+        if self.stopped:  # by a signal that came while the process was starting
             process.send_signal(SIGINT)
         tell(f"{job.name}: begins, {job.log}")
 
     def end(self, ended: Running) -> None:
-        """Note how a job ended."""
+        """Record and print how a job ended."""
         job, status = ended.job, ended.process.returncode
         minutes = (time.monotonic() - ended.start) / 60
         if status == 0:
@@ -134,24 +134,24 @@ class Queue:
             self.fail(job, f"failed: {reason(job.log, status)}")
 
     def fail(self, job: Job, why: str) -> None:
-        """Note, and say, that a job came to nothing."""
+        """Record and print why a job failed."""
         self.failed[job.name] = why
         tell(f"{job.name}: {why}")
 
     def stop(self, number: int, frame: FrameType | None) -> None:
-        """Ask all that run to stop; asked a second time, they end at once."""
+        """Ask all running jobs to stop; asked a second time, they end at once."""
         self.stopped = True
         for each in self.running.values():
             each.process.send_signal(SIGINT)
 
 
 def tell(line: str) -> None:
-    """Say something of the work's progress."""
+    """Print a line about the progress to stderr."""
     print(line, file=sys.stderr, flush=True)
 
 
 def reason(log: Path, status: int) -> str:
-    """Say why a process failed: the signal that killed it, or the last that it said."""
+    """Return why a process failed: the signal that killed it, or the last line of its log."""
     if status < 0:
         memory = "" if -status in (SIGINT, SIGTERM) else ", most often for want of memory"
         return f"killed by {Signals(-status).name}{memory} ({log})"
@@ -161,7 +161,7 @@ def reason(log: Path, status: int) -> str:
 
 
 def gpus() -> list[str]:
-    """Name the GPUs that this process may use, as CUDA_VISIBLE_DEVICES does."""
+    """Return the GPUs that this process may use, named as in CUDA_VISIBLE_DEVICES."""
     import torch
 
     named = os.environ.get("CUDA_VISIBLE_DEVICES", "")
@@ -170,14 +170,14 @@ def gpus() -> list[str]:
 
 
 def room() -> int:
-    """Say how many jobs this machine carries: one for each GPU or, without any, for each core."""
+    """Return how many jobs this machine can run: one per GPU or, without GPUs, one per core."""
     return len(gpus()) or os.cpu_count() or 1
 
 
 def environments(at_a_time: int, cores: int, gpus: Sequence[str]) -> list[dict[str, str]]:
-    """Divide a machine among jobs: to each its share of the GPUs, one at least, and of the cores.
+    """Divide a machine among jobs: each gets its share of the GPUs, at least one, and of the cores.
 
-    How many cores it takes stays as it is where OMP_NUM_THREADS says that.
+    OMP_NUM_THREADS, if set, decides the number of cores instead.
     """
     shares = [gpus[place::at_a_time] for place in range(min(at_a_time, len(gpus)))]
     threads = os.environ.get("OMP_NUM_THREADS") or str(max(1, cores // at_a_time))

@@ -1,4 +1,4 @@
-"""Captions and captioners beside the true law, in the world where that is known."""
+"""Compare captions and captioners with the true law, in the world where it is known."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,7 +20,7 @@ from captioning.shapes.verdict import Verdict, judge
 from captioning.shapes.world import scenes
 from captioning.text import Vocabulary
 
-# Pictures looked at together: a few hundred different beginnings of captions at each step.
+# Pictures measured together: a few hundred different prefixes of captions at each step.
 PICTURES = 10
 
 Scenes = Mapping[ImageId, Scene]
@@ -28,21 +28,21 @@ Scenes = Mapping[ImageId, Scene]
 
 @dataclass(frozen=True)
 class World:
-    """What the true law tells; empty where it is unknown."""
+    """The comparison with the true law; empty where that is unknown."""
 
     verdicts: dict[str, float] = field(default_factory=dict)  # shares of the captions, in [0, 1]
-    samples: dict[str, float] = field(default_factory=dict)  # the same of samples of the captioner
+    samples: dict[str, float] = field(default_factory=dict)  # the same for samples of the captioner
     divergences: dict[str, float] = field(default_factory=dict)  # see `Divergences`
     left_out: dict[str, str] = field(default_factory=dict)  # what is missing, and why
 
     @property
     def signature(self) -> str:
-        """Say how the divergences were made, to be added to the signature of the metrics."""
+        """How the divergences were computed, to append to the signature of the metrics."""
         return f"|divergences:delta-{DELTA},samples-{SAMPLES}" if self.divergences else ""
 
 
 def known_scenes(data: Dataset, image_ids: Iterable[ImageId]) -> dict[ImageId, Scene]:
-    """Give the scenes of these pictures; none where the data are not of the shapes world."""
+    """Return the scenes of these pictures; none if the data are not the shapes world."""
     if not isinstance(data, Shapes):
         return {}
     every = scenes(Path(data.folder))
@@ -50,19 +50,19 @@ def known_scenes(data: Dataset, image_ids: Iterable[ImageId]) -> dict[ImageId, S
 
 
 def from_true_law(known: Scenes) -> dict[ImageId, str]:
-    """Draw one caption of each picture from P, always the same."""
+    """Draw one caption per picture from P, with a fixed seed."""
     generator = np.random.default_rng(0)
     return {image_id: sample(scene, generator) for image_id, scene in known.items()}
 
 
 def verdicts(captions: Iterable[tuple[str, Scene]]) -> dict[str, float]:
-    """Give the share of captions that are true, and of each way to be wrong."""
+    """Return the share of captions that are true and of each way to be wrong."""
     found = [judge(caption, scene) for caption, scene in captions]
     return {verdict.value: found.count(verdict) / len(found) for verdict in Verdict}
 
 
 def comparable(known: Scenes, vocabulary: Vocabulary) -> Scenes:
-    """Give the scenes if a captioner of this vocabulary knows every word that P says of them."""
+    """Return the scenes if the vocabulary has every word that P says of them, else none."""
     return {} if unknown_words(vocabulary, known) else known
 
 
@@ -75,7 +75,7 @@ def measure_batch(
 ) -> list[tuple[ImageId, Measured]]:
     """Compare P with the law of the captioners, an ensemble, picture by picture.
 
-    Nothing where no scene is known.
+    The result is empty if no scene is known.
     """
     measured: list[tuple[ImageId, Measured]] = []
     for first in range(0, len(image_ids) if known else 0, PICTURES):
@@ -93,9 +93,9 @@ def compare(
     measured: Mapping[ImageId, Measured],
     vocabulary: Vocabulary,
 ) -> World:
-    """Judge the captions of pictures, and sum up what was measured of the captioner's law.
+    """Judge the captions of pictures and summarise the measurements of the captioner's law.
 
-    A captioner that lacks a word of P has no divergences: its KL[P‖Q] is infinite.
+    A captioner that does not know every word of P has no divergences: its KL[P‖Q] is infinite.
     """
     if not known:
         return World()
@@ -110,6 +110,6 @@ def compare(
 
 
 def unknown_words(vocabulary: Vocabulary, known: Scenes) -> list[str]:
-    """Give the words that P says of the scenes and the vocabulary lacks, by the alphabet."""
+    """Return, sorted, the words that P says of the scenes but the vocabulary does not have."""
     said = {word for scene in known.values() for text in support(scene) for word in text.split()}
     return sorted(said - set(vocabulary.tokens))

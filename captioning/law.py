@@ -1,4 +1,4 @@
-"""How far the law of a captioner, Q, lies from a law of captions that is known, P."""
+"""Divergences between a captioner's law, Q, and a known law of captions, P."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -24,24 +24,24 @@ Law: TypeAlias = Mapping[str, float]
 
 
 class Divergences(NamedTuple):
-    """Averages over pictures, in nats a caption where nothing else is said.
+    """Averages over pictures, in nats per caption unless stated otherwise.
 
-    Q is the law of what the captioner says: PAD, BEGIN and UNKNOWN have no part in it. U says END
-    with chance 1/L at every step, L being the mean length of P's captions of the picture (END
-    counted), and otherwise any word that the captioner knows, all alike.
+    Q is the law of what the captioner can say, without PAD, BEGIN and UNKNOWN. At every step U says
+    END with probability 1/L, where L is the mean length (including END) of P's captions of the
+    picture, and otherwise a word drawn uniformly from those that the captioner knows.
     """
 
     forward_kl: float  # KL[P‖Q], exact
-    forward_kl_per_word: float  # the same over the average of L, so that END is a word
+    forward_kl_per_word: float  # the same divided by the mean of L, so END counts as a word
     reverse_kl: float  # KL[Q‖P_δ], estimated from samples of Q
-    reverse_kl_error: float  # its standard error, these pictures being given
+    reverse_kl_error: float  # its standard error, given these pictures
     outside: float  # the probability under Q of what P never says, in [0, 1], exact
     jensen_shannon: float  # ½ KL[P‖M] + ½ KL[Q‖M], M = ½P + ½Q, exact
-    total_variation: float  # in [0, 1], exact: ½ + ½ of it is the best accuracy of a critic
+    total_variation: float  # in [0, 1], exact: ½ + ½ of it is a critic's best accuracy
 
 
 class Measured(NamedTuple):
-    """What one picture gives, and the samples of Q that were drawn for it."""
+    """The measurements on one picture, and the samples of Q drawn for it."""
 
     forward_kl: Float[Tensor, ""]
     length: Float[Tensor, ""]  # L
@@ -53,14 +53,14 @@ class Measured(NamedTuple):
 
 
 def kullback_leibler(p: Float[Tensor, " b"], log_q: Float[Tensor, " b"]) -> Float[Tensor, ""]:
-    """Give KL[P‖Q] in nats from the captions that P says."""
+    """Return KL[P‖Q] in nats, from the captions in the support of P."""
     return (p * (p.log() - log_q)).sum()
 
 
 def jensen_shannon(p: Float[Tensor, " b"], log_q: Float[Tensor, " b"]) -> Float[Tensor, ""]:
-    """Give ½ KL[P‖M] + ½ KL[Q‖M], M = ½P + ½Q, in nats, from the captions that P says.
+    """Return ½ KL[P‖M] + ½ KL[Q‖M], M = ½P + ½Q, in nats, from the captions in the support of P.
 
-    What else Q says is half of M there, and so adds ½ log 2 for each unit of its probability.
+    Outside the support M = ½Q, so what Q says there adds ½ log 2 times its probability.
     """
     q = log_q.exp()
     log_m = ((p + q) / 2).log()
@@ -69,7 +69,7 @@ def jensen_shannon(p: Float[Tensor, " b"], log_q: Float[Tensor, " b"]) -> Float[
 
 
 def total_variation(p: Float[Tensor, " b"], log_q: Float[Tensor, " b"]) -> Float[Tensor, ""]:
-    """Give ½ Σ |P - Q| from the captions that P says; what else Q says counts whole."""
+    """Return ½ Σ |P - Q| from the captions in the support of P; outside it |P - Q| = Q."""
     q = log_q.exp()
     return ((p - q).abs().sum() + 1 - q.sum()) / 2
 
@@ -77,10 +77,10 @@ def total_variation(p: Float[Tensor, " b"], log_q: Float[Tensor, " b"]) -> Float
 def log_uniform(
     tokens: Int[Tensor, "b t"], words: int, length: Float[Tensor, ""]
 ) -> Float[Tensor, " b"]:
-    """Give log U of captions of at most t tokens, where there are so many words.
+    """Return log U of captions of at most t tokens, over a vocabulary of `words` words.
 
-    One that was cut off, and has no END, stands for all that begin so: of all there can be, up to t
-    tokens, the probabilities sum to one.
+    A caption that was cut off, without END, stands for all that begin with it, so that the
+    probabilities of all captions of up to t tokens sum to one.
     """
     ended = (tokens == END).sum(1)
     said = (tokens != PAD).sum(1) - ended
@@ -90,22 +90,22 @@ def log_uniform(
 def smooth(
     p: Float[Tensor, " b"], log_u: Float[Tensor, " b"], delta: float = DELTA
 ) -> Float[Tensor, " b"]:
-    """Give log P_δ, which is finite where P is zero."""
+    """Return log P_δ, which is finite even where P is zero."""
     return torch.logaddexp(p.log() + math.log1p(-delta), log_u + math.log(delta))
 
 
 def standard_error(values: Float[Tensor, "n k"]) -> Float[Tensor, ""]:
-    """Give that of the mean of all, drawn k times for each of n pictures that stay the same."""
+    """Return the standard error of the overall mean of k draws for each of n fixed pictures."""
     return (values.var(1).mean() / values.numel()).sqrt()
 
 
 def log_likelihoods(
     ensemble: Ensemble, tokens: Int[Tensor, "b t"], image_index: Int[Tensor, " b"]
 ) -> Float[Tensor, " b"]:
-    """Give log Q of captions (words, END, PAD; or cut off, without END), in nats.
+    """Return log Q, in nats, of captions (words, END, PAD; or cut off, without END).
 
-    A beginning that captions of a picture share is fed once: of the steps through all that the
-    shapes world says, about a third remain.
+    A prefix shared by captions of a picture is fed only once, which leaves about a third of the
+    steps through all captions of the shapes world.
     """
     totals = torch.zeros(len(tokens), dtype=torch.float64, device=tokens.device)
     beginnings = image_index.clone()
@@ -130,10 +130,10 @@ def measure(
     laws: Sequence[Law],
     generator: torch.Generator,
 ) -> list[Measured]:
-    """Score, for each of n pictures, all that P says of it and samples of Q.
+    """Score, for each of n pictures, all captions in the support of P and samples of Q.
 
-    P may say captions of 21 tokens at most, END counted, which is all that `Sampling` leaves room
-    for. So no caption of P begins as a sample does that was cut off there.
+    Captions of P may have at most 21 tokens, including END, which is the limit of `Sampling`. So
+    no sample that was cut off there is a prefix of a caption of P.
     """
     vocabulary, search = captioners[0].vocabulary, Sampling(SAMPLES)
     samples = search(captioners, features, generator).tokens
@@ -173,7 +173,7 @@ def measure_one(
 
 
 def summarise(measured: Sequence[Measured]) -> Divergences:
-    """Average over pictures."""
+    """Average the measurements over pictures."""
     forward_kl = torch.stack([each.forward_kl for each in measured])
     length = torch.stack([each.length for each in measured])
     outside = torch.stack([each.outside for each in measured])
@@ -192,6 +192,6 @@ def summarise(measured: Sequence[Measured]) -> Divergences:
 
 
 def spell(vocabulary: Vocabulary, captions: Iterable[str], steps: int) -> Int[Tensor, "b t"]:
-    """Give whole captions as ids, END on them, then PAD up to `steps` tokens."""
+    """Return whole captions as ids with END, then PAD up to `steps` tokens."""
     rows = vocabulary.encode(list(captions))
     return torch.tensor([[*row, END] + [PAD] * (steps - 1 - len(row)) for row in rows])

@@ -1,4 +1,4 @@
-"""A data set, read as configured, to batches for training and evaluation."""
+"""Turn a data set, as configured, into batches for training and evaluation."""
 
 import sys
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ from captioning.errors import InputError
 from captioning.features import open_pictures
 from captioning.text import Vocabulary
 
-# Pictures that a standardisation is measured on: enough for means and deviations, yet read at once.
+# Pictures that means and deviations of features are computed from: enough, yet quick to read.
 MEASURED = 1000
 
 
@@ -31,14 +31,14 @@ class Loading:
     """How data become batches.
 
     Args:
-        batch_size: Pictures in a batch of each process; each comes once, with all the captions
-            drawn for it. With more processes a step is on more pictures.
-        captions_per_image: Captions drawn for a picture, anew at each epoch; null: all of them.
-        max_words: Words after which a caption is cut off in training and in the likelihood of
-            validation; how long generated captions may be is the search's own setting.
-        minimum_count: How often the training captions must say a word for it to be known.
+        batch_size: Pictures per batch and process, each with all the captions drawn for it. With
+            more processes, a step covers more pictures.
+        captions_per_image: Captions drawn per picture in each epoch; null for all of them.
+        max_words: Words after which captions are cut off in training and in the validation
+            likelihood; the length of generated captions is a setting of the search.
+        minimum_count: Minimum number of times a word occurs in the training captions to be known.
         num_workers: Processes that open pictures.
-        on_bad_image: Stop at a picture that cannot be opened, or leave it out and count it.
+        on_bad_image: Stop at a picture that cannot be opened, or skip and count it.
         feature_cache: Folder for the features of frozen encoders.
     """
 
@@ -51,7 +51,7 @@ class Loading:
     feature_cache: str = "data/features"
 
     def __post_init__(self) -> None:
-        """Refuse what no data could be read with."""
+        """Refuse settings with which no data could be read."""
         for name in ("batch_size", "captions_per_image", "max_words", "minimum_count"):
             value = vars(self)[name]
             if value is not None and value < 1:
@@ -61,7 +61,7 @@ class Loading:
 
 
 def build_vocabulary(examples: Sequence[Example], loading: Loading) -> Vocabulary:
-    """Collect the words of the training split."""
+    """Build the vocabulary of the training split."""
     captions = [caption for example in examples for caption in example.captions]
     return Vocabulary.build(captions, loading.minimum_count)
 
@@ -69,7 +69,7 @@ def build_vocabulary(examples: Sequence[Example], loading: Loading) -> Vocabular
 def training_batches(
     examples: Sequence[Example], captioner: Captioner, loading: Loading, name: str, seed: int
 ) -> TrainingBatches:
-    """Prepare the training split; say how many captions are too long."""
+    """Prepare the training split; print how many captions are too long."""
     tokens, longer = encode_captions(examples, captioner.vocabulary, loading.max_words)
     if longer:
         total = sum(len(captions) for captions in tokens)
@@ -95,9 +95,9 @@ def evaluation_batches(
     name: str,
     whole: bool = False,
 ) -> EvaluationBatches:
-    """Prepare a split of which every picture is seen once, with all its captions.
+    """Prepare a split in which every picture comes once, with all its captions.
 
-    Several processes share it by the picture or, with `whole`, by the batch.
+    Several processes divide it by picture or, with `whole`, by batch.
     """
     tokens, _ = encode_captions(examples, captioner.vocabulary, loading.max_words)
     pictures = CaptionedPictures(examples, tokens, open_split(examples, captioner, loading, name))
@@ -109,16 +109,16 @@ def evaluation_batches(
 def open_split(
     examples: Sequence[Example], captioner: Captioner, loading: Loading, name: str
 ) -> ImageFiles | StoredFeatures:
-    """Give the examples' pictures, or their features."""
+    """Return the examples' pictures, or their features."""
     folder = Path(loading.feature_cache)
     return open_pictures(captioner.encoder, examples, folder, name, loading.num_workers)
 
 
 def standardise(captioner: Captioner, batches: TrainingBatches) -> None:
-    """Measure the features of a frozen encoder on some training pictures, evenly spread."""
+    """Standardise a frozen encoder's features by evenly spaced training pictures."""
     stored = batches.pictures.pictures
     if isinstance(stored, StoredFeatures):
         spread = range(0, len(stored), max(1, len(stored) // MEASURED))
         good = [each for each in map(stored.__getitem__, spread) if isinstance(each, Tensor)]
-        if good:  # otherwise the first batch tells of the bad pictures
+        if good:  # otherwise the first batch reports the bad pictures
             captioner.standardise(torch.stack(good))

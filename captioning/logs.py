@@ -1,4 +1,4 @@
-"""The numbers of a run as a table that survives being resumed."""
+"""Keep the CSV log of a run when it is resumed."""
 
 import csv
 from pathlib import Path
@@ -7,10 +7,10 @@ from pytorch_lightning.loggers import CSVLogger
 
 
 def continue_csv(logger: CSVLogger, file: Path, batches: int) -> None:
-    """Keep what `file` tells of the first batches of a run; the logger goes on below it.
+    """Keep the rows of the first `batches` of a run in `file`; the logger appends to them.
 
-    Without this Lightning deletes the file of a resumed run. Rows of later batches, logged before
-    a crash but lost with it, are told again. (In this file, "step" is the number of a batch.)
+    Without this, Lightning deletes the file of a resumed run. Rows of later batches, logged before
+    a crash but undone by it, are dropped and logged again. ("step" in this file counts batches.)
     """
     if not file.exists():
         return

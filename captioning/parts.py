@@ -1,8 +1,8 @@
-"""An output that is made in parts, by processes that may be killed at any moment.
+"""An output made in parts, by processes that may be killed at any moment.
 
-Part n holds the records of block n of the pictures, whichever process makes it: the parts are the
-same for any number of processes. Until OUTPUT is whole, OUTPUT.parts holds them as JSONL, with the
-list of the blocks; OUTPUT.settings.json, which stays, says how it was made.
+Part n holds the records of block n of the pictures, whichever process makes it, so the parts are
+the same for any number of processes. Until OUTPUT is complete, OUTPUT.parts holds them as JSONL,
+with the list of blocks; OUTPUT.settings.json, which is kept, records how OUTPUT was made.
 """
 
 import fcntl
@@ -21,14 +21,14 @@ from captioning.records import Record, as_line, write_records
 
 
 class Tally(NamedTuple):
-    """How many pictures an output tells of, and how many of these could not be opened."""
+    """How many pictures an output covers, and how many of these could not be opened."""
 
     pictures: int
     bad: int
 
 
 class Parts:
-    """The files of one output, whose parts grow by batches of `batch_size` records."""
+    """The files of one output, whose parts grow in batches of `batch_size` records."""
 
     def __init__(self, output: Path, batch_size: int) -> None:
         self.output = output
@@ -40,7 +40,7 @@ class Parts:
 
     @contextmanager
     def opened(self) -> Iterator[None]:
-        """Open the output; other commands are kept from it until it is closed."""
+        """Open the output and its lock file, which `begin` or `share` locks until it is closed."""
         if self.output.exists() and not self.settings_file.exists():
             raise InputError(f"{self.output} is there already; name another --output, or remove it")
         with self.writing():
@@ -49,14 +49,15 @@ class Parts:
             yield
 
     def writing(self) -> AbstractContextManager[None]:
-        """Tell in one line that something cannot be written."""
+        """Turn an OSError into an InputError about the output."""
         advice = "name another --output; what is done is kept, and the same command goes on"
         return writing(self.output, advice)
 
     def begin(self, settings: Mapping[str, Any], blocks: Iterable[Block]) -> bool:
-        """List the blocks, or go on with those listed before; False if the output is whole.
+        """List the blocks, or resume with those listed before; False if the output is complete.
 
-        InputError if another command is at work on the output, or if it was begun otherwise.
+        Raises InputError if another command is working on the output, or if it was started with
+        other settings.
         """
         self.lock(fcntl.LOCK_EX)
         if self.output.exists() or self.list.exists():
@@ -74,7 +75,7 @@ class Parts:
         return True
 
     def begin_anew(self, settings: Mapping[str, Any], blocks: Iterable[Block]) -> None:
-        """Write down how the output is made, and of what."""
+        """Write the settings and the list of blocks."""
         for part in self.folder.glob("*.jsonl*"):
             part.unlink()
         self.settings.truncate(0)
@@ -83,17 +84,17 @@ class Parts:
         try:
             with whole(self.list) as partial, partial.open("w") as rows:
                 rows.writelines(f"{json.dumps(block)}\n" for block in blocks)
-        except InputError:  # there are no such pictures: nothing was begun
+        except InputError:  # there are no such pictures: undo the start
             shutil.rmtree(self.folder)
             self.settings_file.unlink()
             raise
 
     def refuse_other(self, settings: Mapping[str, Any]) -> None:
-        """Refuse to mix what was made in another way with one's own."""
+        """Refuse to continue an output that was made with other settings."""
         self.settings.seek(0)
         try:
             made = json.loads(self.settings.read())
-        except ValueError:  # emptied or damaged: then nothing is known
+        except ValueError:  # empty or damaged: nothing is known
             made = {}
         for name, value in settings.items():
             if made.get(name) != value:
@@ -103,7 +104,7 @@ class Parts:
                 )
 
     def share(self) -> None:
-        """Let the other processes of this command work, too, but no other command."""
+        """Let the other processes of this command work too, but no other command."""
         self.lock(fcntl.LOCK_SH)
         if not self.list.exists():
             raise InputError(
@@ -112,10 +113,10 @@ class Parts:
             )
 
     def lock(self, kind: int) -> None:
-        """Lock the output until this process lets go of it or dies.
+        """Lock the output until this process closes it or dies.
 
-        Such a lock is not handed down to the processes that load pictures, which outlive their
-        parent by seconds.
+        The lock is not inherited by the processes that load pictures, which outlive their parent
+        by seconds.
         """
         try:
             fcntl.lockf(self.settings, kind | fcntl.LOCK_NB)
@@ -126,27 +127,27 @@ class Parts:
             ) from error
 
     def blocks(self) -> Iterator[tuple[int, Block]]:
-        """Give each block of pictures with the number of its part."""
+        """Yield the number of each part and its block of pictures."""
         with self.list.open() as rows:
             for number, row in enumerate(rows):
                 yield number, Block(*json.loads(row))
 
     def unfinished(self, rank: int, size: int) -> Iterator[tuple[int, Block]]:
-        """Give the blocks of process `rank` of `size` whose parts are not yet whole."""
+        """Yield the blocks of process `rank` of `size` whose parts are not complete yet."""
         for number, block in self.blocks():
             if number % size == rank and not self.whole(number).exists():
                 yield number, block
 
     def whole(self, number: int) -> Path:
-        """Name the file of a part once it is whole."""
+        """Return the path of a part once it is complete."""
         return self.folder / f"{number:05}.jsonl"
 
     def growing(self, number: int) -> Path:
-        """Name the file of a part until then."""
+        """Return the path of a part while it is incomplete."""
         return self.folder / f"{number:05}.jsonl.partial"
 
     def keep(self, number: int) -> int:
-        """Cut a growing part down to its whole batches; give how many records those have."""
+        """Truncate a growing part to its complete batches; return how many records remain."""
         file = self.growing(number)
         if not file.exists():
             return 0
@@ -163,23 +164,23 @@ class Parts:
             file.write("".join(map(as_line, records)).encode())
 
     def finish(self, number: int) -> None:
-        """Declare a part whole, once it is on the disk."""
+        """Mark a part as complete, once it is on disk."""
         with self.writing():
             with self.growing(number).open("ab") as file:
                 os.fsync(file.fileno())
             self.growing(number).replace(self.whole(number))
 
     def halt(self) -> None:
-        """Ask all processes to stop, for one cannot go on."""
+        """Ask all processes to stop, because one cannot continue."""
         self.halt_file.touch()
 
     @property
     def halted(self) -> bool:
-        """Say whether one has asked."""
+        """Whether a process has asked all to stop."""
         return self.halt_file.exists()
 
     def join(self) -> Tally:
-        """Make the output of its parts, and remove them."""
+        """Write the output from its parts, then remove them."""
         pictures = bad = 0
 
         def records() -> Iterator[Record]:
@@ -197,7 +198,7 @@ class Parts:
 
 
 def is_record(line: bytes) -> bool:
-    """Say whether a line was written to its end."""
+    """Return whether a line is a complete record."""
     try:
         json.loads(line)
     except ValueError:

@@ -1,4 +1,4 @@
-"""Processes that share one piece of work, which comes out the same whatever their number."""
+"""Several processes share one piece of work, with the same result for any number of them."""
 
 import logging
 import os
@@ -14,23 +14,23 @@ Found = TypeVar("Found")
 Name = TypeVar("Name")
 
 PARENT = os.getppid()
-# How long one process waits for another: their shares may end hours apart, and where one dies what
-# has started them ends the others.
+# How long one process waits for another: their shares may end hours apart, and if one dies, the
+# launcher ends the others.
 PATIENCE = timedelta(days=1)
 
 
 def place() -> tuple[int, int]:
-    """Give this process's rank, from 0, and how many work together: (0, 1) if it is alone."""
+    """Return this process's rank, from 0, and the number of processes: (0, 1) if it is alone."""
     if torch.distributed.is_available() and torch.distributed.is_initialized():
         return torch.distributed.get_rank(), torch.distributed.get_world_size()
     return 0, 1
 
 
 def first_process() -> bool:
-    """Say whether this process is alone, or the first of those that work together.
+    """Return whether this process is alone or the first of several.
 
-    It holds before they know of one another, too, under torchrun, under SLURM and on machines that
-    are told apart by NODE_RANK, of which Lightning itself takes each for the first; and afterwards.
+    It works before they are connected, too: under torchrun, under SLURM and on machines numbered
+    by NODE_RANK, where Lightning itself takes the first process of each for the first of all.
     """
     from lightning_fabric.utilities.rank_zero import rank_zero_only
 
@@ -39,12 +39,12 @@ def first_process() -> bool:
 
 
 def by_torchrun() -> bool:
-    """Say whether torchrun has started this process."""
+    """Return whether torchrun has started this process."""
     return torch.distributed.is_available() and torch.distributed.is_torchelastic_launched()
 
 
 def by_slurm() -> bool:
-    """Say whether SLURM has started this process for work, and not a shell or torchrun for it."""
+    """Return whether SLURM has started this process as a task, not a shell or torchrun within."""
     if "SLURM_NTASKS" not in os.environ or by_torchrun():
         return False
     from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
@@ -53,7 +53,7 @@ def by_slurm() -> bool:
 
 
 def check_tasks(devices: int, num_nodes: int) -> None:
-    """Refuse to be another number of processes than SLURM has started: each would work alone."""
+    """Refuse any number of processes but that of SLURM's tasks: each would work alone."""
     if by_slurm() and int(os.environ["SLURM_NTASKS"]) != devices * num_nodes:
         raise InputError(
             f"devices × num_nodes: expected SLURM's {os.environ['SLURM_NTASKS']} tasks, got "
@@ -65,8 +65,8 @@ def check_tasks(devices: int, num_nodes: int) -> None:
 def start(devices: int, num_nodes: int) -> None:
     """Start the other processes, or join those that torchrun or SLURM has started.
 
-    Each has a GPU of its own or, where there is none, the CPU. Processes that work together already
-    are left as they are.
+    Each gets its own GPU or, if there are none, the CPU. Does nothing if the processes are
+    connected already.
     """
     if min(devices, num_nodes) < 1:
         raise InputError(
@@ -91,9 +91,9 @@ def start(devices: int, num_nodes: int) -> None:
 
 
 def from_first(work: Callable[[], Found]) -> Found:
-    """Work in the first process, and give to all what it found; the others wait for it.
+    """Call `work` in the first process and return its result in all; the others wait for it.
 
-    A user's mistake that it meets is raised there only; the others end without a word.
+    An InputError is raised in the first process only; the others exit silently with status 2.
     """
     rank, size = place()
     if size == 1:
@@ -113,16 +113,16 @@ def from_first(work: Callable[[], Found]) -> Found:
 
 
 def leave_if_abandoned() -> None:
-    """End this process, unless it is the first, once what has started it is no more."""
+    """Exit, unless this is the first process, once the parent process has died."""
     if place()[0] > 0 and os.getppid() != PARENT:
         raise SystemExit(1)
 
 
 def collect(work: Callable[[], Found]) -> list[Found]:
-    """Work in every process; give the first what each found, by rank, and the others nothing.
+    """Call `work` in every process; return all results, by rank, in the first and [] in the others.
 
-    They part here, and the first goes on alone. A user's mistake that one of them meets is raised
-    in the first only.
+    The processes disconnect here, and the first continues alone. An InputError of any of them is
+    raised in the first only.
     """
     own: Found | InputError
     try:
@@ -144,7 +144,7 @@ def collect(work: Callable[[], Found]) -> list[Found]:
 
 
 def part() -> None:
-    """Work together no longer, if this process did."""
+    """Disconnect from the other processes, if connected."""
     if torch.distributed.is_available() and torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()
 
@@ -152,9 +152,9 @@ def part() -> None:
 def join(
     shares: Iterable[Sequence[tuple[Name, Found]]], names: Iterable[Name]
 ) -> dict[Name, Found]:
-    """Put together, in the order of `names`, what processes found of each; some may be missing.
+    """Merge what the processes found, in the order of `names`, some of which may be missing.
 
-    InputError if something was found twice or has no such name: numbers made of that are wrong.
+    Raises InputError for a duplicate or an unknown name: numbers made from those would be wrong.
     """
     pairs = [pair for share in shares for pair in share]
     order = {name: place for place, name in enumerate(names)}

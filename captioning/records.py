@@ -1,7 +1,7 @@
 """Captions of pictures as records, and files of them: JSONL or Parquet.
 
 A record holds `image`, the picture's name; `captions`, each with its `caption` and its
-`log_probability` (in nats, END counted); and, of a picture that could not be opened, `error`.
+`log_probability` (in nats, including END); and, if the picture could not be opened, `error`.
 """
 
 import itertools
@@ -16,16 +16,16 @@ from captioning.files import whole
 
 Record: TypeAlias = dict[str, Any]
 
-ROWS = 2**16  # of a row group of Parquet, which is held in memory
+ROWS = 2**16  # per row group of Parquet, which is held in memory
 
 
 def as_line(record: Record) -> str:
-    """Give a record as JSON, with the end of its line."""
+    """Return a record as a line of JSON."""
     return json.dumps(record, ensure_ascii=False) + "\n"
 
 
 def write_records(path: Path, records: Iterable[Record]) -> None:
-    """Write a file that is there whole or not at all, in the form that its suffix says."""
+    """Write a file atomically, in the format given by its suffix."""
     with whole(path) as partial, partial.open("wb") as file:
         FORMATS[path.suffix](file, records)
         file.flush()
@@ -33,7 +33,7 @@ def write_records(path: Path, records: Iterable[Record]) -> None:
 
 
 def write_json_lines(file: BinaryIO, records: Iterable[Record]) -> None:
-    """Write one object a line."""
+    """Write one object per line."""
     file.writelines(as_line(record).encode() for record in records)
 
 
@@ -55,7 +55,7 @@ FORMATS = {".jsonl": write_json_lines, ".parquet": write_parquet}
 
 
 def check_format(path: Path) -> None:
-    """Refuse a file that records cannot be written to."""
+    """Refuse a file of unknown format, or Parquet without pyarrow."""
     if path.suffix not in FORMATS:
         raise InputError(f"--output: expected a name that ends in .jsonl or .parquet, got {path}")
     if path.suffix == ".parquet":

@@ -1,4 +1,4 @@
-"""Run folders: where a run keeps its files, and what its evaluations found."""
+"""Run folders: where a run keeps its files, and the results of its evaluations."""
 
 import re
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ Which = Literal["best", "last"]
 
 @dataclass(frozen=True)
 class Run:
-    """The paths of a run, which need not be there yet."""
+    """The paths of a run, which need not exist yet."""
 
     folder: Path
 
@@ -29,7 +29,7 @@ class Run:
 
     @property
     def group(self) -> str:
-        """The name that a run shares with its repetitions under other seeds."""
+        """The name that a run shares with its repetitions with other seeds."""
         return re.sub(r"-seed\d+$", "", self.name)
 
     @property
@@ -38,7 +38,7 @@ class Run:
 
     @property
     def config(self) -> dict[str, Any]:
-        """The resolved configuration; InputError where it is missing or no mapping."""
+        """The resolved configuration; InputError if it is missing or not a mapping."""
         try:
             config = yaml.safe_load(read_text(self.config_file))
         except yaml.YAMLError as error:
@@ -54,32 +54,32 @@ class Run:
 
     @property
     def result(self) -> Which:
-        """The checkpoint that the run stands for, as its configuration says."""
+        """The checkpoint that represents the run, according to its configuration."""
         result: Which = self.config.get("result", "best")  # older runs do not say
         return result
 
     @property
     def lock_file(self) -> Path:
-        """Locked by the command that trains this run, as long as it lives."""
+        """The file locked by the command that trains this run, as long as it lives."""
         return self.folder / ".lock"
 
     @property
     def finished_file(self) -> Path:
-        """There once training is over, and evaluation if asked for; `seconds`: how long they took.
+        """Written after training, and evaluation if requested; `seconds`: how long they took.
 
-        Null seconds are those of a run that was gone on with.
+        `seconds` is null for a run that was resumed.
         """
         return self.folder / "finished.json"
 
     def checkpoint(self, which: Which | None = None) -> Path:
-        """A checkpoint, by default the one that the run stands for."""
+        """Return the path of a checkpoint, by default the one that represents the run."""
         return self.folder / "checkpoints" / f"{which or self.result}.ckpt"
 
     def evaluation_folder(self, split: str, search: str) -> Path:
         return self.folder / "evaluations" / f"{split}-{search}"
 
     def evaluations(self) -> "list[Evaluation]":
-        """Those that were finished, the newest last."""
+        """Return the finished evaluations, the newest last."""
         files = self.folder.glob("evaluations/*/metrics.json")
         return [
             read_evaluation(file.parent)
@@ -89,24 +89,24 @@ class Run:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What one evaluation of a run found, by pycocoevalcap's names and in its units.
+    """The results of one evaluation of a run, with pycocoevalcap's names and units.
 
     Attributes:
         folder: `RUN/evaluations/<split>-<search>`.
         data: Name of the data set.
-        split: Its part: train, val or test.
-        search: How captions were made, such as "beam-5".
-        signature: How the numbers were made.
-        metrics: The model's; CIDEr lies in [0, 10], the others in [0, 1]. `distinct` is the share
-            of captions unlike every other.
-        rows: The same of what the model is compared with, such as "human".
-        diversity: How varied the captions are, of the "captioner" and of each of the rows.
+        split: Its split: train, val or test.
+        search: The search that made the captions, such as "beam-5".
+        signature: How the numbers were computed.
+        metrics: The model's; CIDEr is in [0, 10], the others in [0, 1]. `distinct` is the share
+            of distinct captions.
+        rows: The same for what the model is compared with, such as "human".
+        diversity: How varied the captions are, for the "captioner" and for each of the rows.
         world: Where the true distribution P is known, shares of the captions by verdict, in [0, 1].
-        samples: The same of samples of the captioner.
-        divergences: Between P and the captioner's own law Q, in nats; `outside` is the share of Q,
-            in [0, 1], that P never says.
+        samples: The same for samples from the captioner.
+        divergences: Between P and the captioner's own law Q, in nats; `outside` is the probability
+            under Q, in [0, 1], of what P never says.
         images: How many pictures were captioned.
-        code: By which the numbers were made, in letters of `captioning.code_version`.
+        code: Version of the code that made the numbers, from `captioning.code_version`.
     """
 
     folder: Path
@@ -128,15 +128,15 @@ class Evaluation:
         return Run(self.folder.parent.parent)
 
     def captions(self) -> dict[ImageId, str]:
-        """The caption of every image, from the results file."""
+        """Return the caption of every image, from the results file."""
         return read_results(self.folder / "captions.json")
 
     def references(self) -> list[Example]:
-        """The pictures with their true captions; a relative path is left so."""
+        """Return the pictures with their true captions; relative paths stay relative."""
         return read_coco(self.folder / "references.json", Path())
 
     def scores(self) -> dict[str, dict[str, float]]:
-        """The metrics of each image, by its id as text; empty where none were kept."""
+        """Return the metrics of each image, by its id as text; empty if none were saved."""
         file = self.folder / "scores.json"
         if not file.exists():
             return {}
@@ -147,7 +147,7 @@ class Evaluation:
 
 
 def read_evaluation(folder: Path) -> Evaluation:
-    """The evaluation whose numbers `metrics.json` in this folder holds."""
+    """Read the evaluation in a folder from its `metrics.json`."""
     file = folder / "metrics.json"
     where = str(file)
     record = parse_json(read_text(file), where)
@@ -175,7 +175,7 @@ def read_evaluation(folder: Path) -> Evaluation:
 
 
 def open_run(folder: Path) -> Run:
-    """The run in a folder; InputError where there is none."""
+    """Return the run in a folder; InputError if there is none."""
     run = Run(folder)
     if not run.config_file.is_file():
         raise InputError(
@@ -186,9 +186,9 @@ def open_run(folder: Path) -> Run:
 
 
 def newest_run(folder: Path = Path("runs")) -> Path:
-    """The run in this folder whose training began last; InputError where there is no run.
+    """Return the run in this folder that was started last; InputError if there is none.
 
-    Told by the time of its config.yaml: evaluating or reporting an older run leaves it older.
+    The time of its config.yaml decides, which evaluating or reporting a run does not change.
     """
     files = list(folder.glob("*/config.yaml"))
     if not files:
@@ -197,7 +197,7 @@ def newest_run(folder: Path = Path("runs")) -> Path:
 
 
 def numbers(record: Any, name: str, where: str) -> dict[str, float]:
-    """An object of numbers, from a field that must be there."""
+    """Return a required field of a record, which must be an object of numbers."""
     found = field(record, name, dict, where)
     for key, value in found.items():
         if not isinstance(value, int | float) or isinstance(value, bool):

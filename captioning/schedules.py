@@ -1,4 +1,4 @@
-"""Numbers that change while training goes on."""
+"""Numbers that change in the course of training."""
 
 import math
 from abc import ABC, abstractmethod
@@ -8,7 +8,7 @@ from captioning.errors import InputError
 
 
 class Progress(NamedTuple):
-    """How far training is."""
+    """How far training has come."""
 
     step: int  # optimiser steps made so far, by all players
     share: float  # of the whole run, from 0 to 1
@@ -19,25 +19,25 @@ class Schedule(ABC):
 
     @abstractmethod
     def at(self, progress: Progress) -> float:
-        """Give the value now."""
+        """Return the value at this point of training."""
 
 
 class Constant(Schedule):
-    """Always the same."""
+    """The same value throughout."""
 
     def __init__(self, value: float) -> None:
         self.value = value
 
     def at(self, progress: Progress) -> float:
-        """Give the value."""
+        """Return the value."""
         return self.value
 
 
 class Linear(Schedule):
     """max(floor, start - slope · i) (Bengio et al. 2015, section 2.4: ε, k and c).
 
-    Here and in the two below, i counts steps (mini-batches, as published) where `length` is null;
-    with a `length`, i runs from 0 to `length` over the whole run, however long that is.
+    Here and in the next two, i counts steps (mini-batches, as published) if `length` is null; with
+    a `length`, i goes from 0 to `length` over the whole run, however long that is.
     """
 
     def __init__(
@@ -89,7 +89,7 @@ class Cosine(Schedule):
         self.start, self.floor, self.warmup = start, floor, warmup
 
     def at(self, progress: Progress) -> float:
-        """Rise, then fall."""
+        """Rise during the warm-up, then fall."""
         if progress.share < self.warmup:
             return self.start * progress.share / self.warmup
         share = (progress.share - self.warmup) / (1 - self.warmup)
@@ -97,7 +97,7 @@ class Cosine(Schedule):
 
 
 def elapsed(progress: Progress, length: float | None) -> float:
-    """Give the i of a schedule: steps so far, or the share of the run times `length`."""
+    """Return the i of a schedule: the steps so far, or the share of the run times `length`."""
     if length is not None and length <= 0:
         raise InputError(f"a schedule's length must be positive, or null for steps, got {length:g}")
     return float(progress.step) if length is None else progress.share * length

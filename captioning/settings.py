@@ -1,4 +1,4 @@
-"""What rebuilds a module from a checkpoint: its class and its constructor's arguments."""
+"""Describe a module by its class and constructor arguments, and rebuild it from a checkpoint."""
 
 import importlib
 from typing import Any, Protocol, TypeVar, runtime_checkable
@@ -10,19 +10,19 @@ Interface = TypeVar("Interface")
 
 @runtime_checkable
 class Described(Protocol):
-    """A module that remembers the arguments it was made with, all plain values."""
+    """A module that remembers its constructor's arguments, all plain values."""
 
     settings: dict[str, Any]
 
 
 def arguments(scope: dict[str, Any]) -> dict[str, Any]:
-    """Take the arguments out of `locals()`, called first thing in a constructor."""
+    """Return a constructor's arguments, given its `locals()` at the very beginning."""
     check_sizes(scope)
     return {name: value for name, value in scope.items() if name not in ("self", "__class__")}
 
 
 def check_sizes(scope: dict[str, Any]) -> None:
-    """Refuse, in the `locals()` of a network's constructor, what no network can be made with."""
+    """Refuse invalid sizes and dropout in the `locals()` of a network's constructor."""
     for name, value in scope.items():
         if name.endswith("_size") and value < 1:
             raise InputError(f"{name} must be 1 or more, got {value}")
@@ -31,16 +31,16 @@ def check_sizes(scope: dict[str, Any]) -> None:
 
 
 def describe(module: Described) -> dict[str, Any]:
-    """Give the plain form, as configuration files write it."""
+    """Describe a module in plain values, in the form of configuration files."""
     kind = type(module)
     return {"class_path": f"{kind.__module__}.{kind.__qualname__}", "init_args": module.settings}
 
 
 def rebuild(description: dict[str, Any], interface: type[Interface]) -> Interface:
-    """Make the module that was described.
+    """Rebuild a module from its description.
 
-    Only a subclass of `interface` is ever called: a checkpoint is data, and cannot name just any
-    function to be run.
+    Only a subclass of `interface` is ever called: a checkpoint is data and must not be able to
+    call arbitrary functions.
     """
     path = description["class_path"]
     module_name, _, class_name = path.rpartition(".")

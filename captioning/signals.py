@@ -1,22 +1,22 @@
-"""The signals that ask a process to stop, and who hears them."""
+"""Handlers of the signals that ask a process to stop."""
 
 from collections.abc import Callable
 from signal import SIGINT, SIGTERM, SIGUSR1, Signals, signal
 from types import FrameType
 from typing import Any, TypeAlias
 
-# The last is what SLURM is usually asked to send some time before the end: --signal=USR1@120.
+# SLURM is usually asked to send the last one some time before the end: --signal=USR1@120.
 SIGNALS = (SIGINT, SIGTERM, SIGUSR1)
 
 Handlers: TypeAlias = dict[Signals, Any]
 
 
 def listen(hear: Callable[[int, FrameType | None], None]) -> Handlers:
-    """Have these signals heard; give who has heard them before, for `restore`."""
+    """Install a handler of these signals; return the previous handlers, for `restore`."""
     return {number: signal(number, hear) for number in SIGNALS}
 
 
 def restore(handlers: Handlers) -> None:
-    """Have signals heard as before."""
+    """Reinstall previous signal handlers."""
     for number, handler in handlers.items():
         signal(number, handler)

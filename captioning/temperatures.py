@@ -1,4 +1,4 @@
-"""Quality against diversity as the temperature of sampling goes up (Caccia et al. 2018)."""
+"""Quality against diversity as the sampling temperature rises (Caccia et al. 2018)."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple, TypeAlias
@@ -12,25 +12,25 @@ from captioning.metrics import Scorer, distinct_captions, mutual_bleu, tokenize
 from captioning.search import Greedy, Sampling, all_texts
 
 SAMPLES = 5
-"""Captions drawn of each picture: as many as pictures commonly have references."""
+"""Captions drawn per picture: as many as pictures usually have references."""
 
 Drawn: TypeAlias = list[list[str]]
 """The samples of one picture at each temperature."""
 
 
 class Point(NamedTuple):
-    """What sampling gives at one temperature; all but `mutual_bleu_4` of one sample a picture."""
+    """The results at one temperature; all but `mutual_bleu_4` are of one sample per picture."""
 
-    temperature: float  # 0 for the greedy caption, to which samples tend
+    temperature: float  # 0 for the greedy caption, the limit of sampling
     CIDEr: float
     Bleu_4: float
-    distinct: float  # share of captions unlike every other
+    distinct: float  # share of distinct captions
     self_bleu_4: float  # between pictures
     mutual_bleu_4: float  # between the samples of a picture
 
 
 def samplings(temperatures: Iterable[float], steps: int) -> list[Sampling]:
-    """Give a search for each temperature, the lowest first."""
+    """Return a search per temperature, the lowest first."""
     return [Sampling(SAMPLES, temperature, steps=steps) for temperature in sorted({*temperatures})]
 
 
@@ -40,7 +40,7 @@ def draw_batch(
     image_ids: Sequence[ImageId],
     searches: Sequence[Sampling],
 ) -> list[tuple[ImageId, Drawn]]:
-    """Sample every picture at each temperature, 0 first. The draws are of the same numbers."""
+    """Sample every picture at each temperature, 0 first, all with the same random numbers."""
     if not searches:
         return []
     said = [all_texts(search, captioners, features, image_ids) for search in searches]
@@ -56,7 +56,7 @@ def curve(
     drawn: Mapping[ImageId, Drawn],
     references: Mapping[ImageId, Sequence[str]],
 ) -> list[Point]:
-    """Measure what was drawn at each temperature and, before them, at 0."""
+    """Measure the samples at temperature 0, then at each other one."""
     if not searches:
         return []
     points = []
@@ -73,7 +73,7 @@ def measure(
     references: Mapping[ImageId, Sequence[str]],
     scorer: Scorer,
 ) -> Point:
-    """Measure samples of each picture; the first stands for it beside other pictures."""
+    """Measure samples of each picture; the first represents it in comparisons of pictures."""
     first = {image_id: each[0] for image_id, each in samples.items()}
     scores = scorer.score(first, references).corpus
     words = [

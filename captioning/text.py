@@ -1,4 +1,4 @@
-"""Words to ids and back, for any language written in UTF-8."""
+"""Convert words to ids and back, for any language written in UTF-8."""
 
 import itertools
 import sys
@@ -16,9 +16,9 @@ from captioning.errors import InputError
 PAD, BEGIN, UNKNOWN, END = range(4)
 SPECIAL = ("<pad>", "<begin>", "<unknown>", "<end>")
 
-# One word: a letter of a script written without spaces; an English clitic, as the PTB tokenizer
-# splits it ('s, 'll); or a run of letters and digits, hyphens, dots and apostrophes inside it
-# included. A mark (an accent, an emoji's invisible selector) is no word by itself.
+# One word: a letter of a script written without spaces; an English clitic, split as by the PTB
+# tokenizer ('s, 'll); or a run of letters and digits, with hyphens, dots and apostrophes inside it.
+# A mark by itself (an accent, an emoji's invisible selector) is not a word.
 SCRIPTS = r"\p{Han}\p{Hiragana}\p{Katakana}ー\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
 UNSPACED = rf"[{SCRIPTS}]\p{{M}}*"
 CLITIC = r"(?:s|m|d|ll|re|ve)\b"
@@ -29,9 +29,9 @@ WORD = rf"{UNSPACED}|(?<=\p{{L}})'{CLITIC}|(?:{SPACED})+(?:(?:[-.]|'(?!{CLITIC})
 class Vocabulary:
     """The words a captioner knows, in the order of their ids.
 
-    Ids 0 to 3 are padding, begin, unknown and end: so the tokens that a caption may contain are
-    `range(END, len(vocabulary))`. Text is lower-cased and brought to Unicode's NFC; punctuation
-    is dropped, as the COCO metrics drop it.
+    Ids 0 to 3 are padding, begin, unknown and end, so the tokens that a caption may contain are
+    `range(END, len(vocabulary))`. Text is lower-cased and normalised to Unicode NFC; punctuation
+    is dropped, as by the COCO metrics.
     """
 
     def __init__(self, tokenizer: Tokenizer) -> None:
@@ -39,9 +39,9 @@ class Vocabulary:
 
     @classmethod
     def build(cls, captions: Iterable[str], minimum_count: int = 5) -> "Vocabulary":
-        """Collect the words said at least `minimum_count` times, the most frequent first.
+        """Collect the words that occur at least `minimum_count` times, the most frequent first.
 
-        Ties are broken by the alphabet, so that the same captions always give the same ids.
+        Ties are broken alphabetically, so that the same captions always give the same ids.
         """
         tokenizer = Tokenizer(WordLevel(unk_token=SPECIAL[UNKNOWN]))
         tokenizer.normalizer = Normalizers([NFC(), Lowercase(), Replace("’", "'")])
@@ -71,34 +71,34 @@ class Vocabulary:
 
     @property
     def tokens(self) -> list[str]:
-        """Every token's text, by id."""
+        """The text of every token, in the order of ids."""
         ids = self._tokenizer.get_vocab()
         return sorted(ids, key=ids.__getitem__)
 
     def split(self, caption: str) -> list[str]:
-        """Give the words of a caption as text, known or not."""
+        """Split a caption into words, known or not."""
         normal = self._tokenizer.normalizer.normalize_str(caption)
         return [word for word, _ in self._tokenizer.pre_tokenizer.pre_tokenize_str(normal)]
 
     def encode(self, captions: Sequence[str]) -> list[list[int]]:
-        """Give each caption's words as ids, without begin or end; unknown words as UNKNOWN."""
-        # A caption with "<end>" in it says the word "end"; JSON and pickle forget this setting.
+        """Return each caption's words as ids, without BEGIN and END; unknown words are UNKNOWN."""
+        # "<end>" in a caption means the word "end"; JSON and pickle do not keep this setting.
         self._tokenizer.encode_special_tokens = True
         return [encoding.ids for encoding in self._tokenizer.encode_batch(list(captions))]
 
     def decode(self, tokens: Iterable[int]) -> str:
-        """Spell out the words before the first END, special tokens left out."""
+        """Return the words before the first END as text, without special tokens."""
         said = itertools.takewhile(lambda token: token != END, tokens)
         words = [str(self._tokenizer.id_to_token(token)) for token in said if token > END]
         return " ".join(words).replace(" '", "'")
 
     def to_json(self) -> str:
-        """Write the vocabulary as one JSON text, in the `tokenizers` library's own form."""
+        """Return the vocabulary as JSON, in the `tokenizers` library's own format."""
         return str(self._tokenizer.to_str())
 
     @classmethod
     def from_json(cls, text: str) -> "Vocabulary":
-        """Read back what `to_json` wrote."""
+        """Read the output of `to_json`."""
         try:
             return cls(Tokenizer.from_str(text))
         except Exception as error:  # the library raises no narrower kind

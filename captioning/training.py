@@ -1,4 +1,4 @@
-"""The only LightningModule: it plays an objective's turns and judges by free captions."""
+"""The only LightningModule: trains by an objective's turns and validates by generated captions."""
 
 import warnings
 from collections.abc import Callable, Iterable, Sequence
@@ -22,28 +22,28 @@ from captioning.search import Search, caption_texts
 
 SELECTED_BY = "val/CIDEr-D"
 
-# Below these, what an objective draws from the captioner has collapsed.
-LEAST_ENTROPY = 0.02  # nats a word
-LEAST_DISTINCT = 0.05  # of the captions of a batch
+# Below these limits, the captions that an objective samples have collapsed.
+LEAST_ENTROPY = 0.02  # nats per word
+LEAST_DISTINCT = 0.05  # share of the captions of a batch
 
 
 def fused_adam(parameters: Iterable[Any]) -> Optimizer:
-    """Adam (Kingma & Ba 2015), all parameters updated in one pass."""
+    """Make an Adam optimiser (Kingma & Ba 2015) that updates all parameters in one pass."""
     return Adam(parameters, lr=1e-3, fused=True)
 
 
 @dataclass
 class Optimisation:
-    """How steps are made.
+    """How optimisation steps are made.
 
     Args:
-        optimizer: Any of PyTorch's, with its arguments.
-        schedule: Factor on every learning rate as training goes on; null keeps it at 1.
-        learning_rates: By player, `captioner` or `discriminator`; the optimizer's own for others.
-        encoder_learning_rate: For the weights of an encoder that is not frozen; null: as the rest
-            of the captioner.
-        gradient_norm: Longer gradients are scaled down to this length; null leaves them.
-        accumulate: Batches whose gradients make one step.
+        optimizer: Any PyTorch optimizer, with its arguments.
+        schedule: Factor applied to every learning rate during training; null keeps it at 1.
+        learning_rates: By player, `captioner` or `discriminator`; the optimizer's own by default.
+        encoder_learning_rate: For the weights of an encoder that is not frozen; null for that of
+            the rest of the captioner.
+        gradient_norm: Gradients of a larger norm are scaled down to this one; null for no limit.
+        accumulate: Batches whose gradients are accumulated for one step.
     """
 
     optimizer: Callable[[Iterable[Any]], Optimizer] = fused_adam
@@ -54,7 +54,7 @@ class Optimisation:
     accumulate: int = 1
 
     def __post_init__(self) -> None:
-        """Refuse what no step could be made with."""
+        """Refuse settings with which no step could be made."""
         if self.accumulate < 1:
             raise InputError(f"optimisation.accumulate must be 1 or more, got {self.accumulate}")
         if self.gradient_norm is not None and self.gradient_norm <= 0:
@@ -69,8 +69,8 @@ class Optimisation:
 class CaptioningModule(lightning.LightningModule):
     """Trains a captioner by an objective, with one optimiser for each of its players.
 
-    The randomness of every step is seeded by the run's seed, the step's number and the process's
-    rank, so that a run which was interrupted goes on as if it had not been.
+    The random numbers of every step are seeded by the run's seed, the batch's number and the
+    process's rank, so that an interrupted run resumes as if it had never stopped.
     """
 
     def __init__(
@@ -105,7 +105,7 @@ class CaptioningModule(lightning.LightningModule):
         self.references: dict[ImageId, Sequence[str]] = {}
 
     def configure_optimizers(self) -> list[Optimizer]:
-        """Give each player its own optimiser."""
+        """Make an optimiser for each player."""
         make = self.optimisation.optimizer
         try:
             optimizers = [make(self.groups(player)) for player in self.players]
@@ -117,7 +117,7 @@ class CaptioningModule(lightning.LightningModule):
         return optimizers
 
     def groups(self, player: str) -> list[dict[str, Any]]:
-        """Give a player's weights as the optimiser takes them."""
+        """Return a player's weights as parameter groups of an optimiser."""
         rate = self.optimisation.learning_rates.get(player)
         if player != "captioner":
             weights = list(self.objective.get_submodule(player).parameters())
@@ -131,12 +131,12 @@ class CaptioningModule(lightning.LightningModule):
 
     @property
     def batch_number(self) -> int:
-        """The number of this batch among all of the run, from 0."""
+        """The number of this batch in the whole run, from 0."""
         return self.trainer.fit_loop.epoch_loop.total_batch_idx
 
     @property
     def progress(self) -> Progress:
-        """How far the run is, by its epochs or by its steps, whichever ends it."""
+        """The run's progress, by epochs or by steps, whichever is further."""
         trainer = self.trainer
         shares = [0.0]
         if trainer.max_epochs is not None and trainer.max_epochs > 0:
@@ -146,7 +146,7 @@ class CaptioningModule(lightning.LightningModule):
         return Progress(self.global_step, min(max(shares), 1.0))
 
     def training_step(self, batch: Batch, batch_index: int) -> None:
-        """Play one batch of one turn."""
+        """Train the player whose turn it is on one batch."""
         torch.manual_seed(hash((self.seed, self.batch_number, self.global_rank)) % 2**63)
         turn = self.objective.turn(self.global_step)
         optimizer = self.optimizer_of(turn)
@@ -163,13 +163,13 @@ class CaptioningModule(lightning.LightningModule):
             self.step(optimizer)
 
     def optimizer_of(self, player: str) -> Any:
-        """Give a player's optimiser, as Lightning wraps it."""
+        """Return a player's optimiser, wrapped by Lightning."""
         optimizers = self.optimizers()
         every = optimizers if isinstance(optimizers, list) else [optimizers]
         return every[self.players.index(player)]
 
     def step(self, optimizer: Any) -> None:
-        """Move along the gradient, as far as the schedule says."""
+        """Make a step with the learning rates scaled by the schedule."""
         schedule = self.optimisation.schedule
         factor = 1.0 if schedule is None else schedule.at(self.progress)
         if factor < 0:
@@ -179,7 +179,7 @@ class CaptioningModule(lightning.LightningModule):
         optimizer.step()
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
-        """Scale a long gradient down, after mixed precision has scaled it back."""
+        """Clip the gradient's norm, after mixed precision has unscaled it."""
         longest = self.optimisation.gradient_norm
         if longest is None:
             return
@@ -195,7 +195,7 @@ class CaptioningModule(lightning.LightningModule):
         self.log(f"train/{name}", nn.utils.clip_grad_norm_(weights, longest))
 
     def validation_step(self, batch: Batch, batch_index: int) -> None:
-        """Caption freely; measure the likelihood of the true captions apart."""
+        """Generate captions, and log the cross entropy of the true ones."""
         features = self.captioner.encode(batch)
         self.captions |= caption_texts(self.search, [self.captioner], [features], batch.image_ids)
         self.references |= dict(zip(batch.image_ids, batch.references, strict=True))
@@ -205,7 +205,7 @@ class CaptioningModule(lightning.LightningModule):
         self.log("val/cross_entropy", loss, batch_size=len(targets), sync_dist=True)
 
     def on_validation_epoch_end(self) -> None:
-        """Score the captions of all processes, each picture once."""
+        """Score the captions of all processes, counting each picture once."""
         captions, references = gather(self.captions), gather(self.references)
         self.captions, self.references = {}, {}
         if not captions:
@@ -217,12 +217,12 @@ class CaptioningModule(lightning.LightningModule):
         self.log("val/distinct", len(set(captions.values())) / len(captions), sync_dist=True)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add what makes the checkpoint work alone."""
+        """Add what makes the checkpoint self-contained."""
         checkpoint["captioner"] = self.captioner.description()
         checkpoint["processes"] = self.trainer.world_size
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Refuse a checkpoint of other data or another architecture."""
+        """Refuse a checkpoint of other data or of another architecture."""
         ours, theirs = self.captioner.description(), checkpoint["captioner"]
         for part in ("encoder", "decoder", "vocabulary"):
             if ours[part] != theirs[part]:
@@ -233,12 +233,12 @@ class CaptioningModule(lightning.LightningModule):
 
 
 def rate_of(rate: float | None) -> dict[str, float]:
-    """Give a learning rate as an optimiser's group takes it, nothing for the optimiser's own."""
+    """Return a learning rate for a parameter group; nothing, for the optimiser's own, if None."""
     return {} if rate is None else {"lr": rate}
 
 
 def warn_of_collapse(logs: dict[str, Tensor]) -> None:
-    """Say it once, in plain words, when the captioner says hardly more than one thing."""
+    """Warn once when the captions that the captioner draws hardly vary."""
     if "entropy" in logs and logs["entropy"] < LEAST_ENTROPY:
         warnings.warn(
             f"the captioner has collapsed: its entropy fell below {LEAST_ENTROPY} nats a word, so "
@@ -258,13 +258,13 @@ def cider_d(
     captions: dict[ImageId, str],
     references: dict[ImageId, Sequence[str]],
 ) -> float:
-    """Give the corpus CIDEr-D, document frequencies taken from the references."""
+    """Return the corpus CIDEr-D, with document frequencies from the references."""
     scorer = CiderD([[split(reference) for reference in references[key]] for key in captions])
     return float(scorer.score([split(caption) for caption in captions.values()]).mean())
 
 
 def gather(own: dict[ImageId, Any]) -> dict[ImageId, Any]:
-    """Join what the processes hold; a picture held twice counts once."""
+    """Merge the dictionaries of all processes; a picture in several counts once."""
     if not torch.distributed.is_initialized():
         return own
     shares: list[Any] = [None] * torch.distributed.get_world_size()

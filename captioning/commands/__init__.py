@@ -1,1 +1,1 @@
-"""What a user can type after `captioning`: one file a command, each parses, builds and runs."""
+"""The subcommands of `captioning`: one file each, which parses, builds and runs."""

@@ -1,12 +1,12 @@
-"""Cells in columns, as a terminal shows them."""
+"""Align cells in columns for a terminal."""
 
 from collections.abc import Sequence
 
 
 def aligned(rows: Sequence[Sequence[str]], gap: int) -> list[str]:
-    """Give a line for each row: its first cell to the left, the others to the right.
+    """Return one line per row, the first cell left-aligned and the others right-aligned.
 
-    All have as many cells; columns lie `gap` spaces apart.
+    All rows have the same number of cells; columns are `gap` spaces apart.
     """
     first, *widths = (max(map(len, column)) for column in zip(*rows, strict=True))
     return [

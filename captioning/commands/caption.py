@@ -1,4 +1,4 @@
-"""`captioning caption`: anybody's own pictures, captioned."""
+"""`captioning caption`: caption your own pictures."""
 
 import sys
 from collections.abc import Iterator, Sequence
@@ -19,7 +19,7 @@ from captioning.records import as_line, check_format
 from captioning.runs import Which, open_run
 from captioning.search import Search
 
-BATCHES = 20  # in a block of files: the least that one process takes over from the work
+BATCHES = 20  # per block of files, the smallest unit of work that a process takes
 
 
 def caption(
@@ -36,27 +36,27 @@ def caption(
     devices: int = 1,
     num_nodes: int = 1,
 ) -> None:
-    """Print each picture's captions, or write them into a file.
+    """Print each picture's captions, or write them to a file.
 
     Args:
-        run: Run folder, or a checkpoint file, which works alone.
-        pictures: Picture files of any common format, folders of them at any depth, tar shards as
-            WebDataset has them, or patterns in quotes: 'shards/{000..127}.tar', 'photos/*/*.jpg'.
-        search: How captions are made: Greedy, Beam, Sampling.
-        checkpoint: Of a run folder: the best by validation, or the last; null: its own choice.
-        seed: Of sampling.
-        format: Of what is printed: text, or one JSON object a line: image, captions with their
-            log-probabilities.
-        output: File to write instead, .jsonl or .parquet. If the command breaks off, the same
-            command goes on; the pictures are those that were there when it began.
-        on_bad_image: Stop at a picture that cannot be opened, or leave it out; an output tells of
-            it, with the error.
-        batch_size: Pictures captioned at a time.
-        num_workers: Processes that open pictures for each that captions them.
-        devices: GPUs of each machine, or processes on the CPU where there is none, each of one
-            thread; any number writes the same output. Under torchrun or SLURM: as many as those
-            start.
-        num_nodes: Machines, which share the output's folder.
+        run: Run folder, or a checkpoint file, which is self-contained.
+        pictures: Picture files of any common format, folders of them at any depth, tar shards in
+            WebDataset's format, or patterns in quotes: 'shards/{000..127}.tar', 'photos/*/*.jpg'.
+        search: How to generate captions: Greedy, Beam, Sampling.
+        checkpoint: The run's checkpoint: the best by validation, or the last; null for its own
+            choice.
+        seed: Seed of sampling.
+        format: Format of the printed captions: text, or one JSON object per line with image and
+            captions, including their log-probabilities.
+        output: File to write instead, .jsonl or .parquet. If interrupted, the same command resumes,
+            with the pictures that existed when it first started.
+        on_bad_image: Stop at a picture that cannot be opened, or skip it; an output then contains
+            the error.
+        batch_size: Pictures per batch.
+        num_workers: Processes that open pictures, for each process that captions them.
+        devices: GPUs of each machine, or single-threaded processes on the CPU if there are none;
+            the output is the same for any number. Under torchrun or SLURM, as many as those start.
+        num_nodes: Number of machines, which share the output's folder.
     """
     for name, number, least in (("batch_size", batch_size, 1), ("num_workers", num_workers, 0)):
         if number < least:
@@ -73,7 +73,7 @@ def caption(
     task = Task(captioner, search, seed, batch_size, num_workers, on_bad_image)
     blocks = find(pictures, batch_size * BATCHES)
     if output is None:
-        if place()[0] == 0:  # torchrun may have started others
+        if place()[0] == 0:  # torchrun may have started other processes
             print_captions(task, blocks, format)
         return
     settings = {
@@ -87,7 +87,7 @@ def caption(
 
 
 def print_captions(task: Task, blocks: Iterator[Block], format: Literal["text", "json"]) -> None:
-    """Print captions as they are made; tell of pictures that are left out."""
+    """Print captions as they are generated, and report skipped pictures."""
     batches = (batch for block in blocks for batch in batches_of(0, block, task.batch_size))
     for _, records in caption_batches(task, batches):
         for record in records:
@@ -103,7 +103,7 @@ def print_captions(task: Task, blocks: Iterator[Block], format: Literal["text", 
 def write_captions(
     task: Task, output: Path, settings: dict[str, Any], blocks: Iterator[Block]
 ) -> None:
-    """Write captions into a file, and say what it holds."""
+    """Write captions to a file and print a summary."""
     try:
         told = caption_all(task, Parts(output, task.batch_size), settings, blocks)
     except KeyboardInterrupt:
@@ -115,7 +115,7 @@ def write_captions(
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Parse, build, run."""
+    """Parse the command line and run the command."""
     parser = Parser(prog="captioning caption", description=__doc__)
     parser.add_argument("run", help="run folder or checkpoint file")
     parser.add_argument("pictures", nargs="+", help="picture files, folders, tar shards, patterns")

@@ -1,4 +1,4 @@
-"""`captioning chain`: objectives in turn, each from the captioner that the last one left."""
+"""`captioning chain`: train by several objectives in turn, each from the last one's captioner."""
 
 import json
 import re
@@ -17,15 +17,15 @@ from captioning.data.reading import read_text
 from captioning.errors import InputError
 from captioning.processes import first_process, part
 
-# An option of one phase alone.
+# An option of a single phase.
 OWN = re.compile(r"--phase(\d+)\.(.+)", re.DOTALL)
 
-# Where a chain starts and ends, and what becomes of earlier runs, holds for all of its phases.
+# These concern the whole chain: where it starts and ends, and what happens to earlier runs.
 NOT_ITS_OWN = {"from_run", "resume", "overwrite", "evaluate"}
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Train the phases in their order; 130 if interrupted, then the same command goes on."""
+    """Train the phases in order; return 130 if interrupted: the same command then resumes."""
     parser = ArgumentParser(
         "captioning chain",
         description="Train objectives one after another, each with fresh optimisers from the "
@@ -69,7 +69,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def split_phases(words: Sequence[str], count: int) -> tuple[list[str], dict[int, list[str]]]:
-    """Part the options of every phase from those of one, which lose their `--phaseN.`."""
+    """Separate the options of all phases from those of one, which lose their `--phaseN.`."""
     common: list[str] = []
     own: dict[int, list[str]] = {number: [] for number in range(1, count + 1)}
     place = common
@@ -84,18 +84,18 @@ def split_phases(words: Sequence[str], count: int) -> tuple[list[str], dict[int,
         else:
             if word.startswith("--"):
                 place = common
-            place.append(word)  # an option of every phase, or the value of the one before
+            place.append(word)  # an option of every phase, or the value of the previous word
     return common, own
 
 
 def check_own(key: str, where: str) -> None:
-    """Refuse what is not for one phase to say."""
+    """Refuse an option that is not allowed in a single phase."""
     if key in NOT_ITS_OWN:
         raise InputError(f"{where}: {key} is not for a phase to say, but for the whole chain")
 
 
 def check_phases(options: Namespace, phases: list[list[str]]) -> None:
-    """Tell what is wrong with any of the phases before the first is trained."""
+    """Check the configurations of all phases before the first is trained."""
     folders: list[Path] = []
     for number, phase in enumerate(phases, start=1):
         parser = train.make_parser()
@@ -113,9 +113,9 @@ def check_phases(options: Namespace, phases: list[list[str]]) -> None:
 
 
 def read_phases(path: Path) -> list[list[str]]:
-    """Give each phase as options of `captioning train`.
+    """Return each phase as options of `captioning train`.
 
-    A phase holds what a configuration file may; under `config` it names one that it builds on.
+    A phase contains what a configuration file may; `config` names one that it builds on.
     """
     try:
         content = yaml.safe_load(read_text(path))
@@ -128,7 +128,7 @@ def read_phases(path: Path) -> list[list[str]]:
 
 
 def options_of(phase: Any, where: str) -> list[str]:
-    """Give one phase as options: the file it builds on, then what it says itself."""
+    """Return one phase as options: the file it builds on, then its own settings."""
     if not isinstance(phase, dict):
         raise InputError(f"{where}: expected a mapping, got {phase!r:.60}")
     for key in phase:

@@ -1,4 +1,4 @@
-"""What is refused before a run begins, while nothing is lost by it."""
+"""Checks before a run starts, while nothing is lost by refusing it."""
 
 import itertools
 import math
@@ -13,7 +13,7 @@ from captioning.objectives.base import Objective
 from captioning.runs import Run
 from captioning.training import Optimisation
 
-# What a run cannot change and be the same; how long and how fast it is trained, it can.
+# Settings that a resumed run cannot change, unlike the length and speed of training.
 ESSENTIAL = (
     "data",
     "encoder",
@@ -26,7 +26,7 @@ ESSENTIAL = (
 
 
 def check_folder(run: Run, config: Namespace) -> None:
-    """Refuse, before any work, to touch an earlier run without being asked."""
+    """Refuse, before any work, to touch an earlier run unless asked to."""
     if config.resume and config.overwrite:
         raise InputError("--resume goes on with a run, --overwrite deletes it: leave one out")
     for name in ("patience", "threads"):
@@ -48,7 +48,7 @@ def check_folder(run: Run, config: Namespace) -> None:
 
 
 def check_same(config: Namespace, earlier: Namespace, folder: Path) -> None:
-    """Refuse to go on with a run as if it were another."""
+    """Refuse to resume a run with essential settings of another."""
     ours, theirs = vars(config.as_flat()), vars(earlier.as_flat())
     unlike = [key for key in {**ours, **theirs} if ours.get(key) != theirs.get(key)]
     for key in unlike:
@@ -65,7 +65,7 @@ def steps_of(
     batches: TrainingBatches,
     optimisation: Optimisation,
 ) -> float:
-    """Count the steps of a run whose captioner gets no better; infinity where nothing ends it."""
+    """Return the steps of a run whose captioner never improves; infinity if nothing ends it."""
     last = trainer["max_epochs"]
     epochs = [last] if last is not None and last >= 0 else []
     epochs += [] if patience is None else [1 + patience]
@@ -75,7 +75,7 @@ def steps_of(
 
 
 def check_length(objective: Objective, steps: float) -> None:
-    """Refuse a run that is over before the captioner's first turn."""
+    """Refuse a run that would end before the captioner's first turn."""
     first = next(step for step in itertools.count() if objective.turn(step) == "captioner")
     if first >= steps:
         raise InputError(

@@ -1,4 +1,4 @@
-"""`captioning compare`: every row of a suite is trained, evaluated and shown beside the others."""
+"""`captioning compare`: train and evaluate every row of a suite, and compare them."""
 
 import shlex
 import sys
@@ -22,14 +22,14 @@ DATA = Path("configs/data")
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Do what is left of a suite and print its table; 1 if a row lacks, 130 if interrupted."""
+    """Finish a suite and print its table; return 1 if a row is missing, 130 if interrupted."""
     options, rest = parse(arguments)
     suite = read_suite(options.suite)
     after = [*rest, "--runs", options.runs]
     planner = Planner(suite, ["--config", str(data_file(options.data))], after)
     trials = planner.plan(options.seeds or suite.seeds)
     tell_left_out(suite, trials)
-    # Rows that are the same run share its job.
+    # Rows of the same run share its job.
     jobs = list({trial.job.name: trial.job for trial in trials if trial.job}.values())
     at_a_time = options.jobs or room()
     if options.dry_run:
@@ -53,7 +53,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def make_parser() -> ArgumentParser:
-    """Make the parser of this command's own options."""
+    """Build the parser of this command's own options."""
     parser = ArgumentParser(
         "captioning compare",
         description="Train and evaluate every row of a suite, each with several seeds, print their "
@@ -98,7 +98,7 @@ def make_parser() -> ArgumentParser:
 
 
 def parse(arguments: Sequence[str]) -> tuple[Namespace, list[str]]:
-    """Part this command's options from those of `captioning train`."""
+    """Separate this command's options from those of `captioning train`."""
     options, rest = make_parser().parse_known_args(arguments)
     for name, least in (("seeds", 1), ("jobs", 1), ("pictures", 0)):
         number = vars(options)[name]
@@ -121,7 +121,7 @@ def data_file(name: str) -> Path:
 
 
 def tell_left_out(suite: Suite, trials: Sequence[Trial]) -> None:
-    """Say which rows this many seeds are too few for."""
+    """Report the rows for which there are too few seeds."""
     shown = {trial.row.name for trial in trials}
     for row in suite.rows:
         if row.name not in shown:
@@ -129,7 +129,7 @@ def tell_left_out(suite: Suite, trials: Sequence[Trial]) -> None:
 
 
 def outline(trials: Sequence[Trial], jobs: Sequence[Job], at_a_time: int) -> str:
-    """Lay a plan out for a terminal: each run, whether it is done, and how long it may take."""
+    """Format a plan for a terminal: each run, whether it is done, and how long it may take."""
     doing = [f"{trial.name}: {step(trial.job) if trial.job else 'done'}" for trial in trials]
     width = max(map(len, doing))
     lines = [f"{what:<{width}}  {t.run.folder}" for what, t in zip(doing, trials, strict=True)]
@@ -147,9 +147,9 @@ def outline(trials: Sequence[Trial], jobs: Sequence[Job], at_a_time: int) -> str
 
 
 def longest(jobs: Sequence[Job]) -> float:
-    """Give how many seconds the jobs take, as far as is known, however many run at a time.
+    """Return the seconds that the jobs take at least, however many run at a time, as far as known.
 
-    A job stands below those that it needs.
+    Jobs must come after those that they need.
     """
     ends: dict[str, float] = {}
     for job in jobs:
@@ -158,12 +158,12 @@ def longest(jobs: Sequence[Job]) -> float:
 
 
 def step(job: Job) -> str:
-    """Say in a word what a job does, and how long such jobs took."""
+    """Describe in a word what a job does, and how long such jobs took."""
     return job.doing if job.seconds is None else f"{job.doing}, {job.seconds / 60:.1f} minutes"
 
 
 def print_commands(jobs: Sequence[Job]) -> None:
-    """Print what can run now, and say how many jobs must wait for it."""
+    """Print the commands that can run now, and how many jobs must wait for them."""
     ready = [job for job in jobs if not job.needs]
     for job in ready:
         print(shlex.join(job.command))
@@ -175,7 +175,7 @@ def print_commands(jobs: Sequence[Job]) -> None:
 
 
 def left_undone(jobs: Sequence[Job]) -> dict[str, str]:
-    """Say what is not done yet, by the jobs' names."""
+    """Print and return which jobs are not done yet, by name."""
     for job in jobs:
         print(f"{job.name}: not done yet", file=sys.stderr)
     return {job.name: "not done yet" for job in jobs}
@@ -184,9 +184,9 @@ def left_undone(jobs: Sequence[Job]) -> dict[str, str]:
 def gather(
     suite: Suite, trials: Sequence[Trial], missing: Mapping[str, str], search: str
 ) -> list[Compared]:
-    """Put together what was found of each row, in the suite's order, and why the rest is missing.
+    """Collect each row's results, in the suite's order, and the reasons for missing ones.
 
-    The search is called by its description: that an ensemble has members goes without saying.
+    The search is named by its plain description, without the members of an ensemble.
     """
     found = []
     for row in suite.rows:
@@ -208,7 +208,7 @@ def gather(
 
 
 def show(folder: Path, title: str, rows: Sequence[Compared], pictures: int) -> None:
-    """Write the page of rows of which there is an evaluation, and say where it lies."""
+    """Write the page of rows, at least one of them evaluated, and print its path."""
     first = next(evaluation for row in rows for evaluation in row.evaluations)
     data, _ = read_data(first.run, None)
     scenes = known_scenes(data, first.captions())

@@ -1,4 +1,4 @@
-"""Command lines and YAML files checked against the signatures they fill."""
+"""Parse command lines and YAML files against the signatures that they fill."""
 
 import difflib
 import importlib
@@ -17,39 +17,39 @@ UNKNOWN = re.compile(
 )
 OWNER = re.compile(r"class_path='(?P<path>[\w.]+)'")
 NEAREST = "the nearest valid key is"
-# What parsers inside the parser say of themselves; and of what may be null, what it is not.
+# The names of nested parsers in messages; and of a union's errors, all but the one that matters.
 INNER = re.compile(r"(?<=: )[\w. ]+: (?=Parser key|Option|the following)| \(see [^)]+ --help\)")
 UNION = re.compile(r"Does not validate against any of the Union .*? Errors: - (.*?) - Expected .*")
 
 
 class Parser(ArgumentParser):
-    """jsonargparse's parser, whose errors are one line that names the nearest valid key.
+    """jsonargparse's parser, with one-line errors that name the nearest valid key.
 
-    Options may be written with dashes or underscores, but not cut short.
+    Options may be written with dashes or underscores, but not abbreviated.
     """
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options | {"allow_abbrev": False})
 
     def read(self, arguments: Sequence[str]) -> Namespace:
-        """Parse a command line, `--like-this` taken for `--like_this`."""
+        """Parse a command line; `--like-this` means `--like_this`."""
         return self.parse_args([with_underscores(word) for word in arguments])
 
     def build(self, config: Namespace) -> Namespace:
-        """Make the objects that a configuration names; tell in one line what they refuse."""
+        """Build the objects of a configuration; their errors become one-line InputErrors."""
         try:
             built: Namespace = self.instantiate(config)
         except InputError:
             raise
         except (TypeError, ValueError, ImportError) as error:
-            told = error.__cause__ or error.__context__  # an object that may be null hides its own
+            told = error.__cause__ or error.__context__  # an optional object hides its own error
             if isinstance(told, InputError):
                 raise told from error
             raise InputError(f"{self.prog}: {' '.join(str(error).split())}") from error
         return built
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        """Say what is wrong, and what was probably meant."""
+        """Raise InputError with what is wrong and what was probably meant."""
         text = " ".join(message.split()).split(" Got value:")[0]
         text = INNER.sub("", UNION.sub(r"\1", text))
         hint = "" if NEAREST in text else self.hint(message)
@@ -57,7 +57,7 @@ class Parser(ArgumentParser):
         raise InputError(f"{self.prog}: {text}{hint}{more}") from ex
 
     def hint(self, message: str) -> str:
-        """Name the valid keys nearest to the unknown one that `message` complains of."""
+        """Return a hint at the valid key nearest to the unknown one in `message`."""
         found = UNKNOWN.search(message)
         if not found:
             return ""
@@ -70,12 +70,12 @@ class Parser(ArgumentParser):
         return f"; {NEAREST} '{close[0]}'" if close else ""
 
     def keys(self) -> Iterator[str]:
-        """List every key of this command."""
+        """Return all keys of this command."""
         return (action.dest for action in self._actions if action.dest != "help")
 
 
 def with_underscores(word: str) -> str:
-    """Spell an option's name with underscores; its value stays."""
+    """Write an option's name with underscores, leaving its value as it is."""
     if not word.startswith("--"):
         return word
     name, equals, value = word[2:].partition("=")
@@ -83,14 +83,14 @@ def with_underscores(word: str) -> str:
 
 
 def parameters(class_path: str) -> Iterator[str]:
-    """List the arguments of a class's constructor."""
+    """Return the names of the arguments of a class's constructor."""
     module, _, name = class_path.rpartition(".")
     constructor = vars(importlib.import_module(module))[name]
     return iter(inspect.signature(constructor).parameters)
 
 
 def split_files(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Part the configuration files of a command line, with their option, from all else."""
+    """Separate the configuration files of a command line, with their option, from the rest."""
     words = iter(arguments)
     files: list[str] = []
     others: list[str] = []

@@ -1,4 +1,4 @@
-"""`captioning critic`: how surely a fresh discriminator tells a run's captions from people's."""
+"""`captioning critic`: how well a fresh discriminator tells a run's captions from people's."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -27,7 +27,7 @@ from captioning.objectives.divergence import log_odds
 from captioning.runs import Run, Which, newest_run, open_run
 from captioning.search import Sampling, Search
 
-# More words than any caption has: a true one that were cut off would be known by that.
+# More words than any caption has: a true caption that is cut off would be recognised by that.
 WHOLE = 1_000_000
 
 
@@ -44,21 +44,22 @@ def criticise(
     seed: int = 0,
     format: Literal["text", "json"] = "text",
 ) -> None:
-    """Train a critic on one split, and tell what it knows on another.
+    """Train a critic on one split, and test it on another.
 
     Args:
-        search: How the run's captions are made; by Sampling they follow its own law Q.
-        discriminator: What the critic is.
-        plan: How the critic is trained.
-        run: Run folder; null: the newest one.
-        train_on: Split that it learns from: one whose captions the captioner has not learnt; of
-            only hundreds of pictures it may learn nothing, and the training split does better.
-        test_on: Split that it is tested on.
-        own: Test the discriminator that an adversarial run has trained, instead of a fresh one,
-            of which `discriminator`, `plan` and `train_on` speak.
-        on_bad_image: Stop at a bad picture, or leave it out; null: as in training.
-        checkpoint: The best by validation, or the last; null: what the run says its result is.
-        seed: Of the critic and of all that is drawn.
+        search: How to generate the run's captions; with Sampling they follow its own law Q.
+        discriminator: Network of the critic.
+        plan: How to train the critic.
+        run: Run folder; null for the newest one.
+        train_on: Split to train the critic on, preferably one on which the captioner was not
+            trained; from only hundreds of pictures it may learn nothing, and the training split
+            works better.
+        test_on: Split to test the critic on.
+        own: Test the discriminator that an adversarial run has trained, instead of a fresh one, to
+            which `discriminator`, `plan` and `train_on` apply.
+        on_bad_image: Stop at a bad picture, or skip it; null for the choice made in training.
+        checkpoint: The best by validation, or the last; null for the run's own choice.
+        seed: Seed of the critic and of all random draws.
         format: Text, or one JSON object.
     """
     if seed < 0:
@@ -87,7 +88,7 @@ def criticise(
         judge.to(generator.device)
         taught = [critic.show(captioner, batch, search, generator) for batch in pictures(train_on)]
         critic.train(judge, taught, plan, torch.Generator().manual_seed(seed))
-    # One batch after another, so that what is tested need not be held all at once.
+    # Lazily, so that not all batches of the test are in memory at once.
     tested = (critic.show(captioner, batch, search, generator) for batch in pictures(test_on))
     judged = critic.judge_all(judge, tested, offset)
     found = critic.summarise(judged, seed)
@@ -105,7 +106,7 @@ def criticise(
 
 
 def own_discriminator(run: Run, source: Path, captioner: Captioner) -> tuple[Discriminator, float]:
-    """Rebuild what an adversarial run has trained; and what its logits are above log P/Q."""
+    """Rebuild an adversarial run's discriminator; return it and its logits' offset from log P/Q."""
     parser = Parser(prog=str(run.config_file))
     parser.add_argument("--objective", type=Objective)
     objective = parser.build(parser.parse_object({"objective": run.config["objective"]})).objective
@@ -127,7 +128,7 @@ def own_discriminator(run: Run, source: Path, captioner: Captioner) -> tuple[Dis
 def exact(
     search: Search, data: Dataset, captioner: Captioner, pictures: EvaluationBatches
 ) -> dict[str, float]:
-    """Give what no critic can exceed, where P is known and the captions follow Q itself."""
+    """Return the bounds on any critic if P is known and the captions follow Q itself, else none."""
     if search.description != Sampling().description:
         return {}
     ids = [example.image_id for example in pictures.pictures.examples]
@@ -145,7 +146,7 @@ def exact(
 
 
 def text(record: dict[str, Any]) -> str:
-    """Lay a record out for a terminal."""
+    """Format a record for a terminal."""
     best = record["exact"]
     lines = ["{data} {split}, {search}, {images} pictures, judged by {critic}".format(**record)]
     for name, words, form in (
@@ -160,7 +161,7 @@ def text(record: dict[str, Any]) -> str:
 
 
 def check_own(config: Namespace, defaults: Namespace) -> None:
-    """Refuse what could only be said of a discriminator that is yet to be trained."""
+    """Refuse options that only apply to a discriminator to be trained."""
     for key in ("discriminator", "plan", "train_on"):
         if config[key] != defaults[key]:
             raise InputError(
@@ -170,7 +171,7 @@ def check_own(config: Namespace, defaults: Namespace) -> None:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Parse, build, run."""
+    """Parse the command line and run the command."""
     parser = Parser(prog="captioning critic", description=__doc__)
     parser.add_argument("run", nargs="?", help="run folder; by default the newest")
     parser.add_function_arguments(criticise, skip={"run", "own"})

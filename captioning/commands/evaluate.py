@@ -1,4 +1,4 @@
-"""`captioning evaluate`: a run's captions of a split, scored with the COCO metrics."""
+"""`captioning evaluate`: caption a split with a run, and score it with the COCO metrics."""
 
 import json
 import re
@@ -26,9 +26,9 @@ from captioning.runs import Run, Which, newest_run, open_run
 from captioning.search import Search
 from captioning.temperatures import SAMPLES, samplings
 
-METRICS = "Bleu,METEOR,ROUGE_L,CIDEr"  # the field's, and quick
-SWEEP = "temperatures"  # as the search is called whose temperature goes up
-LONGEST = 200  # letters of an evaluation's name that its folder is named by
+METRICS = "Bleu,METEOR,ROUGE_L,CIDEr"  # the field's usual ones, which are fast
+SWEEP = "temperatures"  # in place of a search's name, for sampling at several temperatures
+LONGEST = 200  # characters of an evaluation's name that are used for its folder
 
 
 def evaluate_run(
@@ -45,25 +45,25 @@ def evaluate_run(
     num_nodes: int = 1,
     format: Literal["text", "json"] = "text",
 ) -> None:
-    """Caption a split, score the captions, write both into the run folder and make its page.
+    """Caption a split, score the captions, write both to the run folder and make its page.
 
     Args:
-        search: How captions are made: Greedy, Beam, Sampling.
-        run: Run folder; null: the newest one.
-        ensemble_with: Run folders whose captioners speak with this one's, probabilities averaged.
+        search: How to generate captions: Greedy, Beam, Sampling.
+        run: Run folder; null for the newest one.
+        ensemble_with: Further run folders, to average the probabilities of all their captioners.
         split: Split of the run's data set: train, val or test.
-        checkpoint: The best by validation, or the last; null: what each run says its result is.
-        on_bad_image: Stop at a bad picture, or leave it out; null: as in training.
-        metrics: Some of Bleu,METEOR,ROUGE_L,CIDEr,SPICE, with commas; SPICE takes a twentieth of a
-            second for each caption and reference.
-        temperatures: At which to sample, too, for a curve of quality against diversity, with commas
-            between them: 0.3,0.5,1.
-        clip: Folder of a CLIP model with its processor, as transformers saves them, for CLIPScore
-            and RefCLIPScore, too; nothing is downloaded.
-        devices: GPUs of each machine, or processes on the CPU where there is none; any number
-            gives the same captions and numbers. Under torchrun or SLURM: as many as those start.
-        num_nodes: Machines.
-        format: A table to read, or the content of metrics.json alone.
+        checkpoint: The best by validation, or the last; null for each run's own choice.
+        on_bad_image: Stop at a bad picture, or skip it; null for the choice made in training.
+        metrics: Some of Bleu,METEOR,ROUGE_L,CIDEr,SPICE, separated by commas; SPICE takes 0.05
+            seconds per caption and reference.
+        temperatures: Temperatures at which to sample, too, for a curve of quality against
+            diversity, separated by commas: 0.3,0.5,1.
+        clip: Folder of a CLIP model with its processor, as saved by transformers, to compute
+            CLIPScore and RefCLIPScore, too; nothing is downloaded.
+        devices: GPUs of each machine, or processes on the CPU if there are none; captions and
+            numbers are the same for any number. Under torchrun or SLURM, as many as those start.
+        num_nodes: Number of machines.
+        format: A table, or just the contents of metrics.json.
     """
     first = open_run(newest_run() if run is None else Path(run))
     members = [first, *(open_run(Path(other)) for other in ensemble_with or [])]
@@ -74,7 +74,7 @@ def evaluate_run(
     how = full_name(search.description, checkpoint, members)
     folder = first.evaluation_folder(split, file_name(how))
     captioners = [load_captioner(each.checkpoint(checkpoint)) for each in members]
-    data.examples(split)  # a split that is not there leaves no folder behind
+    data.examples(split)  # so that an unknown split leaves no folder behind
     make_folder(folder)
     start(devices, num_nodes)
     device = best_device()
@@ -87,7 +87,7 @@ def evaluate_run(
     )
     findings = evaluate(task)
     if findings is None:
-        return  # the first process tells
+        return  # the first process reports
     summary = as_json(findings, task, how) | {"code": code_of(search)}
     write(first, folder, findings, summary, alone=len(members) == 1)
     if findings.curve:
@@ -98,12 +98,12 @@ def evaluate_run(
 
 
 def code_of(search: Search) -> str:
-    """Tell the code by which captions are made and scored."""
+    """Return the version of the code that generates and scores captions."""
     return version(["captioning.evaluation", type(search).__module__])
 
 
 def full_name(what: str, checkpoint: Which | None, members: Sequence[Run]) -> str:
-    """Name all that decides the captions of a run."""
+    """Return a name of everything that determines the captions of a run."""
     words = [what]
     if checkpoint is not None and checkpoint != members[0].result:
         words.append(f"{checkpoint} checkpoint")
@@ -113,13 +113,13 @@ def full_name(what: str, checkpoint: Which | None, members: Sequence[Run]) -> st
 
 
 def file_name(words: str) -> str:
-    """Write a name as a folder's, which may have 255 letters and no more."""
+    """Turn a name into a folder's, which may have at most 255 characters."""
     name = re.sub(r"[^a-z0-9.]+", "-", words.lower())
     return name if len(name) <= LONGEST else f"{name[:LONGEST]}-{digest(name)}"
 
 
 def read_data(run: Run, on_bad_image: OnBadImage | None) -> tuple[Dataset, Loading]:
-    """Give the data set of a run and how it was read, but for bad pictures where that is told."""
+    """Return a run's data set and how it was loaded; `on_bad_image` replaces that setting."""
     parser = Parser(prog=str(run.config_file))
     parser.add_argument("--data", type=Dataset)
     parser.add_class_arguments(Loading, "loading")
@@ -132,7 +132,7 @@ def read_data(run: Run, on_bad_image: OnBadImage | None) -> tuple[Dataset, Loadi
 def write(
     run: Run, folder: Path, findings: Findings, summary: dict[str, Any], alone: bool = True
 ) -> None:
-    """Keep an evaluation: captions in the COCO results form, references in the COCO form."""
+    """Save an evaluation: captions in COCO's results format, references in COCO's format."""
     captions = [
         {"image_id": image_id, "caption": caption}
         for image_id, caption in findings.captions.items()
@@ -151,12 +151,12 @@ def write(
     write_json(folder / "scores.json", findings.scores.by_image)
     for name, content in (("captions.json", captions), ("metrics.json", summary)):
         write_json(folder / name, content)
-        if alone:  # what several say together is no result of this run
+        if alone:  # an ensemble's captions are not a result of this run
             write_json(run.folder / name, content)
 
 
 def write_curve(folder: Path, findings: Findings, summary: dict[str, Any]) -> None:
-    """Keep quality against diversity, with the rows that a drawing of it is read by."""
+    """Save the curve of quality against diversity, with the rows for comparison in its drawing."""
     kept = ("data", "split", "images", "rows", "diversity", "code")
     content = {name: summary[name] for name in kept}
     content["samples"] = SAMPLES
@@ -165,7 +165,7 @@ def write_curve(folder: Path, findings: Findings, summary: dict[str, Any]) -> No
 
 
 def read_temperatures(given: str) -> list[float]:
-    """Read numbers with commas between them, perhaps none."""
+    """Parse numbers separated by commas, possibly none."""
     try:
         return [float(word) for word in given.split(",") if given]
     except ValueError as error:
@@ -175,7 +175,7 @@ def read_temperatures(given: str) -> list[float]:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Parse, build, run."""
+    """Parse the command line and run the command."""
     parser = Parser(prog="captioning evaluate", description=__doc__)
     parser.add_argument("run", nargs="?", help="run folder; by default the newest")
     parser.add_function_arguments(evaluate_run, skip={"run"})

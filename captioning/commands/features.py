@@ -1,4 +1,4 @@
-"""`captioning features`: a frozen encoder sees each picture of a data set, before training."""
+"""`captioning features`: encode a data set with a frozen encoder, before training."""
 
 import shutil
 import sys
@@ -16,7 +16,7 @@ from captioning.errors import InputError
 from captioning.features import ADVICE, FeatureCache
 from captioning.files import check_room
 
-# What training must be told and features do not depend on.
+# Settings that training requires and features do not depend on.
 DEFAULTS = {
     "decoder": {"class_path": "captioning.decoder.ShowAndTell"},
     "objective": {"class_path": "captioning.objectives.teacher_forcing.TeacherForcing"},
@@ -24,11 +24,11 @@ DEFAULTS = {
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Say what there is to do and whether there is room for it, then do it."""
+    """Print what there is to do, check that there is room for it, and do it."""
     quieten()
     parser = features_parser()
     config = parser.read(arguments)
-    torch.manual_seed(config.seed)  # of an encoder without weights, as in training
+    torch.manual_seed(config.seed)  # for an encoder without weights, as in training
     built = parser.build(config)
     if not built.encoder.frozen:
         raise InputError(
@@ -50,7 +50,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def features_parser() -> Parser:
-    """Build the command line: that of `captioning train`, with or without an objective."""
+    """Build the parser: that of `captioning train`, but an objective is optional."""
     parser = make_parser()
     parser.prog = "captioning features"
     parser.description = (
@@ -65,7 +65,7 @@ def features_parser() -> Parser:
 
 
 def check_disk(caches: Sequence[FeatureCache], folder: Path) -> None:
-    """Refuse a disk that is too small for all that is lacking, before anything is begun."""
+    """Refuse, before any work, a disk that is too small for all missing features."""
     present = next(each for each in (folder, *folder.parents) if each.exists())
     lacking = sum(cache.lacking for cache in caches)
     pictures = sum(len(cache.paths) for cache in caches)

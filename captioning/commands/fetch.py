@@ -1,4 +1,4 @@
-"""`captioning fetch`: get what a metric needs and no Python package brings."""
+"""`captioning fetch`: get what a metric needs besides Python packages."""
 
 import argparse
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from captioning.metrics.spice import JARS, jars_folder
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Fetch what is asked for, unless it is there already, and print where it lies."""
+    """Fetch what is requested, unless it is there already, and print its folder."""
     size = sum(jar.size for jar in JARS) // MEGABYTE
     parser = argparse.ArgumentParser(prog="captioning fetch", description=__doc__)
     parser.add_argument("what", choices=["spice"], help=f"the parser of SPICE, {size} MB")

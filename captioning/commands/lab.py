@@ -1,4 +1,4 @@
-"""`captioning lab`: the paper's claims, computed where the truth is known."""
+"""`captioning lab`: check the paper's claims where the truth is known."""
 
 import importlib
 import os
@@ -20,7 +20,7 @@ EXPERIMENTS = {
     "figure-1": "captioning.lab.figure_1",
     "gradients": "captioning.lab.gradients",
 }
-"""Each module's `section(seeds, size, jobs)` is the experiment."""
+"""Each module's `section(seeds, size, jobs)` runs the experiment."""
 
 
 def lab(
@@ -30,18 +30,18 @@ def lab(
     output: str = "runs/lab",
     jobs: int | None = None,
 ) -> list[Claim]:
-    """Run experiments, print what each finds, and give its claims.
+    """Run experiments, print their results, and return their claims.
 
-    The page is written again after each experiment, so that what was done is not lost if a later
-    one breaks off. It shows this run alone: an experiment by itself has a folder of its own, and
-    leaves the page of a run of all as it is.
+    The page is rewritten after each experiment, so that results are kept if a later one fails. It
+    shows this run only: a single experiment has a folder of its own, and leaves the page of a run
+    of all experiments as it is.
 
     Args:
-        experiment: One by its name, or all.
-        seeds: How often each model is trained.
-        size: Small takes seconds and shows that all runs; its claims may not hold.
-        output: Folder of the page; one experiment's is in it, by its name.
-        jobs: How many models are trained at a time, each on a core; null: one for each core.
+        experiment: Name of one experiment, or all.
+        seeds: Number of times each model is trained.
+        size: Small takes seconds and shows that everything works; its claims may not hold.
+        output: Folder of the page; that of a single experiment is a subfolder of that name.
+        jobs: Number of models trained at a time, one per core; null for the number of cores.
     """
     from captioning.lab.page import verdict, write_page
 
@@ -50,7 +50,7 @@ def lab(
             raise InputError(f"--{option}: expected 1 or more, got {number}")
     names = list(EXPERIMENTS) if experiment == "all" else [experiment]
     folder = Path(output) if experiment == "all" else Path(output) / experiment
-    make_folder(folder)  # one that cannot be written is told before the work
+    make_folder(folder)  # fails before the work if it cannot be written
     start = time.monotonic()
     sections: list[Section] = []
     for name in names:
@@ -63,7 +63,7 @@ def lab(
 
 
 def facts(seeds: int, size: str, seconds: float) -> dict[str, str]:
-    """Tell how the page was made."""
+    """Return how the page was made."""
     from torch import __version__
 
     return {
@@ -75,7 +75,7 @@ def facts(seeds: int, size: str, seconds: float) -> dict[str, str]:
 
 
 def text(section: Section) -> str:
-    """Lay a section out for a terminal."""
+    """Format a section for a terminal."""
     claims = [
         f"{'✓' if claim.holds else '✗'} {claim.claim}\n"
         f"  expected {claim.expectation}, measured {claim.finding}"
@@ -89,7 +89,7 @@ def text(section: Section) -> str:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Parse, build, run; 1 if a claim does not hold and --strict was said."""
+    """Parse the command line and run; return 1 if a claim does not hold and --strict is given."""
     parser = Parser(prog="captioning lab", description=__doc__)
     parser.add_argument(
         "experiment", nargs="?", default="all", choices=["all", *EXPERIMENTS], help="default: all"

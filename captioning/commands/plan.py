@@ -1,4 +1,4 @@
-"""From a suite to its runs: which there are, which are done, and what makes the others."""
+"""Plan a suite's runs: which there are, which are done, and which jobs make the others."""
 
 import json
 import sys
@@ -26,20 +26,21 @@ from captioning.metrics import check_metrics
 from captioning.runs import Run, read_evaluation
 from captioning.search import Search
 
-# What a captioner does not depend on, or what the recipe says in another way.
+# Settings that do not affect a captioner, or that the recipe contains in another form.
 ELSEWHERE = PLANNED | {"data", "threads"}
 TRAINING = ("captioning.training", "captioning.loaders")
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a row's captioners are made, whatever their seed.
+    """How a row's captioners are made, independent of the seed.
 
     Attributes:
-        words: The command line of `captioning train`, but for the seed and the name.
-        config: What it resolves to.
-        settings: Letters of the resolved configuration, the data, and what training starts from.
-        code: Letters of the sources that the configuration reaches.
+        words: The command line of `captioning train`, without seed and name.
+        config: The configuration to which it resolves.
+        settings: Digest of the resolved configuration, the data, and the run that training starts
+            from.
+        code: Digest of the source code that the configuration uses.
     """
 
     words: tuple[str, ...]
@@ -49,7 +50,7 @@ class Recipe:
 
     @property
     def name(self) -> str:
-        """The run's `--name`: its own, then what tells it from all runs that differ."""
+        """The run's `--name`: its own, then the digests of its settings and code."""
         return "-".join(
             [*([self.config.name] if self.config.name else []), self.settings, self.code]
         )
@@ -62,7 +63,7 @@ class Recipe:
     def seconds(self) -> float | None:
         """Return how long such runs took on average, or None if there were none.
 
-        Such are runs of these settings, by whatever code; else all of this data and objective.
+        Such are runs of these settings, with any code, else all of this data set and objective.
         """
         plain = self.config.clone()
         plain.name = ""
@@ -78,14 +79,14 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Trial:
-    """One run of a row, or its ensemble, evaluated.
+    """One run of a row, or its ensemble, with its evaluation.
 
     Attributes:
-        name: The row's, with the seed.
+        name: The row's name, with the seed.
         row: The row.
-        run: The run; an ensemble's first.
+        run: The run; for an ensemble, its first member.
         evaluation: The folder of the evaluation.
-        job: What is left to do; None: nothing.
+        job: What is left to do; None if it is done.
     """
 
     name: str
@@ -96,13 +97,13 @@ class Trial:
 
 
 class Planner:
-    """Finds the runs of a suite's rows, and the jobs that are left to do.
+    """Finds the runs of a suite's rows and the jobs that are left to do.
 
-    Rows that resolve to the same run share it, and its job.
+    Rows that resolve to the same run share it and its job.
     """
 
     def __init__(self, suite: Suite, before: Sequence[str], after: Sequence[str]) -> None:
-        """Take the options of `captioning train` that stand before and after those of each row."""
+        """Take the options of `captioning train` that come before and after those of each row."""
         self.suite = suite
         self.before, self.after = before, after
         self.search = build_search(suite.evaluate)
@@ -110,11 +111,11 @@ class Planner:
             check_metrics(suite.evaluate.metrics)
         self.code = code_of(self.search)
         self.recipes: dict[str, Recipe] = {}
-        self.jobs: dict[Path, Job | None] = {}  # by the evaluation that they leave
-        self.fingerprints: dict[str, str] = {}  # by the data's settings
+        self.jobs: dict[Path, Job | None] = {}  # by the evaluation that they make
+        self.fingerprints: dict[str, str] = {}  # by settings of the data
 
     def plan(self, seeds: int) -> list[Trial]:
-        """Give all trials, seed by seed; then the ensembles, where there are seeds for them."""
+        """Return all trials, seed by seed, then the ensembles if there is more than one seed."""
         trained = [row for row in self.suite.rows if row.ensemble_of is None]
         for row in trained:
             self.recipes[row.name] = self.recipe(row)
@@ -125,7 +126,7 @@ class Planner:
         return trials
 
     def recipe(self, row: Row) -> Recipe:
-        """Resolve a row's configuration; InputError where it is wrong in any way."""
+        """Resolve a row's configuration; InputError if it is invalid."""
         words = [*self.before, *row.options, *self.after]
         parser = train.make_parser()
         try:
@@ -146,9 +147,9 @@ class Planner:
         return Recipe(tuple(words), config, digest(text), code)
 
     def fingerprint(self, data: Dataset, settings: Any) -> str:
-        """Tell data sets apart, of which each is read but once.
+        """Return the fingerprint of a data set, which is read only once.
 
-        What is evaluated on counts, too, so that no evaluation is older than its references.
+        The split for evaluation counts, too, so that new references need a new evaluation.
         """
         key = json.dumps(settings)
         if key not in self.fingerprints:
@@ -157,7 +158,7 @@ class Planner:
         return self.fingerprints[key]
 
     def trial(self, row: Row, seed: int) -> Trial:
-        """Find a row's run of one seed, and what is left to do for it."""
+        """Return a row's run with one seed, and what is left to do for it."""
         recipe = self.recipes[row.name]
         run = recipe.run(seed)
         evaluation = self.evaluation([run])
@@ -167,7 +168,7 @@ class Planner:
         return Trial(name, row, run, evaluation, self.jobs[evaluation])
 
     def job(self, name: str, row: Row, seed: int, evaluation: Path) -> Job | None:
-        """Say what is left to do for a run: train, go on, evaluate, or nothing."""
+        """Return the job that is left to do for a run: train, resume or evaluate; None if done."""
         recipe = self.recipes[row.name]
         run = recipe.run(seed)
         log = log_file(run.folder.parent, run.name)
@@ -190,7 +191,7 @@ class Planner:
         return Job(name, doing, captioning(words), log, needs, recipe.seconds())
 
     def ensemble(self, row: Row, source: str, seeds: int) -> Trial:
-        """Find the evaluation of all seeds' captioners of a row together."""
+        """Return the trial of the ensemble of a row's captioners, of all seeds."""
         members = [self.recipes[source].run(seed) for seed in range(seeds)]
         evaluation = self.evaluation(members)
         needs = [self.jobs[self.evaluation([member])] for member in members]
@@ -207,12 +208,12 @@ class Planner:
         return Trial(row.name, row, members[0], evaluation, None if done else job)
 
     def evaluation(self, members: Sequence[Run], search: str | None = None) -> Path:
-        """Give the folder of an evaluation, as `captioning evaluate` names it."""
+        """Return the folder that `captioning evaluate` uses for an evaluation."""
         how = full_name(search or self.search.description, None, members)
         return members[0].evaluation_folder(self.suite.evaluate.split, file_name(how))
 
     def evaluated(self, members: Sequence[Run]) -> bool:
-        """Say whether all that is wanted was evaluated, by the code as it is now."""
+        """Return whether everything requested was evaluated with the current code."""
         folder, wanted = self.evaluation(members), self.suite.evaluate.temperatures
         if not (folder / "metrics.json").exists():
             return False
@@ -227,7 +228,7 @@ class Planner:
         return drawn.get("code") == self.code and there.issuperset(wanted)
 
     def evaluating(self, split: str) -> list[str]:
-        """Say how to evaluate, the split under its option's name."""
+        """Return the options of an evaluation; `split` is the name of the split's option."""
         evaluate = self.suite.evaluate
         words = [split, evaluate.split, "--search", json.dumps(evaluate.search)]
         words += ["--metrics", ",".join(evaluate.metrics)] if evaluate.metrics else []
@@ -236,24 +237,24 @@ class Planner:
 
 
 def has_all(metrics: Iterable[str], found: Iterable[str]) -> bool:
-    """Say whether each metric is among those found, where Bleu goes by Bleu_1 and so on."""
+    """Return whether every metric was found, where Bleu_1 and so on stand for Bleu."""
     return {metric.partition("_")[0] for metric in metrics} <= {
         name.partition("_")[0] for name in found
     }
 
 
 def captioning(words: Iterable[str]) -> tuple[str, ...]:
-    """Give the command of these words, run by the Python that runs this."""
+    """Return the command line of a subcommand, run by the same Python."""
     return (sys.executable, "-m", "captioning", *words)
 
 
 def log_file(runs: Path, name: str) -> Path:
-    """Give the file of what a run's processes say."""
+    """Return the log file of a run's processes."""
     return runs / "compare" / f"{name}.log"
 
 
 def build_search(evaluate: Evaluate) -> Search:
-    """Make the search that a suite names."""
+    """Build the search of a suite's evaluation."""
     parser = Parser(prog="evaluate")
     parser.add_argument("--search", type=Search)
     search: Search = parser.build(parser.parse_object({"search": evaluate.search})).search
@@ -261,7 +262,7 @@ def build_search(evaluate: Evaluate) -> Search:
 
 
 def class_paths(value: Any) -> Iterator[str]:
-    """Find every class that a configuration names."""
+    """Yield every class path in a configuration."""
     if isinstance(value, dict):
         if isinstance(value.get("class_path"), str):
             yield value["class_path"]
@@ -271,10 +272,7 @@ def class_paths(value: Any) -> Iterator[str]:
 
 
 def fingerprint(data: Dataset, splits: Iterable[str]) -> str:
-    """Tell data sets apart by each picture's id and size in bytes, and by its captions.
-
-    Where the files lie does not count.
-    """
+    """Hash each picture's id, size in bytes and captions; the files' location does not count."""
     known = sha256()
     for split in splits:
         for example in data.examples(split):

@@ -1,4 +1,4 @@
-"""`captioning prepare`: put a published data set together where its reader looks for it."""
+"""`captioning prepare`: find or download a published data set and unpack it for its reader."""
 
 import argparse
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from captioning.errors import InputError
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Find, fetch, unpack and check what lacks, and say what is there."""
+    """Find, download, unpack and check the missing parts, and print what is there."""
     parser = argparse.ArgumentParser(
         prog="captioning prepare",
         description=f"{__doc__} Run it again after whatever stopped it: it goes on from there.",

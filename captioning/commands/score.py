@@ -1,4 +1,4 @@
-"""`captioning score`: the captions of any captioner, from a results file, by the COCO metrics."""
+"""`captioning score`: score any captioner's results file with the COCO metrics."""
 
 import json
 import sys
@@ -50,27 +50,28 @@ def score_results(
     per_image: str | None = None,
     format: Literal["text", "json"] = "text",
 ) -> None:
-    """Score a results file, and print each metric with a signature of how it was made.
+    """Score a results file, and print each metric with a signature of how it was computed.
 
     Args:
-        results: Results in the COCO form: a list of {"image_id": ..., "caption": ...}.
-        references: COCO captions, or with --split alone Karpathy's file.
-        against: Other results of the same images to compare with: the difference, its interval by
-            the paired bootstrap, and its p-value by approximate randomisation.
-        metrics: Some of Bleu,METEOR,ROUGE_L,CIDEr,SPICE, with commas; null: all that there are.
+        results: Results in the COCO format: a list of {"image_id": ..., "caption": ...}.
+        references: COCO captions, or Karpathy's file with --split and without --subset.
+        against: Other results of the same images to compare with: prints the difference, its
+            interval by the paired bootstrap, and its p-value by approximate randomisation.
+        metrics: Some of Bleu,METEOR,ROUGE_L,CIDEr,SPICE, separated by commas; null for all that
+            can be computed.
         split: Split of Karpathy's file, which is --subset if that is given, else --references.
-        subset: File of the images to score, where the references hold more: Karpathy's, with
+        subset: File of the images to score, if the references contain more: Karpathy's, with
             --split, or a JSON list of ids.
-        partial: Score only the images that the results hold, where some are missing.
-        intervals: Tell each metric's 95% confidence interval, by the bootstrap over images.
-        resamples: How many sets of images are drawn for an interval or a p-value.
-        seed: Of these draws.
+        partial: Score only the images in the results, if some are missing.
+        intervals: Print each metric's 95% confidence interval, by the bootstrap over images.
+        resamples: Number of sets of images drawn for an interval or a p-value.
+        seed: Seed of these draws.
         per_image: File for the scores of each image, as JSON.
-        format: A table to read, or one JSON object and nothing else.
+        format: A table, or a single JSON object.
     """
     check_options(resamples, seed, per_image)
     paths = [results] if against is None else [results, against]
-    with Scorer(metric_names(metrics)) as scorer:  # first, so that METEOR reads its table meanwhile
+    with Scorer(metric_names(metrics)) as scorer:  # first, so that METEOR loads its table meanwhile
         files = [read_results(Path(path)) for path in paths]
         known = read_known(references, None if subset else split)
         chosen = read_subset(Path(subset), split, known) if subset else list(known)
@@ -91,7 +92,7 @@ def score_results(
 
 
 def check_options(resamples: int, seed: int, per_image: str | None) -> None:
-    """Refuse, before any work, what would fail after it."""
+    """Refuse, before any work, options that would fail after it."""
     for option, number, least in (("resamples", resamples, 1), ("seed", seed, 0)):
         if number < least:
             raise InputError(f"--{option}: expected {least} or more, got {number}")
@@ -102,9 +103,9 @@ def check_options(resamples: int, seed: int, per_image: str | None) -> None:
 
 
 def metric_names(names: str | None) -> list[str] | None:
-    """Part the names at their commas; capitals do not matter.
+    """Split names at commas, ignoring case.
 
-    InputError for one that there is not, or that cannot be computed on this machine.
+    Raises InputError for a metric that is unknown or cannot be computed on this machine.
     """
     if names is None:
         return None
@@ -116,7 +117,7 @@ def metric_names(names: str | None) -> list[str] | None:
 
 
 def read_known(path: str, split: str | None) -> References:
-    """Read the captions to score against: COCO's, or a split of Karpathy's file."""
+    """Read the captions to score against, from a COCO file or a split of Karpathy's."""
     if split is None:
         return read_references(Path(path))
     check_split(split, SPLITS, path)
@@ -125,7 +126,7 @@ def read_known(path: str, split: str | None) -> References:
 
 
 def read_subset(path: Path, split: str | None, known: References) -> list[ImageId]:
-    """Read which images are to be scored, in the order of the references."""
+    """Read which images to score, in the order of the references."""
     if split is not None:
         ids: Any = list(read_known(str(path), split))
     else:
@@ -144,14 +145,14 @@ def read_subset(path: Path, split: str | None, known: References) -> list[ImageI
 
 
 def shared(images: Sequence[ImageId], files: Sequence[Captions]) -> list[ImageId]:
-    """Keep the images that every file has a caption of."""
+    """Keep the images that have a caption in every file."""
     return [image for image in images if all(image in captions for captions in files)]
 
 
 def check(
     path: str, captions: Captions, known: References, wanted: References, references: str
 ) -> None:
-    """Refuse captions of unknown images, and images without a caption; tell of empty ones."""
+    """Refuse captions of unknown images and images without a caption; report empty captions."""
     if unknown := [image for image in captions if image not in known]:
         alike = [image for image in known if str(image) == str(unknown[0])]
         mend = f"write {alike[0]!r}" if alike else "are these the right references?"
@@ -174,13 +175,13 @@ def check(
 
 
 def score_file(scorer: Scorer, captions: Captions, references: References, split: str) -> Scores:
-    """Score the captions of the images that are to be scored."""
+    """Score the captions of the images in `references`."""
     candidates = {image: captions[image] for image in references}
     return scorer.score(candidates, references, progress=sys.stderr.isatty(), split=split)
 
 
 def as_json(scores: Sequence[Scores], intervals: bool, resamples: int, seed: int) -> dict[str, Any]:
-    """Give what is printed: of results, and where there are others, how they compare."""
+    """Return the output: the scores of results and, if there are others, their differences."""
     ours = scores[0]
     signature = ours.signature
     summary: dict[str, Any] = {"metrics": ours.corpus}
@@ -206,7 +207,7 @@ def as_json(scores: Sequence[Scores], intervals: bool, resamples: int, seed: int
 
 
 def table(summary: Mapping[str, Any], paths: Sequence[str]) -> str:
-    """Lay the metrics out for a terminal, a line each, all × 100."""
+    """Format the metrics for a terminal, one per line, all × 100."""
     rows = [
         ["× 100", "score"],
         *([name, cell(value)] for name, value in summary["metrics"].items()),
@@ -228,20 +229,20 @@ def table(summary: Mapping[str, Any], paths: Sequence[str]) -> str:
 
 
 def cell(value: float, sign: str = "") -> str:
-    """Write a number × 100; `sign` + shows that of positive ones, too."""
+    """Format a number × 100; `sign` + also shows the sign of positive ones."""
     return f"{100 * value:{sign}.2f}"
 
 
 def write_per_image(path: Path, scores: Scores) -> None:
-    """Write the scores of each image, by its id."""
+    """Write the scores of each image, by id."""
     content = json.dumps(scores.by_image, indent=1, ensure_ascii=False)
     with writing(path, "choose another --per_image"):
-        # In place, for it may be /dev/stdout; half a surrogate pair in an id as JSON escapes it.
+        # In place, because it may be /dev/stdout; lone surrogates in ids become JSON escapes.
         path.write_text(content, encoding="utf-8", errors="backslashreplace")
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Parse and run."""
+    """Parse the command line and run the command."""
     parser = Parser(prog="captioning score", description=__doc__)
     parser.add_argument("results", help="results file in the COCO form")
     parser.add_function_arguments(score_results, skip={"results", "partial", "intervals"})

@@ -1,4 +1,4 @@
-"""`captioning shards`: any data set as tar files that WebDataset and this package read in place."""
+"""`captioning shards`: write any data set as tar files for WebDataset and this package."""
 
 import argparse
 import random
@@ -35,7 +35,7 @@ def main(arguments: Sequence[str]) -> int:
     found = {split: data.examples(split) for split in splits} if splits else all_splits(data)
     patterns = {}
     for split, examples in found.items():
-        if split == "train":  # in training only neighbouring shards are mixed
+        if split == "train":  # because training shuffles only within groups of shards
             random.Random(options.seed).shuffle(examples)
         plan = plan_shards(examples, options.output.absolute(), split, options.per_shard)
         print(f"{split}: {len(examples):,} pictures", file=sys.stderr)
@@ -48,7 +48,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def read_data(file: Path) -> Dataset:
-    """Build the data set that a configuration names, whatever else it says."""
+    """Build the data set of a configuration, ignoring its other settings."""
     try:
         content = yaml.safe_load(read_text(file))
     except yaml.YAMLError as error:

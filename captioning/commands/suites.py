@@ -1,4 +1,4 @@
-"""Suite files: the rows of a comparison, each by what it adds to a data set's configuration."""
+"""Suite files: the rows of a comparison, each by its additions to a data set's configuration."""
 
 import difflib
 import json
@@ -14,10 +14,10 @@ from captioning.comparison.compared import Published
 from captioning.data.reading import read_text
 from captioning.errors import InputError
 
-# What `captioning train` is told by the plan, for each run.
+# Options of `captioning train` that the plan sets for each run.
 PLANNED = NOT_ITS_OWN | {"seed", "name", "runs", "search", "metrics", "temperatures"}
 
-# The keys of each part of a suite file, and what stands under them.
+# The keys of each part of a suite file, and the types of their values.
 Keys: TypeAlias = Mapping[str, type]
 PART: Keys = {"configs": list, "options": dict}
 ROW: Keys = {**PART, "from_row": str, "ensemble_of": str, "published": dict}
@@ -39,10 +39,10 @@ class Row:
     """A row of a comparison.
 
     Attributes:
-        name: With its variant's, where there are several.
-        options: Of `captioning train`, but for data, seed and folder.
+        name: With the name of its variant, if there are several.
+        options: Options of `captioning train` other than data, seed and folder.
         from_row: Row from whose captioner, of the same seed, training starts.
-        ensemble_of: Row whose captioners, of all seeds, speak together; none is trained.
+        ensemble_of: Row whose captioners, of all seeds, form an ensemble; none is trained.
         baseline: Row to test against; None for the baseline itself.
         published: Numbers to compare with.
     """
@@ -60,10 +60,11 @@ class Evaluate:
     """How captioners are evaluated.
 
     Attributes:
-        split: Of the data set.
-        search: How captions are made, by its class.
-        metrics: As `captioning evaluate` has them; none: its own choice.
-        temperatures: At which to sample, too, for a curve of quality against diversity.
+        split: Split of the data set.
+        search: How to generate captions, by class.
+        metrics: As in `captioning evaluate`; if none, its default.
+        temperatures: Temperatures at which to sample, too, for a curve of quality against
+            diversity.
     """
 
     split: str = "test"
@@ -76,13 +77,13 @@ class Evaluate:
 
 @dataclass(frozen=True)
 class Suite:
-    """What is compared: a file of configs/suites.
+    """A comparison, read from a file of configs/suites.
 
     Attributes:
-        name: The file's.
-        rows: Each after those that it names.
+        name: The file's name.
+        rows: The rows, each after those that it refers to.
         evaluate: How captioners are evaluated.
-        seeds: How often each row is trained.
+        seeds: Number of times each row is trained.
     """
 
     name: str
@@ -94,10 +95,10 @@ class Suite:
 def read_suite(path: Path) -> Suite:
     """Read a suite.
 
-    Under `rows` it says by name what each adds to a data set's configuration: files (`configs`) and
-    what such files may hold (`options`), and which row above it starts from (`from_row`). What it
-    adds to all rows stands beside `rows`, and what it adds in turn, for each row once more, under
-    `variants`. InputError, in one line, for whatever is wrong.
+    `rows` contains by name what each row adds to a data set's configuration: files (`configs`) and
+    the contents of such files (`options`), and which earlier row it starts from (`from_row`).
+    Additions to all rows are next to `rows`; `variants` contains alternative additions, each of
+    which gives another copy of every row. Raises a one-line InputError for any fault.
     """
     try:
         content = yaml.safe_load(read_text(path))
@@ -128,7 +129,7 @@ def read_suite(path: Path) -> Suite:
 def make_row(
     name: str, variant: str, row: dict[str, Any], options: tuple[str, ...], baseline: str | None
 ) -> Row:
-    """Make a row of one variant; the rows that it names are of the same."""
+    """Make a row of one variant; it refers to rows of the same variant."""
 
     def full(row: str | None) -> str | None:
         return f"{row}, {variant}" if row and variant else row
@@ -144,7 +145,7 @@ def make_row(
 
 
 def read_published(record: dict[str, Any] | None, where: str) -> Published | None:
-    """Read numbers to compare with, of which all must be said or nothing."""
+    """Read published numbers, for which all fields are required, or None."""
     if record is None:
         return None
     checked(record, PUBLISHED, f"{where}, published")
@@ -154,7 +155,7 @@ def read_published(record: dict[str, Any] | None, where: str) -> Published | Non
 
 
 def check_rows(rows: dict[str, Any], baseline: str | None, path: Path) -> None:
-    """Refuse rows that name what is not above them, or that are two things at once."""
+    """Refuse rows that refer to rows not above them, and ensembles with settings of training."""
     trained: list[str] = []
     if not rows:
         raise InputError(f"{path}: expected rows, by name, under the key 'rows', got none")
@@ -176,7 +177,7 @@ def check_rows(rows: dict[str, Any], baseline: str | None, path: Path) -> None:
 
 
 def checked(record: Any, keys: Keys, where: str) -> dict[str, Any]:
-    """Give a mapping that has these keys at most; InputError for any other, or another kind."""
+    """Return a mapping; InputError if it has other keys than these or values of other types."""
     if not isinstance(record, dict):
         raise InputError(f"{where}: expected a mapping, got {record!r:.60}")
     for key, value in record.items():
@@ -191,7 +192,7 @@ def checked(record: Any, keys: Keys, where: str) -> dict[str, Any]:
 
 
 def words_of(part: dict[str, Any], where: str) -> Iterator[str]:
-    """Give options of `captioning train`."""
+    """Yield the options of `captioning train` for a part of a suite."""
     options = part.get("options", {})
     for key in options:
         if key in PLANNED:

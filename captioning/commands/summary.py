@@ -1,4 +1,4 @@
-"""An evaluation as lines for a terminal."""
+"""Format an evaluation for a terminal."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -11,14 +11,14 @@ DIVERSITY = (
     *("distinct_1", "distinct_2", "self_bleu_4", "vocabulary_share", "novel", "words"),
     *("length", "length_deviation"),
 )
-"""What is told of diversity."""
+"""The measures of diversity shown."""
 
 CURVE = ("CIDEr", "Bleu_4", "distinct", "self_bleu_4", "mutual_bleu_4")
-"""What is told of each point of the curve over the temperature."""
+"""The numbers shown for each point of the curve over temperatures."""
 
 
 def text(summary: dict[str, Any], curve: Sequence[Point] = ()) -> str:
-    """Lay an evaluation out: what `metrics.json` holds, and the curve over the temperature."""
+    """Format the contents of `metrics.json`, and the curve over temperatures."""
     what = f"{summary['data']} {summary['split']}, {summary['search']}"
     lines = [f"{what}, {summary['images']} pictures, × 100"]
     intervals = summary["intervals"].items()
@@ -39,7 +39,7 @@ def text(summary: dict[str, Any], curve: Sequence[Point] = ()) -> str:
 
 
 def table(names: Iterable[str], rows: Mapping[str, Mapping[str, float]]) -> list[str]:
-    """Give a line for each row below the names of the columns that some row fills."""
+    """Return a header and one line per row, with the columns that any row fills."""
     shown = [name for name in names if any(name in row for row in rows.values())]
     head = ["", *(column(name).short for name in shown)]
     lines = [
@@ -50,7 +50,7 @@ def table(names: Iterable[str], rows: Mapping[str, Mapping[str, float]]) -> list
 
 
 def true_law(summary: dict[str, Any]) -> list[str]:
-    """Say, where the true law is known, what it tells."""
+    """Return lines about the comparison with the true law, if that is known."""
     lines = []
     for name, judged in (("captions", summary["world"]), ("samples", summary["samples"])):
         if judged:

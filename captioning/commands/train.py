@@ -1,4 +1,4 @@
-"""`captioning train`: a data set, a captioner and an objective become a run folder."""
+"""`captioning train`: train a captioner on a data set, with an objective, into a run folder."""
 
 import re
 import shutil
@@ -42,7 +42,7 @@ from captioning.runs import Run, open_run
 from captioning.search import Search
 from captioning.training import SELECTED_BY, CaptioningModule, Optimisation
 
-# What a command line says beside a run's settings: where it is kept, and how it is evaluated.
+# Options that are not settings of training: where a run is kept, and how it is evaluated.
 PLACE = {"config", "name", "runs", "result", "overwrite"}
 EVALUATION = {"evaluate", "search", "metrics", "temperatures"}
 
@@ -66,24 +66,24 @@ def train(
     config: str,
     trainer: dict[str, Any],
 ) -> None:
-    """Train a captioner, keep the best and the last, judged by CIDEr-D of freely decoded captions.
+    """Train a captioner, keep the best and the last, judged by CIDEr-D of generated captions.
 
     Args:
         data: Data set, by its class.
         encoder: Network from pictures to features.
         decoder: Network from features to words.
-        objective: What training means.
+        objective: Training objective.
         loading: How data become batches.
-        optimisation: How steps are made.
+        optimisation: How optimisation steps are made.
         validation: How the validation split is captioned after each epoch.
-        from_run: Run folder whose captioner training starts from; null: from new weights.
-        patience: Validations without a better CIDEr-D after which training stops; null: never.
-        seed: Of the weights' first values, the order of the data and every draw.
-        matmul_precision: PyTorch's float32 matrix products; medium may round to bfloat16 where the
-            hardware has it, and is twice as fast on AMD processors.
-        threads: Of PyTorch on the CPU; null: OMP_NUM_THREADS, or a core for each but those that
-            open pictures. With more threads than free cores, training takes many times as long.
-        resume: Go on with the run where it stopped.
+        from_run: Run folder whose captioner training starts from; null for new weights.
+        patience: Validations without a better CIDEr-D after which training stops; null for never.
+        seed: Seed of the initial weights, the order of the data and all random draws.
+        matmul_precision: Precision of float32 matrix products in PyTorch; medium may round to
+            bfloat16 if the hardware supports it, and is twice as fast on AMD processors.
+        threads: Threads of PyTorch on the CPU; null for OMP_NUM_THREADS, or one per core but those
+            that open pictures. More threads than free cores make training many times slower.
+        resume: Resume the run where it stopped.
     """
     torch.set_float32_matmul_precision(matmul_precision)
     torch.set_num_threads(threads or free_cores(0 if encoder.frozen else loading.num_workers))
@@ -98,10 +98,10 @@ def train(
     checked = evaluation_batches(data.examples("val"), captioner, loading, data.name)
     objective.prepare(captioner, [example.captions for example in examples])
     module = CaptioningModule(captioner, objective, optimisation, validation, seed)
-    if resume:  # refuse another captioner before anything is written
+    if resume:  # refuse a different captioner before anything is written
         checkpoint = read_checkpoint(run.checkpoint("last"))
         module.on_load_checkpoint(checkpoint)
-        # Lightning does this only where it stopped in the middle of an epoch.
+        # Lightning does this only if it stopped in the middle of an epoch.
         done = checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]["total"]["ready"]
         batches.load_state_dict({"served": done, "processes": checkpoint.get("processes")})
     interruption = Interruption(run.checkpoint("last"), optimisation.accumulate)
@@ -123,7 +123,7 @@ def train(
 
 
 def checkpoints(run: Run, patience: int | None) -> list[Callback]:
-    """Keep the best captioner and the last, and stop once it gets no better."""
+    """Make callbacks that keep the best and last captioners and, with `patience`, stop early."""
     folder = run.checkpoint("last").parent
     keep = partial(ModelCheckpoint, folder, enable_version_counter=False)
     callbacks: list[Callback] = [
@@ -136,7 +136,7 @@ def checkpoints(run: Run, patience: int | None) -> list[Callback]:
 
 
 def start_from(captioner: Captioner, run: Run) -> None:
-    """Fill a captioner with the weights of a run, which must know the same words."""
+    """Load the weights of a run, which must have the same vocabulary, into a captioner."""
     source = run.checkpoint()
     checkpoint = read_checkpoint(source)
     if checkpoint["captioner"]["vocabulary"] != captioner.vocabulary.to_json():
@@ -148,7 +148,7 @@ def start_from(captioner: Captioner, run: Run) -> None:
 
 
 def make_parser() -> Parser:
-    """Build the command line of `captioning train` from the signatures it fills."""
+    """Build the parser of `captioning train` from the signatures that it fills."""
     parser = Parser(prog="captioning train", description=__doc__)
     parser.add_argument(
         "--config", action="config", help="YAML file of any of these; later ones win"
@@ -174,7 +174,7 @@ def make_parser() -> Parser:
         {
             "validation": {"class_path": "captioning.search.Greedy"},
             "search": {"class_path": "captioning.search.Greedy"},
-            "trainer.devices": 1,  # more make another run: a batch is each process's own
+            "trainer.devices": 1,  # more make another run: each process has its own batch
             "trainer.enable_model_summary": False,
             "trainer.num_sanity_val_steps": 0,
         }
@@ -183,7 +183,7 @@ def make_parser() -> Parser:
 
 
 def run_folder(config: Namespace) -> Run:
-    """Give the run that a configuration makes: `runs/<data>-<objective>[-<name>]-seed<N>`."""
+    """Return a configuration's run: `runs/<data>-<objective>[-<name>]-seed<N>`."""
     objective = re.sub(r"(?<!^)(?=[A-Z])", "-", config.objective.class_path.split(".")[-1]).lower()
     data = vars(config.data.init_args).get("name") or config.data.class_path.split(".")[-1].lower()
     parts = [data, objective, *([config.name] if config.name else []), f"seed{config.seed}"]
@@ -191,7 +191,7 @@ def run_folder(config: Namespace) -> Run:
 
 
 def start_folder(run: Run, config: str, resume: bool) -> None:
-    """Keep the configuration; begin with an empty folder unless the run goes on."""
+    """Save the configuration; empty the folder first, unless the run is resumed."""
     if resume:
         remove_leftovers([run.checkpoint("best"), run.checkpoint("last")])
     else:
@@ -203,16 +203,16 @@ def start_folder(run: Run, config: str, resume: bool) -> None:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Parse, build, run; 130 if interrupted."""
+    """Parse the command line and run the command; return 130 if interrupted."""
     status = make_run(arguments)
     part()
     return status
 
 
 def read_config(parser: Parser, arguments: Sequence[str]) -> Namespace:
-    """Read a command line; a run that goes on keeps its own settings but for what is said beside.
+    """Parse a command line; a resumed run keeps its settings, except those given here.
 
-    InputError if what is said would make another run of it.
+    Raises InputError if those would make it another run.
     """
     config = parser.read(arguments)
     run = run_folder(config)
@@ -224,23 +224,23 @@ def read_config(parser: Parser, arguments: Sequence[str]) -> Namespace:
 
 
 def check_evaluation(config: Namespace, data: Dataset) -> None:
-    """Tell now what would be told only when training is over."""
+    """Check the options of the evaluation before training instead of after."""
     data.examples(config.evaluate)
     metric_names(config.metrics)
     read_temperatures(config.temperatures)
 
 
 def make_run(arguments: Sequence[str]) -> int:
-    """Do what a command line says, while no other command does it.
+    """Make the run of a command line, with its folder locked against other commands.
 
-    Processes that trained together stay so for another run: under torchrun they could not come
-    together a second time.
+    Processes that trained together stay connected for another run: under torchrun they could not
+    connect a second time.
     """
     quieten()
     parser = make_parser()
     config = read_config(parser, arguments)
     run = run_folder(config)
-    check_folder(run, config)  # each for itself: one that stopped would keep the others waiting
+    check_folder(run, config)  # in every process: if only one stopped, the others would wait for it
     if not first_process():
         return follow(parser, config, run)
     make_folder(run.folder, "choose another --runs")
@@ -250,13 +250,13 @@ def make_run(arguments: Sequence[str]) -> int:
 
 
 def follow(parser: Parser, config: Namespace, run: Run) -> int:
-    """Train and evaluate as a configuration says; 130 if interrupted."""
+    """Train and evaluate according to a configuration; return 130 if interrupted."""
     start = time.monotonic()
     torch.manual_seed(config.seed)
     built = parser.build(config)
     if config.evaluate:
         check_evaluation(config, built.data)
-    # How this run was begun is no part of what it is: run again, it begins anew.
+    # How a run was started is not one of its settings: with its configuration, it starts anew.
     resolved = config.clone()
     resolved.resume = resolved.overwrite = False
     inputs = {key: value for key, value in vars(built).items() if key not in PLACE | EVALUATION}
@@ -271,7 +271,7 @@ def follow(parser: Parser, config: Namespace, run: Run) -> int:
         return 130
     if first_process():
         print(run.folder)
-    if config.evaluate:  # by all processes that trained, which part then
+    if config.evaluate:  # in all processes that trained; they disconnect in it
         evaluate_run(
             built.search,
             str(run.folder),

@@ -1,4 +1,4 @@
-"""Lightning's Trainer, as a run folder needs it, and no louder than it has to be."""
+"""Lightning's Trainer, set up for a run folder and quieter than by default."""
 
 import logging
 import warnings
@@ -14,33 +14,33 @@ from captioning.errors import InputError
 from captioning.processes import by_slurm, check_tasks
 from captioning.runs import Run
 
-# Options of the Trainer that it refuses under manual optimisation; `Optimisation` has its own.
+# Options that the Trainer refuses with manual optimisation; `Optimisation` has its own.
 REPLACED = {"gradient_clip_val", "gradient_clip_algorithm", "accumulate_grad_batches"}
 
 
 def trainer_options(trainer: dict[str, Any], run: Run) -> dict[str, Any]:
-    """Complete what the user said of the Trainer with what a run folder needs."""
+    """Complete the user's options of the Trainer with those that a run folder needs."""
     options = dict(trainer)
-    options["use_distributed_sampler"] = False  # batches divide themselves among processes
+    options["use_distributed_sampler"] = False  # the batches are divided among processes already
     options["default_root_dir"] = str(run.folder)
     options["plugins"] = [WholeFiles(), *own_slurm(), *(options["plugins"] or [])]
     return options
 
 
 def own_slurm() -> list[SLURMEnvironment]:
-    """Give the plugin for the processes that SLURM has started, if it has.
+    """Return the plugin for processes started by SLURM; none for others.
 
-    Lightning's default would put the job back into the queue by itself, with a checkpoint that
-    `--resume` does not know of; `Interruption` answers SLURM's signals.
+    By default, Lightning would requeue the job itself, with a checkpoint that `--resume` does not
+    know; here, `Interruption` handles SLURM's signals.
     """
     return [SLURMEnvironment(auto_requeue=False)] if by_slurm() else []
 
 
 def make_trainer(options: dict[str, Any], several: bool = False) -> Trainer:
-    """Build the Trainer; tell in one line what it refuses.
+    """Build the Trainer; its errors become one-line InputErrors.
 
-    Where `several` players share a step among processes, the weights of those whose turn it is not
-    get no gradient, which DDP must be told.
+    With `several` players, the weights of those whose turn it is not get no gradient in a step,
+    which DDP must be told.
     """
     try:
         trainer = Trainer(**options)
@@ -54,7 +54,7 @@ def make_trainer(options: dict[str, Any], several: bool = False) -> Trainer:
 
 
 def quieten() -> None:
-    """Keep Lightning's tips and self-descriptions from hiding what matters."""
+    """Silence Lightning's tips and notices, which would hide what matters."""
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", message=r"`isinstance\(treespec, LeafSpec\)`")

@@ -1,1 +1,1 @@
-"""The rows of a suite beside one another: what was found of them, tested, drawn and shown."""
+"""Compare the rows of a suite: results, tests, drawings and the page."""

@@ -1,4 +1,4 @@
-"""Where an attention decoder looks as it says each word, as small pictures."""
+"""Where an attention decoder looks when it generates each word, as small pictures."""
 
 import io
 import math
@@ -21,34 +21,34 @@ from captioning.report.html import data_address
 from captioning.text import BEGIN
 
 PICTURES = 8
-"""A tenth of a second each and 5 kB a word."""
+"""Pictures shown: 0.1 seconds each and 5 kB per word."""
 
 SIDE = 128
-"""Of one small picture, in pixels."""
+"""Side of one small picture, in pixels."""
 
 SHADE = 0.3
-"""Brightness of what is not looked at."""
+"""Brightness of regions without attention."""
 
 
 class Glance(NamedTuple):
-    """A word, and the picture inside the page with what is looked at left bright."""
+    """A word, and the embedded picture in which the attended regions stay bright."""
 
     word: str
     address: str
 
 
 class Looks(NamedTuple):
-    """What a row looks at, picture by picture."""
+    """A row's attention maps, picture by picture."""
 
     row: str
     pictures: Sequence[Sequence[Glance]]
 
 
 def attention_maps(rows: Sequence[Compared], pictures: Pictures) -> Looks | None:
-    """Follow the first row with an attention decoder through its first seed's first captions.
+    """Make maps of the first row with an attention decoder, for its first seed's first captions.
 
-    None where there is no such row, where its checkpoint is elsewhere, where no picture can be
-    opened, and where the regions of a picture are no square.
+    None if there is no such row, its checkpoint is missing, no picture can be opened, or the
+    regions of a picture do not form a square.
     """
     for row in rows:
         checkpoint = row.runs[0].checkpoint() if row.runs and attends(row) else None
@@ -69,7 +69,7 @@ def attention_maps(rows: Sequence[Compared], pictures: Pictures) -> Looks | None
 
 
 def attends(row: Compared) -> bool:
-    """Whether a row's captioner has attention, by its configuration."""
+    """Return whether a row's captioner has attention, according to its configuration."""
     decoder = row.runs[0].config.get("decoder") or {}
     name = f"{ShowAttendTell.__module__}.{ShowAttendTell.__name__}"
     return isinstance(decoder, dict) and decoder.get("class_path") == name
@@ -77,10 +77,10 @@ def attends(row: Compared) -> bool:
 
 @torch.inference_mode()
 def glances(captioner: Captioner, image: Image.Image, caption: str) -> list[Glance]:
-    """Say a caption again, word by word, and shade the picture by what each looks at.
+    """Replay a caption word by word, and shade the picture by the attention of each.
 
-    The picture comes first as it is, without a word; as the encoder takes it, cropped or squashed,
-    so that its cells are in place.
+    The first glance is the unshaded picture, without a word. Pictures are shown as the encoder
+    receives them, cropped or resized to a square, so that its cells are in place.
     """
     tensor = captioner.encoder.transform()(image)
     (tokens,) = captioner.vocabulary.encode([caption])
@@ -95,7 +95,7 @@ def glances(captioner: Captioner, image: Image.Image, caption: str) -> list[Glan
 def follow(
     captioner: Captioner, features: Float[Tensor, "1 r d"], tokens: Sequence[int]
 ) -> list[Float[Tensor, " r"]]:
-    """Give how much each region is looked at before each word is said; each sums to one."""
+    """Return the attention weights of the regions before each word; each map sums to one."""
     decoder = captioner.decoder
     assert isinstance(decoder, ShowAttendTell)
     state = decoder.begin(features, torch.tensor([0]))
@@ -107,7 +107,7 @@ def follow(
 
 
 def shaded(picture: Float[Tensor, "3 height width"], weights: Float[Tensor, " r"]) -> str:
-    """Darken a picture, in [0, 1], by weights over a square of regions; the address of a JPEG."""
+    """Darken a picture, in [0, 1], by weights of a square of regions; return a JPEG's data URL."""
     side = math.isqrt(len(weights))
     grid = (weights / weights.max()).reshape(1, 1, side, side)
     light = interpolate(grid, (SIDE, SIDE), mode="bicubic", align_corners=False)[0].clamp(0, 1)

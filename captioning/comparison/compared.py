@@ -1,4 +1,4 @@
-"""What there is to compare: rows with their evaluations, and what these say of each picture."""
+"""The input of a comparison: rows with their evaluations, captions and scores per picture."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,13 +15,13 @@ from captioning.runs import Evaluation, Run
 
 @dataclass(frozen=True)
 class Published:
-    """Numbers to compare with.
+    """Published numbers to compare with.
 
     Attributes:
-        source: Where they stand.
-        sure: How sure they are, such as "copied at second hand".
+        source: Where they were published.
+        sure: How reliable they are, such as "copied at second hand".
         numbers: By the names of `captioning evaluate`, times 100.
-        data: Name of the data set that they are of.
+        data: Name of their data set.
     """
 
     source: str
@@ -32,14 +32,14 @@ class Published:
 
 @dataclass(frozen=True)
 class Compared:
-    """A row with what was found of it.
+    """A row with its results.
 
     Attributes:
-        name: The row's.
-        baseline: The row that it is tested against, by its name; None: it is tested against none.
-        published: Numbers to show beside.
-        runs: Those that were trained, one a seed; none for an ensemble.
-        evaluations: One a seed; one for an ensemble; none where all failed.
+        name: The row's name.
+        baseline: Name of the row that it is tested against; None for no test.
+        published: Numbers to show along with it.
+        runs: The trained runs, one per seed; none for an ensemble.
+        evaluations: One per seed, or one for an ensemble; none if all failed.
         failures: Why others are missing.
     """
 
@@ -52,19 +52,19 @@ class Compared:
 
     @property
     def comparable(self) -> bool:
-        """Say whether the published numbers are of the data that the row was evaluated on."""
+        """Whether the published numbers are on the data that the row was evaluated on."""
         return self.published is not None and any(
             each.data == self.published.data for each in self.evaluations
         )
 
 
 class Pictures(NamedTuple):
-    """What the rows that were evaluated say of each picture.
+    """The captions and scores of each picture, by evaluated row.
 
     Attributes:
         examples: The pictures with their references, in the order of the split.
-        captions: Of each row, those of its first seed.
-        scores: Of each row and metric, in the metric's unit; empty where none were kept.
+        captions: By row, from its first seed.
+        scores: By row and metric, in the metric's unit; empty if none were saved.
     """
 
     examples: Sequence[Example]
@@ -73,9 +73,9 @@ class Pictures(NamedTuple):
 
 
 def read_pictures(rows: Sequence[Compared]) -> Pictures:
-    """Read captions and scores, of at least one evaluation.
+    """Read the captions and scores of one or more evaluations.
 
-    InputError where evaluations are not of the same pictures: nothing could be paired.
+    Raises InputError if evaluations are on different pictures, which could not be paired.
     """
     whole = [row for row in rows if row.evaluations]
     first = whole[0].evaluations[0]
@@ -96,7 +96,7 @@ def check_alike(
     captions: Mapping[ImageId, str],
     others: Mapping[ImageId, str],
 ) -> None:
-    """Refuse an evaluation of other pictures than the first."""
+    """Refuse an evaluation on other pictures than the first."""
     where, other = (f"{each.data}, {each.split}" for each in (evaluation, first))
     if where != other:
         raise InputError(
@@ -113,7 +113,7 @@ def check_alike(
 def read_scores(
     row: Compared, images: Sequence[ImageId]
 ) -> dict[str, Float[ndarray, "seeds pictures"]]:
-    """Read what each picture scores, by those metrics that every picture has in every seed."""
+    """Read each picture's scores by the metrics that every picture has in every seed."""
     records = [
         [scores.get(str(image), {}) for image in images]
         for scores in (evaluation.scores() for evaluation in row.evaluations)

@@ -1,4 +1,4 @@
-"""Training curves of all rows together, a drawing for each quantity."""
+"""Training curves of all rows together, one drawing per quantity."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -23,7 +23,7 @@ class Band(NamedTuple):
 
     Attributes:
         epochs: Where at least one seed has a value.
-        means: Over the seeds that have one; NaN where one of them was not finite.
+        means: Over the seeds that have a value; NaN if one of these is not finite.
         deviations: Sample standard deviations; 0 where only one seed has a value.
     """
 
@@ -33,9 +33,9 @@ class Band(NamedTuple):
 
 
 def drawings(rows: Sequence[Compared]) -> list[Drawing]:
-    """A drawing of each quantity that any row logged, the most telling first.
+    """Draw each quantity that any row logged, those with validation first.
 
-    Of a quantity that was validated, that; of others the mean of each epoch of training.
+    Validation is shown if there is any, else the mean of each epoch of training.
     """
     found: dict[str, tuple[Panel, dict[str, Band]]] = {}
     logged = {row.name: [read_panels(run) for run in row.runs] for row in rows}
@@ -50,18 +50,18 @@ def drawings(rows: Sequence[Compared]) -> list[Drawing]:
 
 
 def read_panels(run: Run) -> dict[str, Panel]:
-    """Read what a run logged, by its quantities; nothing where there is no log."""
+    """Read a run's log as panels, by quantity; none if there is no log."""
     return {panel.quantity: panel for panel in panels(read_log(run.logs / "metrics.csv"))}
 
 
 def chosen(panel: Panel) -> Curve:
-    """Give the curve of validation, or the epochs' means of training."""
+    """Return the validation curve if there is one, else the epoch means of training."""
     validated = [curve for curve in panel.curves if curve.label == VALIDATION]
     return validated[0] if validated else epoch_means(panel.curves[0])
 
 
 def band(curves: Sequence[Curve]) -> Band:
-    """Join the curves of several seeds, which need not be equally long."""
+    """Join the curves of several seeds, which may differ in length."""
     values: dict[float, list[float]] = {}
     for curve in curves:
         for epoch, value in zip(curve.epochs, curve.values, strict=True):
@@ -75,7 +75,7 @@ def band(curves: Sequence[Curve]) -> Band:
 
 
 def draw(panel: Panel, bands: Mapping[str, Band], places: Mapping[str, int]) -> Drawing:
-    """Draw one quantity: the mean of each row as a line, and one deviation to either side."""
+    """Draw one quantity: each row's mean as a line, with a band of ± one standard deviation."""
     stage = VALIDATION if chosen(panel).label == VALIDATION else "training, epoch means"
 
     def onto(figure: Figure, theme: Theme) -> None:

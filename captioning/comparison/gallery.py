@@ -1,4 +1,4 @@
-"""The pictures of a comparison, with what every row says of them, as the page holds them."""
+"""The pictures on the page of a comparison, with every row's captions."""
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,16 +16,16 @@ from captioning.shapes.scene import Scene
 from captioning.shapes.verdict import Verdict, judge
 
 LONGEST = 192
-"""Longest side of a picture, in pixels: about 12 kB a photograph inside a page."""
+"""Longest side of a picture, in pixels: about 12 kB per photograph inside a page."""
 
 
 class Said(NamedTuple):
     """A row's caption.
 
     Attributes:
-        caption: Of the row's first seed.
-        score: CIDEr × 100; None where none was kept.
-        fault: What is wrong with it where the true law is known; None: nothing, or not known.
+        caption: From the row's first seed.
+        score: CIDEr × 100; None if none was saved.
+        fault: What is wrong with it by the true law; None if nothing is, or if that is unknown.
     """
 
     caption: str
@@ -34,9 +34,9 @@ class Said(NamedTuple):
 
 
 class Picture(NamedTuple):
-    """A picture; without a thumbnail where its file is missing or damaged.
+    """A picture; without a thumbnail if its file is missing or damaged.
 
-    In JSON it is a list, as are its parts.
+    In JSON it becomes a list, as do its parts.
     """
 
     file: str
@@ -46,13 +46,13 @@ class Picture(NamedTuple):
 
 
 def gallery(pictures: Pictures, count: int, scenes: Scenes) -> list[Picture]:
-    """Give at most `count` pictures, drawn at random but always the same, in the split's order.
+    """Return at most `count` pictures, drawn with a fixed seed, in the split's order.
 
-    Scenes are those of the shapes world, none elsewhere.
+    `scenes` is empty except in the shapes world.
     """
     chosen = draw(len(pictures.examples), count)
     examples = [pictures.examples[place] for place in chosen]
-    with ThreadPoolExecutor() as pool:  # decoding leaves Python to others
+    with ThreadPoolExecutor() as pool:  # decoding releases the GIL
         files = (example.image for example in examples)
         thumbnails = list(pool.map(partial(thumbnail, longest=LONGEST), files))
     return [
@@ -74,20 +74,20 @@ def gallery(pictures: Pictures, count: int, scenes: Scenes) -> list[Picture]:
 
 
 def draw(images: int, count: int) -> list[int]:
-    """Draw places of pictures, the same for any scores, so that no row is favoured."""
+    """Draw indices of pictures independently of scores, so that no row is favoured."""
     if images <= count:
         return list(range(images))
     return sorted(np.random.default_rng(0).choice(images, count, replace=False).tolist())
 
 
 def score(scores: Mapping[str, Float[ndarray, "seeds pictures"]], place: int) -> float | None:
-    """Give a picture's CIDEr × 100, as the page shows it; None where there is no number."""
+    """Return a picture's CIDEr × 100, rounded for the page; None if there is none."""
     if RANKED_BY not in scores or not np.isfinite(scores[RANKED_BY][0, place]):
         return None
     return round(100 * float(scores[RANKED_BY][0, place]), 1)
 
 
 def fault(caption: str, scene: Scene | None) -> str | None:
-    """Say what is wrong with a caption of a known scene; None where nothing is."""
+    """Return what is wrong with a caption of a known scene; None if nothing is."""
     verdict = Verdict.TRUE if scene is None else judge(caption, scene)
     return None if verdict is Verdict.TRUE else verdict.value.replace("_", " ")

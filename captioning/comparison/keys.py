@@ -1,18 +1,18 @@
-"""How the rows of a comparison are told apart, in drawings and beside their names."""
+"""Colours and markers that identify the rows of a comparison."""
 
 from typing import NamedTuple
 
 from captioning.report.style import DARK, LIGHT, Theme
 
 MARKERS = "osD^vP>*"
-"""Matplotlib's, one for each colour, so that neither is needed to tell rows apart."""
+"""Matplotlib's markers, one per colour, so that either of the two identifies a row."""
 
 SIGNS = "●■◆▲▼✚▶★", "○□◇△▽✛▷☆"
-"""The same as text, filled and hollow."""
+"""The same as characters, filled and hollow."""
 
 
 class Key(NamedTuple):
-    """A colour with its mark; after eight rows the colours come again, dashed and hollow."""
+    """A colour with a marker; after eight rows the colours repeat, dashed and hollow."""
 
     place: int
 
@@ -30,7 +30,7 @@ class Key(NamedTuple):
 
     @property
     def sign(self) -> str:
-        """The mark as text."""
+        """The marker as a character."""
         return SIGNS[self.hollow][self.place % len(MARKERS)]
 
     @property
@@ -44,5 +44,5 @@ class Key(NamedTuple):
         return self.colour(DARK)
 
     def colour(self, theme: Theme) -> str:
-        """The colour in a drawing."""
+        """Return the colour in a drawing."""
         return theme.curves[self.place % len(MARKERS)]

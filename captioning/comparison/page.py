@@ -1,4 +1,4 @@
-"""The page of a comparison: one HTML file that needs nothing else, and the same in Markdown."""
+"""The page of a comparison: one self-contained HTML file, and the same in Markdown."""
 
 import base64
 import hashlib
@@ -23,25 +23,25 @@ from captioning.report.html import Drawing, fill
 from captioning.runs import Evaluation
 
 PICTURES = 1000
-"""In the gallery by default: about 13 MB of photographs."""
+"""Pictures in the gallery by default: about 13 MB of photographs."""
 
 WITHOUT_SCRIPT = 12
-"""Pictures that are shown where no script runs."""
+"""Pictures shown where scripts are disabled."""
 
 
 class Comparison(NamedTuple):
-    """What the page holds.
+    """The contents of the page.
 
     Attributes:
         title: The suite and its data.
         rows: In the suite's order.
-        tables: The first is of quality; the one of tests, where there is one, follows it.
-        curves: Of training.
-        planes: By their names.
+        tables: The table of quality, that of tests if there is one, then others.
+        curves: Training curves.
+        planes: By name.
         gallery: In the split's order.
-        looks: Of the attention decoder; None where there is none.
-        images: How many pictures were captioned.
-        said: Sentences under the words that they are about.
+        looks: Attention maps; None if no row has an attention decoder.
+        images: Number of captioned pictures.
+        said: Explanatory sentences, by topic.
     """
 
     title: str
@@ -56,19 +56,19 @@ class Comparison(NamedTuple):
 
     @property
     def first(self) -> Evaluation:
-        """The evaluation that tells what all share."""
+        """The first evaluation, for facts that all share."""
         return next(each for row in self.rows for each in row.evaluations)
 
     @property
     def drawings(self) -> list[Drawing]:
-        """All that is drawn."""
+        """All drawings."""
         return [*self.planes.values(), *self.curves]
 
 
 def compare(
     title: str, rows: Sequence[Compared], scenes: Scenes, pictures: int = PICTURES
 ) -> Comparison:
-    """Put together what the page shows of rows of which one at least was evaluated."""
+    """Collect the contents of the page; at least one of the rows must have been evaluated."""
     if not any(row.evaluations for row in rows):
         raise InputError(f"{title}: no row was evaluated, so there is nothing to show")
     read = read_pictures(rows)
@@ -94,9 +94,9 @@ def compare(
 
 
 def write_page(folder: Path, comparison: Comparison) -> Path:
-    """Write report.html, report.md and the drawings of the latter; give the first.
+    """Write report.html, and report.md with its drawings; return the path of the former.
 
-    InputError where the folder cannot be written.
+    Raises InputError if the folder cannot be written.
     """
     for drawing in comparison.drawings:
         write(folder / f"{drawing.name}.png", drawing.light)
@@ -106,7 +106,7 @@ def write_page(folder: Path, comparison: Comparison) -> Path:
 
 
 def as_html(comparison: Comparison) -> str:
-    """The page as one file. Every text is escaped, and no script runs but the page's own."""
+    """Render the page as one file. All text is escaped, and only the page's own script may run."""
     script = files("captioning.comparison").joinpath("templates/gallery.js").read_text("utf-8")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     whole = [row for row in comparison.rows if row.evaluations]
@@ -133,7 +133,7 @@ def as_html(comparison: Comparison) -> str:
 
 
 def as_markdown(comparison: Comparison) -> str:
-    """The tables, what must be said of them, and the drawings as links to files beside it."""
+    """Render tables, explanations and links to the drawings, which are files in the same folder."""
     said = comparison.said
     parts = [
         f"# {comparison.title}",
@@ -148,7 +148,7 @@ def as_markdown(comparison: Comparison) -> str:
 
 
 def facts(comparison: Comparison) -> dict[str, str]:
-    """What all rows share, in a few words."""
+    """Summarise what all rows share."""
     first = comparison.first
     searches = dict.fromkeys(each.search for row in comparison.rows for each in row.evaluations)
     seeds = max(len(row.evaluations) for row in comparison.rows)
@@ -161,5 +161,5 @@ def facts(comparison: Comparison) -> dict[str, str]:
 
 
 def signatures(rows: Sequence[Compared]) -> list[str]:
-    """How the numbers were made."""
+    """Return the distinct signatures of the numbers."""
     return list(dict.fromkeys(each.signature for row in rows for each in row.evaluations))

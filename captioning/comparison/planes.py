@@ -1,4 +1,4 @@
-"""The rows as points: quality against diversity, and the two divergences of the paper."""
+"""The rows as points in a plane: quality against diversity, and the paper's two divergences."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -22,7 +22,7 @@ SIZE = (4.1, 3.6)
 
 
 class Axis(NamedTuple):
-    """A number of an evaluation, with its factor and its name."""
+    """A number of an evaluation, with its scale and its label."""
 
     column: str
     scale: float
@@ -30,7 +30,7 @@ class Axis(NamedTuple):
 
 
 class Point(NamedTuple):
-    """A row on a plane: one place a seed, and where it goes over the temperature."""
+    """A row on a plane: one position per seed, and a path over sampling temperatures."""
 
     name: str
     place: int
@@ -44,7 +44,7 @@ class Point(NamedTuple):
 
     @property
     def spread(self) -> tuple[float, float]:
-        """The sample standard deviations of the seeds; 0 of a single one."""
+        """The sample standard deviations of the seeds; 0 for a single one."""
         if len(self.seeds) < 2:
             return 0.0, 0.0
         return stdev(x for x, _ in self.seeds), stdev(y for _, y in self.seeds)
@@ -67,7 +67,7 @@ PLANES = {
 
 
 def planes(rows: Sequence[Compared]) -> dict[str, Drawing]:
-    """Draw each plane on which a row has a place, by its name."""
+    """Draw, by name, each plane on which any row has a position."""
     found = {}
     for name, (title, x, y) in PLANES.items():
         points = [
@@ -109,27 +109,27 @@ def departures(rows: Sequence[Compared]) -> list[Point]:
 
 
 def record(evaluation: Evaluation) -> Record:
-    """Give all that a plane can show of an evaluation."""
+    """Return all numbers of an evaluation that a plane can show."""
     varied = evaluation.diversity.get("captioner", {})
     return {**varied, **evaluation.metrics, **evaluation.divergences}
 
 
 def positions(records: Iterable[Record], x: Axis, y: Axis) -> Iterable[tuple[float, float]]:
-    """Give the places of those records that have both numbers."""
+    """Yield the positions of those records that have both numbers."""
     for each in records:
         if x.column in each and y.column in each:
             yield x.scale * each[x.column], y.scale * each[y.column]
 
 
 def path(row: Compared, x: Axis, y: Axis) -> list[tuple[float, float]]:
-    """Give where the first seed goes over the temperature, the greedy limit first."""
+    """Return the first seed's path over temperatures, the greedy limit first."""
     sweeps = [sweep for run in row.runs[:1] for sweep in read_sweeps(run)]
     its = [sweep for sweep in sweeps if sweep.split == row.evaluations[0].split]
     return [place for sweep in its[:1] for place in positions(sweep.points, x, y)]
 
 
 def landmarks(evaluation: Evaluation, x: Axis, y: Axis) -> dict[str, tuple[float, float]]:
-    """Give where people and the true law are, which show where to go."""
+    """Return the positions of people and of the true law, as references."""
     found = {}
     for name in BESIDE:
         known = {**evaluation.diversity.get(name, {}), **evaluation.rows.get(name, {})}
@@ -145,7 +145,7 @@ def draw(
     points: Sequence[Point],
     beside: Mapping[str, tuple[float, float]],
 ) -> Drawing:
-    """Draw each row as its mean with one deviation to each side, and its seeds as dots."""
+    """Draw each row as its mean ± one standard deviation, and its seeds as dots."""
     x, y = axes_of
 
     def onto(figure: Figure, theme: Theme) -> None:
@@ -189,7 +189,7 @@ def draw_point(axes: Axes, point: Point, theme: Theme) -> None:
 
 
 def write(axes: Axes, text: str, place: tuple[float, float], height: float, theme: Theme) -> None:
-    """Write so many points above a place, towards the middle of the plane."""
+    """Write text `height` points above a position, towards the middle of the plane."""
     left = place[0] > sum(axes.get_xlim()) / 2
     axes.annotate(
         text,

@@ -1,4 +1,4 @@
-"""Each row tested against its baseline: over pictures, and over training runs."""
+"""Test each row against its baseline: over pictures, and over training runs."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -15,23 +15,24 @@ from captioning.metrics.uncertainty import RESAMPLES, Difference, Interval, comp
 from captioning.report.table import Record, summary_record
 
 LEVEL = 0.05
-"""What a p-value must be below for a difference to be marked."""
+"""p-value below which a difference is marked."""
 
 SPLITS = 20_000
-"""Divisions of the seeds that are gone through; of more, as many are drawn."""
+"""Up to this many divisions of the seeds, all are enumerated; of more, this many are drawn."""
 
 
 class Contrast(NamedTuple):
-    """By how much a row exceeds its baseline.
+    """The difference between a row and its baseline.
 
     Attributes:
         value: The difference of the means over seeds, in the column's unit.
         spread: Sample standard deviation of the differences between runs of the same seed, which
-            may have begun as one captioner; None unless both rows have all of two seeds or more.
-        interval: Of the difference with other pictures of this kind; None where the score of a set
-            is not the mean of its pictures' scores.
-        over_pictures: p-value, as found or corrected for the number of rows; None as above.
-        over_seeds: p-value; None unless both rows have two seeds or more.
+            may have started from one captioner; None unless both rows have the same two or more
+            seeds, all complete.
+        interval: Confidence interval over pictures of this kind; None if the score of a set is not
+            the mean of its pictures' scores.
+        over_pictures: p-value, raw or corrected for the number of rows; None as for `interval`.
+        over_seeds: p-value; None unless both rows have two or more seeds.
     """
 
     value: float
@@ -42,7 +43,7 @@ class Contrast(NamedTuple):
 
 
 Contrasts = Mapping[str, Mapping[str, Contrast]]
-"""By row and column."""
+"""Contrasts by row and column."""
 
 
 def contrasts(
@@ -50,7 +51,7 @@ def contrasts(
 ) -> Contrasts:
     """Test every row that has a baseline, in every column that both have.
 
-    p-values over pictures are corrected by Holm's method for the number of rows, those over seeds
+    p-values over pictures are corrected by Holm's method for the number of rows; those over seeds
     are not.
     """
     named = {row.name: row for row in rows if row.evaluations}
@@ -65,7 +66,7 @@ def contrasts(
 def contrast(
     row: Compared, baseline: Compared, pictures: Pictures, resamples: int
 ) -> dict[str, Contrast]:
-    """Test one row, by the same draws for every row."""
+    """Test one row, with the same random draws as for every row."""
     records, others = numbers(row), numbers(baseline)
     seeded = len(row.evaluations) == len(baseline.evaluations) > 1
     by_seed = seeded and not row.failures and not baseline.failures
@@ -87,7 +88,7 @@ def contrast(
 def paired(
     row: Compared, baseline: Compared, pictures: Pictures, resamples: int
 ) -> dict[str, Difference]:
-    """Compare two rows picture by picture, by the metrics that both have of each picture."""
+    """Compare two rows, paired by picture, by the metrics that both have for every picture."""
     ours, theirs = (per_picture(each, pictures) for each in (row, baseline))
     both = [metric for metric in ours if metric in theirs]
     if not both:
@@ -101,7 +102,7 @@ def paired(
 
 
 def numbers(row: Compared) -> dict[str, Float[ndarray, " seeds"]]:
-    """Give the numbers of each column that every seed has."""
+    """Return the numbers of all seeds, for each column that every seed has."""
     records: list[Record] = [summary_record(evaluation) for evaluation in row.evaluations]
     return {
         column: np.array([record[column] for record in records])
@@ -111,10 +112,10 @@ def numbers(row: Compared) -> dict[str, Float[ndarray, " seeds"]]:
 
 
 def per_picture(row: Compared, pictures: Pictures) -> dict[str, Statistics]:
-    """Give what each picture scores, averaged over seeds.
+    """Return each picture's scores, averaged over seeds.
 
-    Only of metrics whose score of a set is the mean over pictures, as CIDEr and unlike BLEU: so
-    says the evaluation itself.
+    Only metrics whose score of a set is the mean over pictures are included (CIDEr, but not BLEU),
+    which is checked against the evaluation.
     """
     return {
         metric: mean_of(scores.mean(0))
@@ -129,10 +130,10 @@ def per_picture(row: Compared, pictures: Pictures) -> dict[str, Statistics]:
 def by_seeds(
     ours: Float[ndarray, " m"], theirs: Float[ndarray, " n"], generator: np.random.Generator
 ) -> float | None:
-    """How often runs divided at random differ as much, in the mean (Fisher's permutation test).
+    """Return the p-value of Fisher's permutation test on the difference of the means over runs.
 
-    Two-sided and exact up to SPLITS divisions. As few runs as three and three divide in 20 ways:
-    no p-value is below 2 / 20.
+    It is two-sided, and exact up to SPLITS divisions. Three runs each can be divided in only 20
+    ways, so that no p-value is below 2 / 20.
     """
     m, n = len(ours), len(theirs)
     if min(m, n) < 2:
@@ -142,7 +143,7 @@ def by_seeds(
         chosen = np.array(list(combinations(range(m + n), m)))
     else:
         drawn = generator.permuted(np.tile(np.arange(m + n), (SPLITS, 1)), axis=1)
-        chosen = np.concatenate([np.arange(m)[None], drawn[:, :m]])  # the observed one, too
+        chosen = np.concatenate([np.arange(m)[None], drawn[:, :m]])  # including the observed one
     sums = both[chosen].sum(1)
     differences = np.abs(sums / m - (both.sum() - sums) / n)
     observed = abs(ours.mean() - theirs.mean())
@@ -150,12 +151,12 @@ def by_seeds(
 
 
 def least_by_seeds(seeds: int) -> float:
-    """Give the least p-value that two rows of so many seeds each can have."""
+    """Return the least possible p-value of two rows with this many seeds each."""
     return 2 / math.comb(2 * seeds, seeds)
 
 
 def corrected(found: Contrasts) -> Contrasts:
-    """Correct the p-values over pictures, column by column, for the number of rows."""
+    """Correct the p-values over pictures for the number of rows, column by column."""
     result = {row: dict(each) for row, each in found.items()}
     for column in dict.fromkeys(column for each in found.values() for column in each):
         raw = {row: each[column].over_pictures for row, each in found.items() if column in each}
@@ -166,9 +167,9 @@ def corrected(found: Contrasts) -> Contrasts:
 
 
 def holm(p_values: Mapping[str, float]) -> dict[str, float]:
-    """Correct p-values so that all hold together (Holm 1979).
+    """Correct p-values for multiple testing (Holm 1979).
 
-    The k-th least of m is multiplied by m - k + 1, and is at least what those before it became.
+    The k-th smallest of m is multiplied by m - k + 1, and is at least as large as those before it.
     """
     largest = 0.0
     found = {}

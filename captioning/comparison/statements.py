@@ -1,4 +1,4 @@
-"""What must be said beside the numbers of a comparison, in whole sentences."""
+"""Explanatory sentences about the numbers of a comparison."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ from captioning.metrics.uncertainty import RESAMPLES
 
 
 def about_numbers(rows: Sequence[Compared]) -> list[str]:
-    """What the table's numbers are."""
+    """Explain the numbers of the table."""
     said = ["All numbers are × 100 but nats, counts of words and lengths."]
     if max(len(row.evaluations) for row in rows) > 1:
         said.append("Mean ± standard deviation over seeds.")
@@ -25,7 +25,7 @@ def about_numbers(rows: Sequence[Compared]) -> list[str]:
 
 
 def about_tests(rows: Sequence[Compared], found: Contrasts) -> list[str]:
-    """What was tested, by what, and what that can tell."""
+    """Explain the tests and their scope."""
     each = [contrast for row in found.values() for contrast in row.values()]
     tested = [row for row in rows if row.name in found]
     said = []
@@ -57,7 +57,7 @@ def about_tests(rows: Sequence[Compared], found: Contrasts) -> list[str]:
 
 
 def about_published(rows: Sequence[Compared]) -> list[str]:
-    """Where published numbers stand and how sure they are."""
+    """Cite the sources of published numbers, with their reliability."""
     said = [
         f"[{number}] {source}; {sure}." for number, (source, sure) in enumerate(sources(rows), 1)
     ]
@@ -67,5 +67,5 @@ def about_published(rows: Sequence[Compared]) -> list[str]:
 
 
 def about_failures(rows: Sequence[Compared]) -> list[str]:
-    """Which runs are missing of rows that have others, and why."""
+    """List the missing runs of rows that have others, and why they are missing."""
     return [f"{row.name}: {why}" for row in rows if row.evaluations for why in row.failures]

@@ -1,4 +1,4 @@
-"""The tables of a comparison: a line a row, the best in bold, tests and published numbers."""
+"""The tables of a comparison: one line per row, the best in bold, tests, published numbers."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain
@@ -18,14 +18,14 @@ BEST: Mapping[str, Callable[[Iterable[float]], float]] = {
     **dict.fromkeys(("forward_kl", "forward_kl_per_word", "reverse_kl", "outside"), min),
     **dict.fromkeys(("jensen_shannon", "total_variation"), min),
 }
-"""Which number is best; of other columns, as of a caption's length, none is."""
+"""Which number of a column is best; in other columns, such as a caption's length, none is."""
 
 TESTED = ("CIDEr", "forward_kl", "reverse_kl")
 """The columns of the table of tests."""
 
 
 class Cell(NamedTuple):
-    """A number as it is shown; the sign tells a difference from the baseline, the hint explains."""
+    """A formatted number; the sign marks a difference from the baseline, the hint explains it."""
 
     text: str
     best: bool = False
@@ -34,13 +34,13 @@ class Cell(NamedTuple):
 
     @property
     def parts(self) -> tuple[str, str]:
-        """The mean, and what is said of its spread."""
+        """The mean and its spread, as text."""
         mean, _, spread = self.text.partition(" ± ")
         return mean, spread
 
     @property
     def in_markdown(self) -> str:
-        """Bold where it is best."""
+        """The cell in Markdown, in bold if it is the best."""
         return f"{f'**{self.text}**' if self.best else self.text} {self.sign}".rstrip()
 
 
@@ -48,11 +48,11 @@ class Line(NamedTuple):
     """A line of a table.
 
     Attributes:
-        kind: What it tells of.
-        name: Of the row, or of what stands beside.
-        cells: One for each heading; of a failure, the reason alone.
-        seeds: How many its numbers are of, where that is said.
-        place: Its row's in the suite; None for what is no row of it.
+        kind: What it is about.
+        name: Name of the row, or of what it is compared with.
+        cells: One for each heading; for a failure, only the reason.
+        seeds: The number of seeds, or empty.
+        place: The row's position in the suite; None for lines that are not rows of it.
     """
 
     kind: Literal["row", "failure", "published", "other"]
@@ -72,12 +72,12 @@ class Table(NamedTuple):
 
     @property
     def seeded(self) -> bool:
-        """Say whether it is told of how many seeds the numbers are."""
+        """Whether any line gives a number of seeds."""
         return any(line.seeds for line in self.lines)
 
     @property
     def in_markdown(self) -> str:
-        """The same lines for a terminal or a Markdown file."""
+        """The table in Markdown."""
         rows = [
             [line.name, *(cell.in_markdown for cell in line.cells), *[line.seeds] * self.seeded]
             for line in self.lines
@@ -87,7 +87,7 @@ class Table(NamedTuple):
 
 
 class Part(NamedTuple):
-    """What one table shows of an evaluation, and of what is no row of the suite."""
+    """What one table shows of evaluations, and of rows outside the suite."""
 
     name: str
     title: str
@@ -96,7 +96,7 @@ class Part(NamedTuple):
 
 
 def tables(rows: Sequence[Compared], found: Contrasts) -> list[Table]:
-    """Quality, with what is published; then, where they are known, divergences and variety."""
+    """Make tables of quality, with published numbers, and, if known, divergences and variety."""
     whole = [evaluation for row in rows for evaluation in row.evaluations]
     varied: dict[str, list[Record]] = {}
     for evaluation in whole:
@@ -137,7 +137,7 @@ def _table(part: Part, rows: Sequence[Compared], found: Contrasts) -> Table:
 
 
 def _best(rows: Sequence[Sequence[Record]], column: str) -> str | None:
-    """Give the best of the rows' means as it is shown, so that rows that show alike are alike."""
+    """Return the best of the rows' means as formatted, so that rows shown as equal are equal."""
     means = [
         fmean(record[column] for record in records)
         for records in rows
@@ -149,7 +149,7 @@ def _best(rows: Sequence[Sequence[Record]], column: str) -> str | None:
 
 
 def mark(text: str, best: str | None, contrast: Contrast | None) -> Cell:
-    """Mark a number that is the best of its column, and one that differs from the baseline's."""
+    """Mark a number that is the best of its column or that differs from the baseline's."""
     p_value = contrast.over_pictures if contrast else None
     sign: Literal["", "▲", "▼"] = ""
     if contrast and p_value is not None and p_value < LEVEL:
@@ -159,15 +159,15 @@ def mark(text: str, best: str | None, contrast: Contrast | None) -> Cell:
 
 
 def published(row: Compared, shown: Sequence[str]) -> list[Cell]:
-    """Lay a row's published numbers, which are times 100, under the columns of the same name."""
+    """Put a row's published numbers, which are times 100, under the columns of the same names."""
     numbers = row.published.numbers if row.published else {}
     return [Cell(f"{numbers[column]:.1f}" if column in numbers else "") for column in shown]
 
 
 def of_other_data(rows: Sequence[Compared]) -> Table | None:
-    """What is published of other data than the rows were evaluated on; None where nothing is.
+    """Tabulate published numbers on other data than the rows'; None if there are none.
 
-    Such numbers compare with one another alone, so they have a table of their own.
+    Such numbers can only be compared with one another, so they have a table of their own.
     """
     strange = [row for row in rows if row.published and row.evaluations and not row.comparable]
     if not strange:
@@ -183,20 +183,20 @@ def of_other_data(rows: Sequence[Compared]) -> Table | None:
 
 
 def number_of(row: Compared, rows: Sequence[Compared]) -> int:
-    """Give the number under which the source of a row's published numbers is told."""
+    """Return the number of the citation for a row's published numbers."""
     return (
         sources(rows).index((row.published.source, row.published.sure)) + 1 if row.published else 0
     )
 
 
 def sources(rows: Sequence[Compared]) -> list[tuple[str, str]]:
-    """Where the published numbers stand and how sure they are, as the tables number them."""
+    """Return the sources and reliability of published numbers, in the order of their citations."""
     stand = (row.published for row in rows)
     return list(dict.fromkeys((each.source, each.sure) for each in stand if each))
 
 
 def against_baseline(rows: Sequence[Compared], found: Contrasts) -> Table | None:
-    """How each row differs from its baseline; None where nothing could be tested."""
+    """Tabulate how each row differs from its baseline; None if nothing could be tested."""
     each = [contrast for row in found.values() for contrast in row.values()]
     if not each:
         return None
@@ -224,7 +224,7 @@ def against_baseline(rows: Sequence[Compared], found: Contrasts) -> Table | None
 def _difference(
     column: str, contrast: Contrast | None, found: Contrasts, by_seeds: bool
 ) -> list[str]:
-    """Write one contrast under its headings."""
+    """Format one contrast for its columns."""
 
     def signed(value: float) -> str:
         return ("−" if value < 0 else "+") + write(column, abs(value))
@@ -240,7 +240,7 @@ def _difference(
 
 
 def p_text(p_value: float | None) -> str:
-    """Write a p-value, with four digits where the levels lie that it is compared with."""
+    """Format a p-value, with four digits if it is near the usual levels."""
     if p_value is None:
         return "–"
     return f"{p_value:.4f}" if p_value < 0.1 else f"{p_value:.2f}"

@@ -1,4 +1,4 @@
-"""Readers of data sets, and the pictures they point to."""
+"""Readers of data sets and of their pictures."""
 
 from captioning.data.coco import Coco
 from captioning.data.dataset import Dataset, Example, ImageId

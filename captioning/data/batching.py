@@ -1,4 +1,4 @@
-"""Examples to batches, in an order that is a function of the seed."""
+"""Batches of examples, in an order that is a function of the seed."""
 
 import math
 import random
@@ -22,7 +22,7 @@ from captioning.text import END, Vocabulary
 
 OnBadImage = Literal["error", "skip"]
 
-# Of usual shards some tens of thousands of pictures: well mixed, and a few GB at most to be cached.
+# Shards shuffled together, usually tens of thousands of pictures: well mixed, a few GB to cache.
 MIXED = 16
 
 
@@ -35,16 +35,16 @@ class Item(NamedTuple):
 
 
 class Loaded(NamedTuple):
-    """A batch as a worker hands it over, with what was wrong about the pictures left out of it."""
+    """A batch as a worker returns it, with the errors of the pictures left out."""
 
     batch: Batch | None
     errors: list[str]
 
 
 class CaptionedPictures(Dataset[Item]):
-    """Examples as tensors; the key of one is (epoch, index).
+    """Examples as tensors, by keys (epoch, index).
 
-    `captions_per_image` captions are drawn anew at each epoch; null takes all of them.
+    `captions_per_image` captions are drawn in each epoch; null takes all of them.
     """
 
     def __init__(
@@ -74,11 +74,11 @@ class CaptionedPictures(Dataset[Item]):
 
 
 class TrainingBatches:
-    """An endless stream of shuffled batches, of which `len` make an epoch.
+    """An endless stream of shuffled batches, `len` of which make an epoch.
 
-    Batch number i is a function of seed, rank and i alone, so training resumes exactly at any
-    batch: the state is a number. Each process of a distributed run sees its own share of each epoch
-    (`process` is its rank and their number, those of torch.distributed unless given).
+    Batch number i is a function of seed, rank and i only, so training resumes exactly at any batch:
+    the state is a number. Each process of a distributed run sees its own share of each epoch
+    (`process` is its rank and the number of processes, by default those of torch.distributed).
     """
 
     def __init__(
@@ -95,13 +95,13 @@ class TrainingBatches:
         self.on_bad_image = on_bad_image
         self._process = process
         self.served = 0
-        self.served_to: int | None = None  # how many processes; None: to whichever there are
+        self.served_to: int | None = None  # number of processes; None for any
         self.skipped: set[str] = set()
         self.stream: Iterator[Loaded] | None = None
 
     @property
     def share(self) -> int:
-        """How many pictures this process sees in an epoch; the remainder left out varies."""
+        """The number of pictures per process and epoch; the pictures left over vary by epoch."""
         _, world_size = self._process or place()
         if len(self.pictures) < world_size:
             raise InputError(
@@ -117,13 +117,13 @@ class TrainingBatches:
         return self
 
     def __next__(self) -> Batch:
-        # Between two good batches lie, at worst, all others of their two epochs.
+        # Between two good batches there are, at worst, all others of their two epochs.
         patience = 2 * len(self)
         if self.stream is None:
             process = self._process or place()
             self.check_processes(process[1])
             together, seed = self.pictures.pictures.together, self.pictures.seed
-            # No bound method: in a cycle of references the workers would end five seconds late.
+            # Not a bound method: a reference cycle would make the workers end five seconds late.
             keys = shuffled_keys(together, seed, self.batch_size, process, self.served)
             self.stream = iter(loader(self.pictures, keys, self.num_workers))
         for _ in range(patience):
@@ -134,7 +134,7 @@ class TrainingBatches:
         raise InputError(f"none of the {len(self.pictures)} training pictures can be opened")
 
     def check_processes(self, world_size: int) -> None:
-        """Refuse to go on in the middle of other shares than were served."""
+        """Refuse to resume with another number of processes, and so other shares."""
         if self.served_to not in (None, world_size):
             raise InputError(
                 f"the run was trained by {self.served_to} processes, now there are {world_size}: "
@@ -143,11 +143,11 @@ class TrainingBatches:
             )
 
     def state_dict(self) -> dict[str, Any]:
-        """Give what Lightning keeps in the checkpoint."""
+        """Return the state that Lightning saves in the checkpoint."""
         return {"served": self.served, "processes": (self._process or place())[1]}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on after that many batches."""
+        """Resume after the batches already served."""
         self.served, self.served_to = state["served"], state.get("processes")
         self.stream = None
 
@@ -155,7 +155,7 @@ class TrainingBatches:
 def shuffled_keys(
     together: Sequence[range], seed: int, batch_size: int, process: tuple[int, int], start: int
 ) -> Iterator[list[tuple[int, int]]]:
-    """Give the keys of a process's batch number `start` and of all that follow, without end."""
+    """Yield the keys of a process's batches from number `start` on, endlessly."""
     rank, world_size = process
     share = sum(map(len, together)) // world_size
     epoch, skip = divmod(start, math.ceil(share / batch_size))
@@ -168,9 +168,9 @@ def shuffled_keys(
 
 
 def shuffled(together: Sequence[range], generator: random.Random) -> list[int]:
-    """Give all pictures in random order, but those of only MIXED shards among one another.
+    """Return all pictures in random order, shuffled within groups of MIXED random shards.
 
-    Then a process reads its pictures from few shards at a time, each in a short while.
+    So a process reads from few shards at a time, and each of them for a short while.
     """
     shards = list(together)
     generator.shuffle(shards)
@@ -183,10 +183,10 @@ def shuffled(together: Sequence[range], generator: random.Random) -> list[int]:
 
 
 class EvaluationBatches:
-    """Every picture once, in order; of w processes each has every w-th picture.
+    """Every picture once, in order; each of w processes gets every w-th picture.
 
-    With `whole` each has every w-th batch instead, perhaps none: then a batch holds the same
-    pictures on any number of processes, and what is computed from it has the same last digits.
+    With `whole`, each gets every w-th batch instead, perhaps none: then a batch holds the same
+    pictures for any number of processes, and results have the same last digits.
     """
 
     def __init__(
@@ -209,7 +209,7 @@ class EvaluationBatches:
 
     @property
     def keys(self) -> list[list[tuple[int, int]]]:
-        """Give the keys of this process's batches."""
+        """The keys of this process's batches."""
         rank, world_size = self._process or place()
         own = [(0, index) for index in range(len(self.pictures))]
         own = own if self.whole else own[rank::world_size]
@@ -229,13 +229,13 @@ class EvaluationBatches:
 
 
 def batch_by_batch(views: Sequence[EvaluationBatches], doing: str) -> Iterator[tuple[Batch, ...]]:
-    """Give each batch as several captioners see it; the first process shows how far it is."""
-    silent = None if place()[0] == 0 else True  # null: where nobody looks
+    """Yield each batch as seen by each captioner; the first process shows a progress bar."""
+    silent = None if place()[0] == 0 else True  # null: hidden unless on a terminal
     yield from tqdm(zip(*views, strict=True), doing, len(views[0]), unit="batch", disable=silent)
 
 
 def loader(pictures: CaptionedPictures, keys: Any, num_workers: int) -> "DataLoader[Any]":
-    """Make PyTorch's loader of the batches that `keys` name."""
+    """Make a PyTorch loader of the batches with these keys."""
     stored = isinstance(pictures.pictures, StoredFeatures)
     return DataLoader(
         pictures,
@@ -247,7 +247,7 @@ def loader(pictures: CaptionedPictures, keys: Any, num_workers: int) -> "DataLoa
 
 
 def collate(items: list[Item], *, stored: bool) -> Loaded:
-    """Stack the pictures and pad the captions; a bad picture takes its captions with it."""
+    """Stack the pictures and pad the captions; bad pictures are left out with their captions."""
     errors = [str(item.picture) for item in items if isinstance(item.picture, ImageError)]
     good = [item for item in items if isinstance(item.picture, Tensor)]
     if not good:
@@ -266,7 +266,7 @@ def collate(items: list[Item], *, stored: bool) -> Loaded:
 
 
 def accept(loaded: Loaded, on_bad_image: OnBadImage, skipped: set[str]) -> Batch | None:
-    """Take a batch over from a worker; tell each bad picture once, or stop at the first."""
+    """Unwrap a worker's batch; print each bad picture once, or raise InputError at the first."""
     for error in loaded.errors:
         if on_bad_image == "error":
             raise InputError(
@@ -282,9 +282,9 @@ def accept(loaded: Loaded, on_bad_image: OnBadImage, skipped: set[str]) -> Batch
 def encode_captions(
     examples: Sequence[Example], vocabulary: Vocabulary, max_words: int
 ) -> tuple[list[list[list[int]]], int]:
-    """Give each example's captions as ids with END, and how many were longer than `max_words`.
+    """Return each example's captions as ids with END, and how many were longer than `max_words`.
 
-    A longer caption is cut off and has no END: that it went on is all that the model learns there.
+    A longer caption is cut off and has no END, so the model does not learn to stop there.
     """
     words = vocabulary.encode([caption for example in examples for caption in example.captions])
     longer = sum(len(row) > max_words for row in words)

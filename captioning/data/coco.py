@@ -1,4 +1,4 @@
-"""COCO captions: one JSON file a split beside a folder of pictures."""
+"""COCO captions: one JSON file per split, and a folder of pictures."""
 
 from collections.abc import Container, Iterator
 from dataclasses import dataclass
@@ -23,12 +23,12 @@ _FIELDS = frozenset({"images", "id", "file_name", "annotations", "image_id", "ca
 
 @dataclass(frozen=True)
 class Coco(Dataset):
-    """Data in COCO's own form.
+    """Data in COCO's own format.
 
     Args:
         name: Short name of the data set, used in the names of run folders.
-        images: Folder of the pictures, one for all splits or one for each.
-        annotations: File of captions for each split, such as `captions_train2017.json`.
+        images: Folder of the pictures, one for all splits or one per split.
+        annotations: File of captions of each split, such as `captions_train2017.json`.
     """
 
     name: str
@@ -46,10 +46,10 @@ class Coco(Dataset):
 
 
 def read_coco(annotations: Path, folder: Path) -> list[Example]:
-    """The examples of one file in COCO's form (https://cocodataset.org/#format-data).
+    """Read the examples of one file in COCO's format (https://cocodataset.org/#format-data).
 
-    Every listed image needs a caption and every caption a listed image, so that what is trained
-    on and what is scored are the same pictures.
+    Every listed image needs a caption and every caption a listed image, so that training and
+    scoring use the same pictures.
     """
     document = _document(annotations)
     files = {
@@ -63,10 +63,11 @@ def read_coco(annotations: Path, folder: Path) -> list[Example]:
 
 
 def read_references(annotations: Path) -> dict[ImageId, list[str]]:
-    """The captions of each listed image, exactly as written, to score others against.
+    """Read the captions of each listed image, exactly as written, as references for scoring.
 
-    In the file's order, which the published numbers depend on (see `captioning.metrics.tokenize`).
-    A picture needs no name, and a caption may be blank, but each image needs a caption.
+    They are in the file's order, on which published numbers depend (see
+    `captioning.metrics.tokenize`). An image needs no file name, and a caption may be blank, but
+    each image needs a caption.
     """
     document = _document(annotations)
     captions: dict[ImageId, list[str]] = {
@@ -89,7 +90,7 @@ def _document(annotations: Path) -> Any:
 
 
 def _images(document: Any, annotations: Path) -> Iterator[tuple[ImageId, Any, str]]:
-    """Each image with its id, which is no other's, and its place in the file."""
+    """Yield each image's id, which must be unique, its record and its place in the file."""
     seen: set[ImageId] = set()
     for index, image in enumerate(field(document, "images", list, str(annotations))):
         where = f"{annotations}, images[{index}]"
@@ -103,7 +104,7 @@ def _images(document: Any, annotations: Path) -> Iterator[tuple[ImageId, Any, st
 def _captions(
     document: Any, annotations: Path, images: Container[ImageId]
 ) -> Iterator[tuple[ImageId, str, str]]:
-    """Each caption with its image, which must be among `images`, and its place in the file."""
+    """Yield each caption's image id, which must be in `images`, its text and its place."""
     for index, annotation in enumerate(field(document, "annotations", list, str(annotations))):
         where = f"{annotations}, annotations[{index}]"
         image_id = identifier(annotation, "image_id", where)

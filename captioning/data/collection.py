@@ -1,4 +1,4 @@
-"""Any number of pictures, as a command line names them: files, folders of them, tar shards."""
+"""Collect any number of pictures named on a command line: files, folders, tar shards."""
 
 import glob
 import os
@@ -12,12 +12,12 @@ from PIL import Image
 from captioning.data.shards import expand, samples
 from captioning.errors import InputError
 
-# Formats that Pillow knows by name and cannot decode by itself.
+# Formats that Pillow identifies but cannot decode by itself.
 UNDECODED = frozenset({"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"})
 
 
 class Block(NamedTuple):
-    """Pictures that one process captions one after the other: some files, or those of a shard.
+    """Pictures that one process captions in sequence: some files, or those of a shard.
 
     Names are relative to the folder, or absolute.
     """
@@ -27,21 +27,21 @@ class Block(NamedTuple):
     shard: str | None = None
 
     def names(self) -> list[str]:
-        """Name the pictures in their order; a shard is looked through for them only now."""
+        """Return the names of the pictures in order; only this call reads a shard."""
         if self.shard is None:
             return self.files
         return [str(Path(self.shard, each.file)) for _, each in samples(self.path(self.shard))]
 
     def path(self, name: str) -> Path:
-        """Say where a picture or the shard is; a file need not be there."""
+        """Return the path of a picture or of the shard; the file need not exist."""
         return Path(self.folder, name)
 
 
 def find(named: Sequence[str], size: int) -> Iterator[Block]:
-    """Give the pictures that were named, in blocks of at most `size` files or of a whole shard.
+    """Yield the pictures named, in blocks of at most `size` files or of a whole shard.
 
-    They are named as the command line names them, but below a folder that stands there alone by
-    their path in it. InputError if there are none.
+    Pictures keep their names from the command line; if that names just one folder, they are named
+    by their path in it. Raises InputError if there are none.
     """
     paths = [path for each in named for path in matches(each)]
     alone = len(paths) == 1 and Path(paths[0]).is_dir()
@@ -64,7 +64,7 @@ def find(named: Sequence[str], size: int) -> Iterator[Block]:
 
 
 def matches(named: str) -> list[str]:
-    """Give the files that a pattern names, `{000..127}.tar` or `*.jpg`; else the name itself."""
+    """Expand a pattern such as `{000..127}.tar` or `*.jpg`; return any other name as it is."""
     if Path(named).exists():
         return [named]
     if "{" in named:
@@ -78,11 +78,11 @@ def matches(named: str) -> list[str]:
 
 
 def below(path: str, alone: bool) -> Iterator[str]:
-    """Give a file itself, and of a folder all pictures in it and below it.
+    """Yield a file itself, or all pictures in a folder and its subfolders.
 
-    In each folder files come first, by their names, so that no more names are held at a time than
-    the fullest folder has. Passed over are names without a picture's suffix or that begin with a
-    dot, and links to folders.
+    In each folder the files come first, sorted by name, so that only one folder's names are held
+    at a time. Names without a picture's suffix or with a leading dot are skipped, as are links to
+    folders.
     """
     if not Path(path).is_dir():
         yield path
@@ -97,7 +97,7 @@ def below(path: str, alone: bool) -> Iterator[str]:
 
 
 def refuse(error: OSError) -> None:
-    """Tell of a folder that cannot be searched: its pictures would be lost without a word."""
+    """Raise InputError for a folder that cannot be searched, instead of skipping it silently."""
     raise InputError(
         f"{error.filename}: expected a folder to search ({error.strerror}); make it readable, or "
         "leave it out"
@@ -105,7 +105,7 @@ def refuse(error: OSError) -> None:
 
 
 def picture_suffixes() -> frozenset[str]:
-    """Give the suffixes, such as .jpg, of what Pillow decodes."""
-    suffixes = Image.registered_extensions()  # which loads the formats that OPEN then has
+    """Return the suffixes, such as .jpg, of the formats that Pillow decodes."""
+    suffixes = Image.registered_extensions()  # which also fills OPEN
     decoded = Image.OPEN.keys() - UNDECODED
     return frozenset(suffix for suffix, kind in suffixes.items() if kind in decoded)

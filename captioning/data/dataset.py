@@ -1,4 +1,4 @@
-"""What a data set is: pictures with their captions, by split."""
+"""The interface of data sets: pictures with their captions, by split."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -10,7 +10,7 @@ from typing import TypeAlias
 from captioning.errors import InputError
 
 ImageId: TypeAlias = int | str
-"""As it must appear in a results file: COCO's number, otherwise the file name as given."""
+"""As it appears in a results file: COCO's number, otherwise the file name as given."""
 
 SPLITS = ("train", "val", "test")
 
@@ -26,31 +26,31 @@ class Example:
     image_id: ImageId
     image: Path
     captions: tuple[str, ...]
-    """At least one, none blank, in the file's order, as written but for surrounding white space."""
+    """At least one, none blank, in the file's order, stripped of surrounding white space."""
 
 
 class Dataset(ABC):
-    """A data set; constructing one reads nothing, so that any configuration can be built."""
+    """A data set; constructing one reads no files, so that any configuration can be built."""
 
     name: str
-    """Short, for the names of run folders: `flickr8k`."""
+    """Short name, such as `flickr8k`, used in the names of run folders."""
 
     @abstractmethod
     def examples(self, split: str) -> list[Example]:
-        """The pictures of `train`, `val` or `test` in the file's order, each once.
+        """Return the pictures of `train`, `val` or `test` in the file's order, each once.
 
         The captions are read anew at every call; no picture is opened. Raises SplitError for a
-        split that is unknown or empty, and any InputError for a fault in the files.
+        split that is unknown or empty, and another InputError for a fault in the files.
         """
 
 
 def all_splits(data: Dataset) -> dict[str, list[Example]]:
-    """Read every split that a data set has, of which there must be one at least."""
+    """Read every split that a data set has; there must be at least one."""
     found = {}
     for split in SPLITS:
         with suppress(SplitError):
             found[split] = data.examples(split)
-    return found or {SPLITS[0]: data.examples(SPLITS[0])}  # which tells what is wrong
+    return found or {SPLITS[0]: data.examples(SPLITS[0])}  # raises the reason
 
 
 def check_split(split: str, known: Iterable[str], name: str) -> None:
@@ -61,10 +61,10 @@ def check_split(split: str, known: Iterable[str], name: str) -> None:
 
 
 def checked_caption(caption: str, where: str) -> str:
-    """The caption without surrounding white space.
+    """Return the caption without surrounding white space.
 
-    InputError where that leaves nothing, since a blank caption would teach the model to say
-    nothing, and for half a surrogate pair, as a cut in the middle of an emoji leaves it.
+    Raises InputError if nothing is left, since a blank caption would teach the model to say
+    nothing, and for a lone surrogate, left by a cut in the middle of an emoji.
     """
     stripped = caption.strip()
     if not stripped:
@@ -91,11 +91,11 @@ def check_captioned(
 def join(
     images: Mapping[ImageId, Path], captions: Mapping[ImageId, Sequence[str]], where: str
 ) -> list[Example]:
-    """The examples of one split, in the order of the images.
+    """Return the examples of one split, in the order of the images.
 
-    Raises SplitError if there is no image, InputError for an image without a caption (it could be
-    neither trained on nor scored) or one picture under two ids. Captions of other images are left
-    out.
+    Captions of other images are ignored. Raises SplitError if there are no images, and InputError
+    for an image without captions, on which one could neither train nor evaluate, or for one picture
+    under two ids.
     """
     if not images:
         raise SplitError(f"{where}: the split has no images; expected at least one")

@@ -1,4 +1,4 @@
-"""Features on disk: a memory-mapped array and, beside it, which picture each row was made of."""
+"""Features on disk: a memory-mapped array, and an index of the pictures they were made from."""
 
 import os
 import sys
@@ -15,10 +15,10 @@ from captioning.data.image import picture_bytes, picture_status
 from captioning.errors import InputError
 from captioning.files import remove_leftovers, whole
 
-UNMADE, MADE, BAD = range(3)  # bad: there was no picture to be opened; the row is NaN
+UNMADE, MADE, BAD = range(3)  # bad: the picture could not be opened; the row is NaN
 
-# The state of a row, the CRC-32 of its bytes, and the picture's size, date and SHA-256. At 64 bytes
-# no record lies across two sectors of a disk, of which a power cut could leave one.
+# The state of a row, the CRC-32 of its bytes, and the picture's size, date and SHA-256. With 64
+# bytes, no record spans two sectors of a disk, of which a power cut could leave only one written.
 RECORD = np.dtype(
     {
         "names": ["state", "checksum", "size", "date", "digest"],
@@ -29,7 +29,7 @@ RECORD = np.dtype(
 
 
 class Seen(NamedTuple):
-    """A picture's file as it was found: bytes, nanoseconds, SHA-256 of the content."""
+    """The state of a picture's file: size in bytes, date in nanoseconds, SHA-256 of the content."""
 
     size: int
     date: int
@@ -40,19 +40,19 @@ ABSENT = Seen(-1, -1, bytes(32))
 
 
 def look(path: Path) -> Seen:
-    """See what a file is; one that cannot be read counts as absent."""
+    """Return the state of a picture's file; one that cannot be read counts as absent."""
     try:
-        status = picture_status(path)  # first: what changes while it is read looks changed then
+        status = picture_status(path)  # first, so that a change while reading is detected
         return Seen(*status, sha256(picture_bytes(path)).digest()) if status else ABSENT
     except OSError:
         return ABSENT
 
 
 class FeatureFile:
-    """A half-precision array of known shape in `path`, and in `index_path` a record of each row.
+    """A half-precision array of known shape in `path`, with a record of each row in `index_path`.
 
-    A row that is made never changes, unless somebody asks for that. Its record follows when the
-    row is on the disk, so that after a kill or a power cut what the index calls made is whole.
+    A row never changes once made, unless it is renewed. Its record is written when the row is on
+    disk, so that even after a kill or a power cut, rows that the index calls made are complete.
     """
 
     def __init__(self, path: Path, shape: tuple[int, int, int]) -> None:
@@ -62,17 +62,17 @@ class FeatureFile:
 
     @property
     def size(self) -> int:
-        """The bytes of the array and its index, but for their headers of a few hundred."""
+        """The bytes of the array and its index, without their headers of a few hundred bytes."""
         return 2 * int(np.prod(self.shape)) + RECORD.itemsize * self.shape[0]
 
     def exists(self) -> bool:
-        """Say whether there is anything to open."""
+        """Return whether both files exist."""
         return self.path.exists() and self.index_path.exists()
 
     def create(self) -> None:
-        """Take the room that all rows need; none is made yet. OSError where that is not to be had.
+        """Allocate the disk space of all rows, with none made yet; OSError if there is too little.
 
-        The index appears last: an array without one is what a kill has left, and begun anew.
+        The index appears last: an array without one was left by a killed process, and is remade.
         """
         self.index_path.unlink(missing_ok=True)
         remove_leftovers([self.index_path])
@@ -85,17 +85,17 @@ class FeatureFile:
             raise
 
     def array(self, writable: bool = False) -> Float16[np.memmap[Any, Any], "m r d"]:
-        """Map the rows."""
+        """Map the rows into memory."""
         return open_checked(self.path, np.dtype(np.float16), self.shape, writable)
 
     def index(self, writable: bool = False) -> Shaped[np.memmap[Any, Any], " m"]:
-        """Map the records."""
+        """Map the records into memory."""
         return open_checked(self.index_path, RECORD, self.shape[:1], writable)
 
     def write(
         self, rows: Sequence[int], features: Float16[np.ndarray, "k r d"], seen: Sequence[Seen]
     ) -> None:
-        """Put features, NaN for bad pictures, into rows, and note what they were made of."""
+        """Write features (NaN for bad pictures) into rows, then their records."""
         array, index = self.array(writable=True), self.index(writable=True)
         array[rows] = features
         array.flush()
@@ -106,9 +106,9 @@ class FeatureFile:
 
 
 def allot(path: Path, kind: "np.dtype[Any]", shape: tuple[int, ...]) -> None:
-    """Make a file of zeros; a full disk is told now, not by a signal when it is written to."""
+    """Make a file of zeros; a full disk raises OSError now, not a signal on a later write."""
     np.lib.format.open_memmap(path, mode="w+", dtype=kind, shape=shape)
-    if sys.platform != "darwin":  # which cannot be asked for blocks: there the file has holes
+    if sys.platform != "darwin":  # which has no such call: there the file is sparse
         with path.open("r+b") as blocks:
             os.posix_fallocate(blocks.fileno(), 0, path.stat().st_size)
 
@@ -116,7 +116,7 @@ def allot(path: Path, kind: "np.dtype[Any]", shape: tuple[int, ...]) -> None:
 def open_checked(
     path: Path, kind: "np.dtype[Any]", shape: tuple[int, ...], writable: bool
 ) -> np.memmap[Any, Any]:
-    """Map an array; InputError where it is cut off or not the one that was expected."""
+    """Map an array into memory; InputError if it is truncated or not of this type and shape."""
     found = "what is no whole NumPy array"
     try:
         array: np.memmap[Any, Any] = np.lib.format.open_memmap(path, "r+" if writable else "r")
@@ -129,5 +129,5 @@ def open_checked(
 
 
 def mend(path: Path) -> str:
-    """Say how to have a file made anew."""
+    """Return the advice on how to have a file made again."""
     return f"remove {path} and have its features made anew"

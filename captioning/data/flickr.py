@@ -1,4 +1,4 @@
-"""Flickr8k and Flickr30k as published: one file of captions, a list of images for each split."""
+"""Flickr8k and Flickr30k as published: one file of captions, and a list of images per split."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,14 +12,14 @@ from captioning.errors import InputError
 
 @dataclass(frozen=True)
 class Flickr(Dataset):
-    """Data in the form of Hodosh et al. 2013; images in no list belong to no split.
+    """Data in the format of Hodosh et al. 2013; images in no list belong to no split.
 
     Args:
         name: Short name of the data set, used in the names of run folders.
         captions: `captions.txt` (CSV with the header `image,caption`) or the older token file,
             such as `Flickr8k.token.txt` (`name.jpg#0`, a tab, the caption).
         images: Folder of the pictures.
-        splits: For each split the file with its images, one name a line; Flickr's `dev` is `val`.
+        splits: The file that lists each split's images, one per line; Flickr's `dev` is `val`.
     """
 
     name: str
@@ -33,7 +33,7 @@ class Flickr(Dataset):
 
 
 def read_flickr(captions: Path, folder: Path, listing: Path) -> list[Example]:
-    """The examples of the images in one list, in its order, under their file names."""
+    """Read the examples of the images in one list, in its order, identified by file name."""
     images: dict[ImageId, Path] = {}
     for where, line in read_lines(listing):
         name = line.strip()
@@ -48,7 +48,7 @@ def read_flickr(captions: Path, folder: Path, listing: Path) -> list[Example]:
 
 
 def _captions(path: Path) -> Iterator[tuple[str, str, str]]:
-    """Place, image and caption of each row; a tab in its first line tells the token file."""
+    """Yield each row's place, image and caption; a tab in the first line means a token file."""
     _, first = next(read_lines(path), ("", ""))
     if "\t" in first:
         for where, line in read_lines(path):

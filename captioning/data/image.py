@@ -1,4 +1,4 @@
-"""A picture file of any kind as an upright RGB picture."""
+"""Open a picture file of any kind as an upright RGB picture."""
 
 import io
 from pathlib import Path
@@ -15,11 +15,11 @@ class ImageError(InputError):
 
 
 def open_image(path: str | Path) -> Image.Image:
-    """The picture in RGB, 8 bits a channel, turned as its EXIF orientation says.
+    """Open a picture in RGB, 8 bits per channel, rotated according to its EXIF orientation.
 
-    Transparency is laid on white, 16-bit grey is scaled to 8 bits, and of an animation the
-    first frame is taken. The picture may lie in a shard, `train-000.tar/0042.jpg`. Raises
-    ImageError where there is no picture or only a part of one.
+    Transparent pixels are blended with white, 16-bit grey is scaled to 8 bits, and an animation is
+    represented by its first frame. The picture may be in a shard, `train-000.tar/0042.jpg`. Raises
+    ImageError if there is no picture or only part of one.
     """
     try:
         shard = shard_of(Path(path))
@@ -46,7 +46,7 @@ def open_image(path: str | Path) -> Image.Image:
 
 
 def picture_status(path: Path) -> tuple[int, int] | None:
-    """A picture's size in bytes and its date, or its shard's; None where there is no picture."""
+    """Return a picture's size in bytes and the date of its file or shard; None if it is missing."""
     shard = shard_of(path)
     if shard is None:
         status = path.stat() if path.exists() else None
@@ -56,7 +56,7 @@ def picture_status(path: Path) -> tuple[int, int] | None:
 
 
 def picture_bytes(path: Path) -> bytes:
-    """The content of a picture's file, which may lie in a shard."""
+    """Return the content of a picture's file, which may be in a shard."""
     shard = shard_of(path)
     return path.read_bytes() if shard is None else read_picture(shard, path)
 
@@ -74,6 +74,6 @@ def _to_rgb(image: Image.Image) -> Image.Image:
 
 
 def _from_16_bits(image: Image.Image) -> Image.Image:
-    """Grey of 0 to 65535; Pillow's own conversion cuts everything above 255 to white."""
+    """Convert grey of 0 to 65535; Pillow's own conversion clips everything above 255 to white."""
     grey = np.asarray(image).clip(0, 65535) / 257
     return Image.fromarray(grey.round().astype(np.uint8)).convert("RGB")

@@ -1,4 +1,4 @@
-"""Karpathy's JSON: all splits of a data set, captions within their images, in one file."""
+"""Karpathy's JSON: all splits of a data set in one file, with captions inside images."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,17 +18,17 @@ from captioning.errors import InputError
 
 _FIELDS = frozenset({"images", "filename", "filepath", "split", "sentences", "raw", "cocoid"})
 
-_RESTVAL = "restval"  # the rest of COCO's validation images, which everyone trains on
+_RESTVAL = "restval"  # the rest of COCO's validation images, by convention used for training
 
 
 @dataclass(frozen=True)
 class Karpathy(Dataset):
-    """Data in the form of Karpathy & Fei-Fei 2015, published for COCO, Flickr8k and Flickr30k.
+    """Data in the format of Karpathy & Fei-Fei 2015, published for COCO, Flickr8k and Flickr30k.
 
     Args:
         name: Short name of the data set, used in the names of run folders.
         annotations: The file, such as `dataset_coco.json`.
-        images: Folder of the pictures, or for COCO the one that holds `train2014` and `val2014`.
+        images: Folder of the pictures; for COCO, the one that contains `train2014` and `val2014`.
     """
 
     name: str
@@ -41,9 +41,9 @@ class Karpathy(Dataset):
 
 
 def read_karpathy(annotations: Path, folder: Path, split: str) -> list[Example]:
-    """The examples of one split, under COCO's id where there is one, else the file name.
+    """Read the examples of one split, identified by COCO's id if there is one, else by file name.
 
-    The captions are the sentences as they were written, not the file's own tokens.
+    The captions are the raw sentences, not the file's own tokens.
     """
     images: dict[ImageId, Path] = {}
     captions: dict[ImageId, list[str]] = {}

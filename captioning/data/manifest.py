@@ -1,4 +1,4 @@
-"""A manifest: one's own pictures and captions in a table, CSV or JSONL."""
+"""A manifest: a table, CSV or JSONL, of the user's own pictures and captions."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -28,16 +28,16 @@ from captioning.errors import InputError
 
 @dataclass(frozen=True)
 class Manifest(Dataset):
-    """One row a caption, with the fields `image`, `caption` and `split`; no code is needed.
+    """A table of one caption per row, with the fields `image`, `caption` and `split`.
 
-    The field `image_id` is optional, the name under which results are written (default: `image`,
-    as given). A line of JSONL may hold a list `captions` in place of `caption`; whole numbers
-    as ids, which COCO's evaluation server asks for, need JSONL, since all of a CSV is text.
+    The optional field `image_id` is the image's id in results files (default: `image`, as given). A
+    line of JSONL may have a list `captions` instead of `caption`. Ids that are whole numbers, as
+    COCO's evaluation server requires, need JSONL, since everything in a CSV file is text.
 
     Args:
         name: Short name of the data set, used in the names of run folders.
         path: The table, ending in `.csv` or `.jsonl`.
-        images: Folder that the images are relative to; empty for the one the table is in.
+        images: Folder that the images are relative to; empty for the table's own folder.
     """
 
     name: str
@@ -60,7 +60,7 @@ class _Row:
 
 
 def read_manifest(path: Path, folder: Path, split: str) -> list[Example]:
-    """The examples of one split; the rows of an image may stand anywhere in the table."""
+    """Read the examples of one split; the rows of an image may be anywhere in the table."""
     first: dict[str, _Row] = {}
     owner: dict[ImageId, str] = {}
     captions: dict[ImageId, list[str]] = {}
@@ -103,7 +103,7 @@ def _row(record: Any, where: str) -> _Row:
         raise InputError(
             f"{where}: expected 'split' to be one of {', '.join(SPLITS)}, got {split!r:.60}"
         )
-    named = record.get("image_id", "") != ""  # an empty cell of a CSV names nothing
+    named = record.get("image_id", "") != ""  # an empty cell in a CSV file means no id
     image_id = identifier(record, "image_id" if named else "image", where)
     captions = [
         checked_caption(caption, f"{where}, image {image!r}")

@@ -1,4 +1,4 @@
-"""Where the files of a data set are found."""
+"""Find the files of a data set."""
 
 import os
 from pathlib import Path
@@ -8,15 +8,15 @@ from captioning.errors import InputError
 
 
 def data_folder() -> Path:
-    """The folder of all data sets: the environment variable CAPTIONING_DATA, or `data`."""
+    """Return the folder of all data sets: CAPTIONING_DATA from the environment, or `data`."""
     return Path(os.environ.get("CAPTIONING_DATA") or "data")
 
 
 def locate(path: str | Path) -> Path:
-    """An existing file or folder, or a picture in a shard: as given, else below the data folder.
+    """Find a file, a folder or a picture in a shard: as given, else in the data folder.
 
     `~` is the home folder. A path that is absolute, or that exists relative to the working
-    directory, is itself; an InputError names every place that was looked at.
+    directory, is returned as given; the InputError for a missing one names all places searched.
     """
     try:
         given = Path(path).expanduser()

@@ -1,4 +1,4 @@
-"""Pictures as a network sees them: decoded from files, or read back as features already made."""
+"""Inputs of a network: pictures decoded from files, or stored features of them."""
 
 import warnings
 import zlib
@@ -20,7 +20,7 @@ Transform = Callable[[Image], Tensor]
 
 
 class ImageFiles(Dataset[Tensor | ImageError]):
-    """Pictures opened and transformed when asked for; a bad one is returned as its error."""
+    """Pictures opened and transformed on access; a bad one is returned as its error."""
 
     def __init__(self, paths: Sequence[Path], transform: Transform) -> None:
         self.paths = paths
@@ -31,7 +31,7 @@ class ImageFiles(Dataset[Tensor | ImageError]):
 
     @property
     def together(self) -> list[range]:
-        """The pictures by what they lie in: each shard, or among all files that are none."""
+        """The ranges of consecutive pictures in the same shard, or outside of shards."""
         together, start = [], 0
         for _, neighbours in groupby(str(path).rpartition(".tar/")[0] for path in self.paths):
             stop = start + sum(1 for _ in neighbours)
@@ -47,10 +47,10 @@ class ImageFiles(Dataset[Tensor | ImageError]):
 
 
 class StoredFeatures(Dataset[Tensor | ImageError]):
-    """Features of a frozen encoder, memory-mapped; of a bad picture there are none.
+    """Features of a frozen encoder, memory-mapped; for a bad picture, an error.
 
-    A row is a view of the file: it is read when a batch is gathered, and nothing else is. The first
-    time in a process it is compared with its checksum.
+    A row is a view of the file, so only the rows of a batch are read. A row's checksum is verified
+    the first time it is used in a process.
     """
 
     def __init__(self, file: FeatureFile, paths: Sequence[Path]) -> None:
@@ -62,7 +62,7 @@ class StoredFeatures(Dataset[Tensor | ImageError]):
         self.checked = np.zeros(len(paths), dtype=bool)
         self.array = file.array()
         with warnings.catch_warnings():
-            # Whoever wrote into the map, which nobody does, would be killed.
+            # Writing to the map would kill the process, but nothing does so.
             warnings.filterwarnings("ignore", "The given NumPy array is not writable")
             self.rows = torch.from_numpy(self.array)
 
@@ -71,7 +71,7 @@ class StoredFeatures(Dataset[Tensor | ImageError]):
 
     @property
     def together(self) -> list[range]:
-        """One file holds them all."""
+        """A single range: all features are in one file."""
         return [range(len(self))]
 
     def __getitem__(self, index: int) -> Tensor | ImageError:
@@ -82,7 +82,7 @@ class StoredFeatures(Dataset[Tensor | ImageError]):
         return self.rows[index]
 
     def check(self, index: int) -> None:
-        """Raise InputError for a row that is not as it was written."""
+        """Raise InputError if a row does not match its checksum."""
         if zlib.crc32(self.array[index]) != self.checksums[index]:
             raise InputError(
                 f"{self.file.path} is damaged: the features of {self.paths[index]} are not as they "

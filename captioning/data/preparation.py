@@ -1,4 +1,4 @@
-"""A published data set put together: what is there stays, what lacks is found, fetched, checked."""
+"""Prepare a published data set: find or download the missing parts, verify and unpack them."""
 
 import shutil
 from collections.abc import Callable, Sequence
@@ -25,15 +25,15 @@ _ADVICE = "set CAPTIONING_DATA to another folder"
 def prepare(
     published: Published, folder: Path, supply: Supply, say: Callable[[str], object] = print
 ) -> None:
-    """Have every part of a data set in its folder, and check that its reader finds all in it.
+    """Complete a data set in its folder, and check that its reader finds everything.
 
-    What is there is not touched, and nothing at all is written where nothing lacks. What has
-    been downloaded is kept until it is unpacked, in `partial`, so that whoever is killed goes on
-    from there; a part appears in its place whole. Of several processes that ask at once, one
-    works and the others wait for it.
+    Existing parts are not touched, and nothing is written if none are missing. Downloads are kept
+    in `partial` until they are unpacked, so that a killed process can be resumed; a part appears in
+    its place only when complete. If several processes call this at once, one works and the others
+    wait for it.
 
     Raises:
-        InputError: when something lacks that cannot be had, is damaged, or has no room.
+        InputError: if a missing part cannot be obtained, is damaged, or does not fit the disk.
     """
     _check_pictures(published, folder)
     if lacking(published, folder) or (folder / "partial").exists():
@@ -49,7 +49,7 @@ def prepare(
 
 
 def _check_pictures(published: Published, folder: Path) -> None:
-    """Raise InputError for a folder in its place that has too few pictures."""
+    """Raise InputError if an existing folder has too few pictures."""
     for archive in published.archives:
         for part in archive.parts:
             place = folder / part.place
@@ -61,7 +61,7 @@ def _check_pictures(published: Published, folder: Path) -> None:
 
 
 def _check_splits(published: Published, folder: Path, say: Callable[[str], object]) -> None:
-    """Read every split, and look for each of its pictures."""
+    """Read every split and check that each of its pictures exists."""
     dataset = published.reader(folder)
     pictures = [part for archive in published.archives for part in archive.parts if part.pictures]
     present = {path for part in pictures for path in (folder / part.place).iterdir()}
@@ -85,7 +85,7 @@ def _check_splits(published: Published, folder: Path, say: Callable[[str], objec
 def _complete(
     published: Published, folder: Path, supply: Supply, say: Callable[[str], object]
 ) -> None:
-    """Find or download, then unpack, every archive of which something lacks."""
+    """Find or download, then unpack, every archive with missing parts."""
     found: dict[Archive, Path] = {}
     if supply.files is not None and lacking(published, folder):
         found = look_through(supply.files, published, folder, supply.link, say)
@@ -110,7 +110,7 @@ def _complete(
 
 
 def _remote(archive: Archive, supply: Supply) -> Remote:
-    """Where to download an archive."""
+    """Return where to download an archive."""
     if archive.remote is None:
         raise InputError(
             f"{archive.file} is not to be had without asking: see {archive.page}, then name the "
@@ -123,16 +123,16 @@ def _remote(archive: Archive, supply: Supply) -> Remote:
 
 
 def _room(absent: dict[Archive, list[Part]], remotes: dict[Archive, Remote], partial: Path) -> int:
-    """Bytes still to be written at the worst moment: all unpacked, the largest download beside."""
+    """Return the bytes needed at the peak: all archives unpacked plus the largest download."""
     largest = max((remote.size or each.unpacked for each, remote in remotes.items()), default=0)
     come = sum(file.stat().st_size for file in partial.glob("*") if file.is_file())
     return sum(archive.unpacked for archive in absent) + max(largest - come, 0)
 
 
 def _check_found(archive: Archive, file: Path, folder: Path) -> None:
-    """Compare a file with the published checksum, or with that of the one that came first.
+    """Compare a file with the published checksum, or with that of the first file used.
 
-    Where none is published, the first file is taken on trust and its SHA-256 noted in the folder.
+    If no checksum is published, the first file is trusted and its SHA-256 is saved in the folder.
     """
     if archive.remote is not None:
         complaint = f"{file} is not what {archive.remote.address} should give"
@@ -148,11 +148,11 @@ def _check_found(archive: Archive, file: Path, folder: Path) -> None:
 
 
 def _unpack(file: Path, parts: Sequence[Part], folder: Path) -> None:
-    """Put each part in its place, once all of it is unpacked."""
+    """Unpack an archive and move each part to its place when it is complete."""
     packed = {part.packed for part in parts}
 
     def wanted(name: PurePosixPath) -> bool:
-        """Whether it belongs to a part, and is not the shadow that macOS packs of each file."""
+        """Return whether a member belongs to a part and is not a metadata file of macOS."""
         shadow = name.name.startswith("._") or "__MACOSX" in name.parts
         return not shadow and not packed.isdisjoint(name.parts)
 

@@ -1,4 +1,4 @@
-"""The form of a published data set: archives at addresses, and what they hold."""
+"""Descriptions of published data sets: archives, where to get them, and what they contain."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -12,9 +12,9 @@ class Part(NamedTuple):
     """A file, or a folder of pictures, that belongs to a data set.
 
     Attributes:
-        place: where it lies below the folder of the data set.
-        packed: what it is called in its archive, at any depth.
-        pictures: how many JPEGs the folder has; 0: it is a file.
+        place: its path in the folder of the data set.
+        packed: its name in the archive, at any depth.
+        pictures: number of JPEGs in the folder; 0 for a file.
     """
 
     place: str
@@ -23,14 +23,14 @@ class Part(NamedTuple):
 
 
 class Archive(NamedTuple):
-    """Parts that come packed in one file.
+    """A file in which some parts are packed.
 
     Attributes:
         file: its name.
-        parts: what is unpacked of it.
-        unpacked: bytes that they take, rounded up.
-        remote: where it is; None: nobody may have it without asking.
-        page: where to ask for it then.
+        parts: the parts to unpack.
+        unpacked: their size in bytes, rounded up.
+        remote: where to download it; None if access must be requested.
+        page: where to request it in that case.
     """
 
     file: str
@@ -41,12 +41,12 @@ class Archive(NamedTuple):
 
 
 class Published(NamedTuple):
-    """A data set.
+    """A published data set.
 
     Attributes:
-        archives: what it is made of, small ones first: a dead address is found out at once.
-        examples: how many there are in each split.
-        reader: what reads it from its folder.
+        archives: its archives, small ones first so that a dead address shows at once.
+        examples: the number of examples in each split.
+        reader: makes the data set, given its folder.
     """
 
     archives: tuple[Archive, ...]
@@ -55,7 +55,7 @@ class Published(NamedTuple):
 
 
 def lacking(published: Published, folder: Path) -> dict[Archive, list[Part]]:
-    """The parts that are not in their place, by the archive that holds them."""
+    """Return the missing parts, by the archive that contains them."""
     absent = {
         archive: [part for part in archive.parts if not (folder / part.place).exists()]
         for archive in published.archives
@@ -64,12 +64,12 @@ def lacking(published: Published, folder: Path) -> dict[Archive, list[Part]]:
 
 
 def has_all(part: Part, place: Path) -> bool:
-    """Whether a file, or a folder with all pictures, is there."""
+    """Return whether a file, or a folder with all its pictures, exists."""
     if part.pictures:
         return place.is_dir() and count_pictures(place) >= part.pictures
     return place.is_file()
 
 
 def count_pictures(folder: Path) -> int:
-    """How many JPEGs lie in a folder, without the shadows that macOS makes of them."""
+    """Count the JPEGs in a folder, without the metadata files of macOS."""
     return sum(1 for _ in folder.glob("[!.]*.jpg"))

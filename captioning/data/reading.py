@@ -1,4 +1,4 @@
-"""Text files read strictly: a fault is one line that names the file and the place in it."""
+"""Read text files strictly: an error is one line that names the file and the place in it."""
 
 import csv
 import io
@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 def read_text(path: Path) -> str:
-    """UTF-8 with or without a byte order mark; any line ending becomes a line feed."""
+    """Read UTF-8 with or without a byte order mark; any line ending becomes a line feed."""
     try:
         return decode(path.read_bytes(), str(path))
     except OSError as error:
@@ -22,7 +22,7 @@ def read_text(path: Path) -> str:
 
 
 def decode(content: bytes, where: str) -> str:
-    """The text that a file's bytes stand for, as `read_text` gives it."""
+    """Decode a file's bytes as `read_text` does."""
     try:
         return io.StringIO(content.decode("utf-8-sig"), newline=None).getvalue()
     except UnicodeDecodeError as error:
@@ -34,9 +34,9 @@ def decode(content: bytes, where: str) -> str:
 
 
 def read_lines(path: Path) -> Iterator[tuple[str, str]]:
-    """Each line that is not blank, after its place `path, line 7`.
+    """Yield each line that is not blank, preceded by its place, `path, line 7`.
 
-    Only a line feed ends a line: Unicode's other separators may stand inside a caption.
+    Only a line feed ends a line: Unicode's other separators may occur inside a caption.
     """
     for number, line in enumerate(read_text(path).split("\n"), start=1):
         if line.strip():
@@ -44,9 +44,9 @@ def read_lines(path: Path) -> Iterator[tuple[str, str]]:
 
 
 def read_table(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[str, dict[str, str]]]:
-    """Each row of a CSV file with a header, after its place; further columns are allowed.
+    """Yield each row of a CSV file with a header, preceded by its place; extra columns are allowed.
 
-    Quotes are read strictly, because a stray one would swallow the lines up to the next.
+    Quotes are parsed strictly, because a stray one would swallow the lines up to the next.
     """
     reader = csv.reader(io.StringIO(read_text(path)), strict=True)
     try:
@@ -73,10 +73,9 @@ def read_table(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[str, dict
 
 
 def read_json(path: Path, fields: frozenset[str]) -> Any:
-    """A JSON file, of whose objects only these fields are kept.
+    """Read a JSON file, keeping only these fields of its objects.
 
-    Karpathy's COCO file repeats every caption word by word: without those lists it takes half of
-    the memory.
+    Karpathy's COCO file repeats every caption word by word: dropping those lists halves the memory.
     """
 
     def kept(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -88,7 +87,7 @@ def read_json(path: Path, fields: frozenset[str]) -> Any:
 def parse_json(
     text: str, where: str, made: Callable[[list[tuple[str, Any]]], dict[str, Any]] = dict
 ) -> Any:
-    """The value that a JSON text stands for; `made` makes an object of its fields."""
+    """Parse a JSON text; `made` builds an object from its fields."""
     try:
         return json.loads(text, object_pairs_hook=made)
     except (ValueError, RecursionError) as error:
@@ -96,7 +95,7 @@ def parse_json(
 
 
 def field(record: Any, name: str, kind: type[T], where: str) -> T:
-    """A field of a JSON object, which must be there and of this kind."""
+    """Return a field of a JSON object, which must exist and be of this type."""
     if not isinstance(record, dict):
         raise InputError(f"{where}: expected an object, got {type(record).__name__}")
     if name not in record:
@@ -108,7 +107,7 @@ def field(record: Any, name: str, kind: type[T], where: str) -> T:
 
 
 def identifier(record: Any, name: str, where: str) -> ImageId:
-    """A field that is a whole number or text."""
+    """Return a field that is a whole number or text."""
     value = field(record, name, object, where)
     if isinstance(value, int | str) and not isinstance(value, bool):
         return value
@@ -116,7 +115,7 @@ def identifier(record: Any, name: str, where: str) -> ImageId:
 
 
 def written_captions(record: dict[str, Any], where: str) -> list[str]:
-    """What stands under `captions`, a list, or under `caption`, one text."""
+    """Return the field `captions`, a list, or the field `caption`, one text, as a list."""
     if "captions" not in record:
         return [field(record, "caption", str, where)]
     captions = field(record, "captions", list, where)

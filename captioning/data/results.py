@@ -1,4 +1,4 @@
-"""Captions of a system, in the form that the COCO evaluation takes."""
+"""Results of a captioning system, in the format of the COCO evaluation."""
 
 from pathlib import Path
 
@@ -10,11 +10,11 @@ _FIELDS = frozenset({"image_id", "caption"})
 
 
 def read_results(path: Path) -> dict[ImageId, str]:
-    """The caption of each image, in the file's order; a caption may be empty.
+    """Read the caption of each image, in the file's order; a caption may be empty.
 
-    The form is a list of {"image_id": ..., "caption": ...}
-    (https://cocodataset.org/#format-results). An image has one caption: of two, even if alike,
-    neither could be told to be the system's.
+    The format is a list of {"image_id": ..., "caption": ...}
+    (https://cocodataset.org/#format-results). A second caption of an image is an error, even if
+    equal: it would be unclear which is the system's.
     """
     document = read_json(path, _FIELDS)
     if not isinstance(document, list):

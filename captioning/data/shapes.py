@@ -1,4 +1,4 @@
-"""The shapes world as a data set: made when it is first asked for, then read like any other."""
+"""The shapes world as a data set: generated on first use, then read like any other."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,9 +14,9 @@ class Shapes(Dataset):
 
     Args:
         name: Short name of the data set, used in the names of run folders.
-        folder: Where it lies, or is made.
-        seed: Of the scenes, captions and pictures.
-        sizes: Pictures in each of train, val and test.
+        folder: Where it is, or where to generate it.
+        seed: Seed of the scenes, captions and pictures.
+        sizes: Number of pictures in each of train, val and test.
     """
 
     name: str = "shapes"
@@ -31,7 +31,7 @@ class Shapes(Dataset):
         return self.in_coco_form().examples(split)
 
     def in_coco_form(self) -> Coco:
-        """The same data set as its files are."""
+        """Return the same data set as a reader of its files, which are in COCO's format."""
         folder = self.folder
         return Coco(
             self.name,

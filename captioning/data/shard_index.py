@@ -1,4 +1,4 @@
-"""Where the samples of a shard lie and what their captions are, read once and kept."""
+"""The index of a shard: offsets and captions of its samples, read once and cached."""
 
 import json
 import tarfile
@@ -18,38 +18,38 @@ from captioning.files import whole
 PICTURES = {"avif", "bmp", "gif", "jp2", "jpeg", "jpg", "png", "ppm", "tif", "tiff", "webp"}
 
 OPEN = 32
-"""Indices that a process holds: somewhat more than the shards whose pictures are mixed."""
+"""Indices held by a process: somewhat more than the number of shards shuffled together."""
 
 
 class Sample(NamedTuple):
-    """One picture in a shard, and what was written of it."""
+    """One picture in a shard, with its captions."""
 
     key: str
     image_id: ImageId
-    """As its JSON says, otherwise the key."""
+    """From its JSON, otherwise the key."""
     file: str
-    """Of the picture, as named in the shard."""
+    """Name of the picture's file in the shard."""
     offset: int
     size: int
-    """Bytes of the picture, and how many lie before it in the shard."""
+    """The picture's size in bytes; `offset` is its position in the shard."""
     captions: tuple[str, ...]
-    """Perhaps none."""
+    """May be empty."""
 
 
 def shard_of(path: Path) -> Path | None:
-    """The shard in which a picture `…/train-000.tar/0042.jpg` lies; None for other files."""
-    if ".tar/" not in str(path):  # at once, since every picture that is opened comes by
+    """Return the shard that contains a picture `…/train-000.tar/0042.jpg`; None for other files."""
+    if ".tar/" not in str(path):  # fast, since it runs for every picture opened
         return None
     return next((each for each in path.parents if each.suffix == ".tar" and each.is_file()), None)
 
 
 def find_sample(shard: Path, picture: Path) -> Sample | None:
-    """The sample of a picture that is named as in `shard_of`, None where the shard has none."""
+    """Return the sample of a picture named as in `shard_of`; None if the shard has none."""
     return read_index(shard).get(picture.relative_to(shard).as_posix())
 
 
 def read_picture(shard: Path, picture: Path) -> bytes:
-    """The bytes of a picture that is named as in `shard_of`, read where they lie."""
+    """Read the bytes of a picture named as in `shard_of`, and nothing else of the shard."""
     sample = find_sample(shard, picture)
     if sample is None:
         raise FileNotFoundError(picture)
@@ -59,10 +59,10 @@ def read_picture(shard: Path, picture: Path) -> bytes:
 
 
 def read_index(shard: Path) -> dict[str, Sample]:
-    """The samples of a shard by their pictures' files, in its order.
+    """Return the samples of a shard by their pictures' files, in its order.
 
-    The first time all headers and captions are read, but no picture; what they say is kept in the
-    cache folder for as long as the shard has the same size and date. InputError for any fault.
+    The first time, all headers and captions are read, but no pictures; the index is then cached on
+    disk and valid while the shard keeps its size and date. Raises InputError for any fault.
     """
     try:
         status = shard.stat()
@@ -77,15 +77,15 @@ def _read_index(shard: Path, size: int, modified: int) -> dict[str, Sample]:
     kept = cache_folder() / "shards" / f"{sha256(known).hexdigest()[:32]}.json"
     try:
         samples = load(kept)
-    except (OSError, ValueError):  # not there, or not whole
+    except (OSError, ValueError):  # missing or incomplete
         samples = [*scan(shard)]
-        with suppress(OSError):  # where nothing can be kept, each process scans for itself
+        with suppress(OSError):  # without a writable cache, each process scans for itself
             keep(samples, kept)
     return {sample.file: sample for sample in samples}
 
 
 def load(file: Path) -> list[Sample]:
-    """Read what `keep` has written."""
+    """Read an index written by `keep`."""
     return [
         Sample(key, image_id, name, offset, size, tuple(captions))
         for key, image_id, name, offset, size, captions in json.loads(file.read_bytes())
@@ -93,16 +93,17 @@ def load(file: Path) -> list[Sample]:
 
 
 def keep(samples: list[Sample], file: Path) -> None:
-    """Write the samples of a shard into a file, which appears whole or not at all."""
+    """Write the samples of a shard to a file, atomically."""
     file.parent.mkdir(parents=True, exist_ok=True)
     with whole(file) as partial:
         partial.write_text(json.dumps(samples))
 
 
 def scan(shard: Path) -> Iterator[Sample]:
-    """Read a shard from its beginning to its end, but for the pictures.
+    """Read a whole shard except for the pictures, and yield its samples.
 
-    What belongs to one sample is WebDataset's rule: neighbours with one name up to the first dot.
+    Files belong to one sample by WebDataset's rule: neighbours with the same name up to the first
+    dot.
     """
     from webdataset.tariterators import group_by_keys
 
@@ -125,9 +126,9 @@ def scan(shard: Path) -> Iterator[Sample]:
 
 
 def members(shard: Path, content: IO[bytes], tar: tarfile.TarFile) -> Iterator[dict[str, Any]]:
-    """The files in a shard in the form that WebDataset groups, a TarInfo in place of each content.
+    """Yield a shard's files in the form that WebDataset groups, with a TarInfo for each content.
 
-    The library takes a cut or a damaged header for the end, so the mark at the end is looked for.
+    tarfile takes a truncated or damaged header for the end, so the end marker is checked here.
     """
     names: set[str] = set()
     last = "its beginning"
@@ -152,7 +153,7 @@ def members(shard: Path, content: IO[bytes], tar: tarfile.TarFile) -> Iterator[d
 
 
 def read_sample(shard: Path, tar: tarfile.TarFile, group: dict[str, Any]) -> Sample:
-    """What the files of a sample say, by their endings."""
+    """Make a sample of its files, identified by their suffixes."""
     key = group["__key__"]
     where = f"{shard}, sample {key!r}"
     pictures = [group[ending] for ending in group if ending in PICTURES]

@@ -1,4 +1,4 @@
-"""Shards made of any data set, gone on with where that was stopped."""
+"""Write any data set as shards, resuming where an earlier process stopped."""
 
 import itertools
 import sys
@@ -14,20 +14,20 @@ from captioning.errors import InputError
 from captioning.files import MEGABYTE, check_room, remove_leftovers, whole, writing
 
 OVERHEAD = 4096
-"""Bytes that a sample takes beside its picture: two headers, captions, what fills the blocks."""
+"""Bytes that a sample takes besides its picture: two headers, captions, padding of blocks."""
 
 ADVICE = "choose another --output"
 
 Keyed = Mapping[str, Example]
-"""Examples by their keys in a shard."""
+"""The examples of a shard, by key."""
 
 
 def plan_shards(
     examples: Sequence[Example], folder: Path, split: str, per_shard: int
 ) -> dict[Path, Keyed]:
-    """Give the shards that hold these examples in their order, so many in each.
+    """Divide examples among shards, in order and `per_shard` in each.
 
-    Keys are numbers, since names may have dots, at which WebDataset ends a key, or any length.
+    Keys are numbers, since names may be of any length or contain dots, where WebDataset ends a key.
     """
     keyed = ((f"{number:09}", example) for number, example in enumerate(examples))
     files = (folder / f"{split}-{number:05}.tar" for number in itertools.count())
@@ -36,15 +36,14 @@ def plan_shards(
 
 
 def write_shards(plan: Mapping[Path, Keyed]) -> None:
-    """Write those shards that are not there; pictures are copied as their files are.
+    """Write the missing shards; the files of pictures are copied unchanged.
 
-    A shard appears whole or not at all, and the same examples make the same bytes. Of two processes
-    that write one split, one works and the other waits for it; what killed ones have left is
-    removed.
+    A shard is written atomically, and the same examples give the same bytes. If two processes write
+    one split, one works and the other waits for it; partial files of killed ones are removed.
 
     Raises:
-        InputError: when a picture is missing or of no known ending, when there is no room, and
-            when a shard is there that holds something else.
+        InputError: if a picture is missing or has an unknown suffix, if there is no room, or if a
+            shard exists with other content.
     """
     from filelock import FileLock
 
@@ -68,7 +67,7 @@ def write_shards(plan: Mapping[Path, Keyed]) -> None:
 
 
 def missing(plan: Mapping[Path, Keyed]) -> list[Path]:
-    """Give the shards that are not there; InputError where one holds something else."""
+    """Return the missing shards; InputError if an existing one has other content."""
     for file in plan:
         if file.exists():
             check_shard(file, plan[file])
@@ -76,7 +75,7 @@ def missing(plan: Mapping[Path, Keyed]) -> list[Path]:
 
 
 def check_shard(file: Path, examples: Keyed) -> None:
-    """Raise InputError unless a shard has these examples, with pictures of these sizes."""
+    """Raise InputError unless a shard has these examples, with pictures of the same sizes."""
     found = [
         (each.key, each.image_id, each.captions, each.size) for each in read_index(file).values()
     ]
@@ -90,7 +89,7 @@ def check_shard(file: Path, examples: Keyed) -> None:
 
 
 def checked_size(example: Example) -> int:
-    """Give the size of a picture in bytes, of which a reader must know the ending."""
+    """Return the size in bytes of a picture, whose suffix must be one that readers know."""
     status = picture_status(example.image)
     if status is None:
         raise InputError(f"{example.image}: expected a picture, found no file; add it")
@@ -103,12 +102,12 @@ def checked_size(example: Example) -> int:
 
 
 def ending(example: Example) -> str:
-    """Give the ending of a picture's name."""
+    """Return the suffix of a picture's name, in lower case and without the dot."""
     return example.image.suffix[1:].lower()
 
 
 def write_shard(file: Path, examples: Keyed) -> None:
-    """Write one shard, under another name until it is whole."""
+    """Write one shard, under another name until it is complete."""
     from webdataset import TarWriter
 
     with (

@@ -1,4 +1,4 @@
-"""Shards: pictures with their captions in tar files, as WebDataset has them, read in place.
+"""Shards: pictures and captions in tar files, in WebDataset's format, read in place.
 
 A picture in a shard has a path, `train-000.tar/0042.jpg`, which `open_image` opens like any other.
 """
@@ -17,15 +17,15 @@ from captioning.errors import InputError
 
 @dataclass(frozen=True)
 class Shards(Dataset):
-    """Tar files in which a picture, `0042.jpg`, lies beside its captions, `0042.json` or `.txt`.
+    """Tar files that contain pictures, `0042.jpg`, next to captions, `0042.json` or `.txt`.
 
-    The JSON is an object with `captions`, a list, or `caption`, a text, and perhaps `image_id`; the
-    text has a caption a line. Each shard is looked through once, then known by its index, so that
-    every picture can be read where it lies, in any order.
+    The JSON is an object with `captions`, a list, or `caption`, a text, and optionally `image_id`;
+    the text file has one caption per line. Each shard is indexed once, so that every picture can be
+    read in place and in any order.
 
     Args:
         name: Short name of the data set, used in the names of run folders.
-        shards: For each split its files, one pattern or several: `mine/train-{000..127}.tar`.
+        shards: The files of each split, one pattern or several: `mine/train-{000..127}.tar`.
     """
 
     name: str
@@ -37,7 +37,7 @@ class Shards(Dataset):
 
 
 def expand(patterns: str | Sequence[str]) -> list[Path]:
-    """The files that `train-{000..127}.tar` stands for, in order; each must be there."""
+    """Expand patterns such as `train-{000..127}.tar`, in order; every file must exist."""
     from webdataset.shardlists import expand_urls
 
     each = [patterns] if isinstance(patterns, str) else patterns
@@ -50,15 +50,15 @@ def expand(patterns: str | Sequence[str]) -> list[Path]:
 
 
 def samples(shard: Path) -> Iterator[tuple[Path, Sample]]:
-    """Each picture of a shard, by the path that `open_image` takes, with its key and captions.
+    """Return each picture of a shard, as a path for `open_image`, with its sample.
 
-    There may be no captions. InputError for any fault but in the pictures, which are not opened.
+    Captions may be missing. Raises InputError for any fault but in the pictures, which stay closed.
     """
     return ((shard / sample.file, sample) for sample in read_index(shard).values())
 
 
 def read_shards(shards: Sequence[Path]) -> list[Example]:
-    """The examples of all shards, in their order; keys, or ids, are unique in all of them."""
+    """Read the examples of all shards, in order; ids must be unique across all of them."""
     examples: list[Example] = []
     owner: dict[ImageId, Path] = {}
     for shard in tqdm(shards, "reading shards", unit="shard", disable=None, leave=False):

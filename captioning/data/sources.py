@@ -1,4 +1,4 @@
-"""The published data sets that can be prepared: addresses, checksums, numbers of pictures."""
+"""The published data sets that can be prepared: addresses, checksums and numbers of pictures."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from captioning.data.published import Archive, Part, Published
 from captioning.download import Remote
 from captioning.files import MEGABYTE
 
-# Sizes and SHA-256 of COCO's and Karpathy's files: those that TensorFlow Datasets recorded
+# Sizes and SHA-256 of COCO's and Karpathy's files, as recorded by TensorFlow Datasets
 # (github.com/tensorflow/datasets, tensorflow_datasets/url_checksums/coco_captions.txt).
 _COCO = "http://images.cocodataset.org"
 _ANNOTATIONS_2014 = Remote(
@@ -32,7 +32,7 @@ _KARPATHY = Remote(
     "sha256:4cfd70132527b80933105e5829dc9034eaab9573482e2e680abbab6130244817",
 )
 
-# The authors' own host is gone. MD5: those that torchvision for R checks against
+# The authors' own host is gone. The MD5 sums are those checked by torchvision for R
 # (github.com/mlverse/torchvision, R/dataset-flickr.R).
 _FLICKR8K = "https://github.com/jbrownlee/Datasets/releases/download/Flickr8k"
 _FLICKR8K_TEXT = Remote(
@@ -44,7 +44,7 @@ _FLICKR8K_IMAGES = Remote(
 
 
 def _karpathy(name: str, unpacked: int) -> Archive:
-    """The part of Karpathy's archive that is about one data set."""
+    """Return Karpathy's archive with the file of one data set as its part."""
     file = f"dataset_{name}.json"
     return Archive("caption_datasets.zip", (Part(file, file),), unpacked, _KARPATHY)
 

@@ -1,4 +1,4 @@
-"""What a user has of a published data set on disk already."""
+"""Use the files of a published data set that the user already has."""
 
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
@@ -9,11 +9,11 @@ from captioning.errors import InputError
 
 
 class Supply(NamedTuple):
-    """Where the user says that files are.
+    """Sources of files that the user has named.
 
     Attributes:
-        files: a folder to look through, at any depth, before anything is downloaded.
-        link: link what lies unpacked there; else it is only told of.
+        files: a folder to search, at any depth, before anything is downloaded.
+        link: link the unpacked parts there; otherwise only report them.
         mirror: a server that has the files under the same paths as their own.
     """
 
@@ -25,13 +25,12 @@ class Supply(NamedTuple):
 def look_through(
     files: Path, published: Published, folder: Path, link: bool, say: Callable[[str], object]
 ) -> dict[Archive, Path]:
-    """Those archives in `files` that hold something which `folder` lacks.
+    """Find the archives in `files` that contain parts missing from `folder`.
 
-    What lies in `files` unpacked is linked to its place in `folder`, if that is asked for.
+    With `link`, parts that are unpacked in `files` are linked into `folder`.
 
     Raises:
-        InputError: when there is nothing of use, or when that only lies unpacked and no link is
-            asked for.
+        InputError: if there is nothing useful, or if a part is there only unpacked, without `link`.
     """
     absent = lacking(published, folder)
     places = _places(files, absent)
@@ -60,7 +59,7 @@ def look_through(
 
 
 def _places(files: Path, absent: dict[Archive, list[Part]]) -> dict[str, list[Path]]:
-    """Where whatever may be of use lies, by its name."""
+    """Find the paths of all files and folders that may be useful, by name."""
     places: dict[str, list[Path]] = {name: [] for name in _names(absent)}
     for path in sorted(files.rglob("*")):
         if path.name in places:
@@ -78,7 +77,7 @@ def _names_of(part: Part) -> tuple[str, str]:
 
 
 def _unpacked(parts: list[Part], places: dict[str, list[Path]]) -> dict[Part, Path]:
-    """The first place of each part where it is whole."""
+    """Return the first path of each part that is complete."""
     candidates = {
         part: [path for name in _names_of(part) for path in places[name]] for part in parts
     }

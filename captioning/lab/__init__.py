@@ -1,1 +1,1 @@
-"""The laboratory: what the paper claims, computed in worlds whose true distribution is known."""
+"""The laboratory: the paper's claims, computed in worlds whose true distribution is known."""

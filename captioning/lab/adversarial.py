@@ -1,4 +1,4 @@
-"""Adversarial training with a prior π: from covering to seeking, each time at the exact optimum."""
+"""Adversarial training with a prior π: from covering to seeking, compared with exact optima."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -30,7 +30,7 @@ PRIORS = (0.01, 0.1, 0.5, 0.9, 0.99)
 
 Way = Literal["logit shift", "share", "logit shift, straight-through"]
 WAYS: tuple[Way, ...] = ("logit shift", "share", "logit shift, straight-through")
-"""How π is set, and the estimator where it is not the policy gradient."""
+"""How π is set, and the estimator if it is not the policy gradient."""
 
 TEXT = (
     "A bigram cannot represent a random law of three words and four steps, so what it is asked to "
@@ -43,7 +43,7 @@ TEXT = (
 
 
 class Job(NamedTuple):
-    """One model to be trained: at which π, how, and by which seed."""
+    """One model to train: at which π, how, and with which seed."""
 
     prior: float
     way: Way
@@ -60,17 +60,17 @@ class Divergences(NamedTuple):
 
 
 def make_world() -> World:
-    """Give a world in which the optima at small and at large π are far apart."""
+    """Return a world in which the optima at small and at large π are far apart."""
     return random_world(3, 4, 2.0, Generator().manual_seed(0))
 
 
 def scaled_js(world: World, prior: float, log_q: Tensor) -> Tensor:
-    """Give JS_π[P‖Q] / (π (1-π)), of order one at every π."""
+    """Return JS_π[P‖Q] / (π (1-π)), of order one at every π."""
     return js(world.log_table, log_q, prior) / (prior * (1 - prior))
 
 
 def measure(world: World, prior: float, log_q: Tensor) -> Divergences:
-    """Sum the divergences of a model, exactly."""
+    """Compute the divergences of a model exactly."""
     return Divergences(
         scaled_js(world, prior, log_q).item(),
         kl(world.log_table, log_q).item(),
@@ -79,7 +79,7 @@ def measure(world: World, prior: float, log_q: Tensor) -> Divergences:
 
 
 def optimum(prior: float) -> Divergences:
-    """Find the bigram that is nearest to the truth by JS_π."""
+    """Measure the bigram that is nearest to the truth by JS_π."""
     world = make_world()
 
     def make(generator: Generator) -> Family:
@@ -131,12 +131,12 @@ def section(seeds: int, size: str, jobs: int) -> Section:
 
 
 def excess(exact: Divergences, outcomes: Sequence[Divergences]) -> tuple[float, float | None]:
-    """Say by how much JS_π lies above its optimum, as a share of it; over seeds."""
+    """Return the excess of JS_π over its optimum, as a share of the latter: mean and spread."""
     return mean_and_spread([outcome.scaled / exact.scaled - 1 for outcome in outcomes])
 
 
 def path_table(exact: Sequence[Divergences], trained: Sequence[Sequence[Divergences]]) -> Table:
-    """The divergences at the optimum and of the trained model, at each π."""
+    """Tabulate the divergences of the optimum and of the trained model, at each π."""
     rows = []
     for prior, best, outcomes in zip(PRIORS, exact, trained, strict=True):
         row = [f"{prior:g}"]
@@ -150,7 +150,7 @@ def path_table(exact: Sequence[Divergences], trained: Sequence[Sequence[Divergen
 
 
 def ways_table(exact: Sequence[Divergences], trained: dict[Way, list[list[Divergences]]]) -> Table:
-    """How far above the optimum every way ends."""
+    """Tabulate the final excess over the optimum, for every way."""
     rows = []
     for way, of_priors in trained.items():
         above = [excess(best, each) for best, each in zip(exact, of_priors, strict=True)]
@@ -162,7 +162,7 @@ def ways_table(exact: Sequence[Divergences], trained: dict[Way, list[list[Diverg
 
 
 def path_drawing(exact: Sequence[Divergences], trained: Sequence[Sequence[Divergences]]) -> Drawing:
-    """KL[Q‖P] against KL[P‖Q], point by point along π."""
+    """Draw KL[Q‖P] against KL[P‖Q], point by point along π."""
     forward = [mean_and_spread([each.forward for each in outcomes]) for outcomes in trained]
     reverse = [mean_and_spread([each.reverse for each in outcomes]) for outcomes in trained]
     return plot(
@@ -189,7 +189,7 @@ def path_drawing(exact: Sequence[Divergences], trained: Sequence[Sequence[Diverg
 def divergence_drawing(
     exact: Sequence[Divergences], trained: Sequence[Sequence[Divergences]]
 ) -> Drawing:
-    """JS_π/(π(1-π)) against π."""
+    """Draw JS_π/(π(1-π)) against π."""
     measured = [mean_and_spread([each.scaled for each in outcomes]) for outcomes in trained]
     return plot(
         "divergence",
@@ -204,7 +204,7 @@ def divergence_drawing(
 def claims(
     exact: Sequence[Divergences], trained: dict[Way, list[list[Divergences]]]
 ) -> list[Claim]:
-    """What the paper says of π."""
+    """Return the paper's claims about π, with the measured values."""
     reached = []
     for prior, best, outcomes in zip(PRIORS, exact, trained["logit shift"], strict=True):
         mean, spread = mean_and_spread([outcome.scaled for outcome in outcomes])
@@ -245,7 +245,7 @@ def claims(
 
 
 def share_claim(exact: Sequence[Divergences], trained: Sequence[Sequence[Divergences]]) -> Claim:
-    """Showing real captions in the share π is the same as shifting the logit, but for variance."""
+    """Return the claim that a share π of real captions has the optimum of a shifted logit."""
     above = [excess(best, each) for best, each in zip(exact, trained, strict=True)]
     worst, spread = max(above[1:-1], key=lambda pair: pair[0])
     return Claim(

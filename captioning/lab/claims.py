@@ -1,4 +1,4 @@
-"""A claim: what the paper says, as a number that is expected and a number that was measured."""
+"""A claim of the paper, as an expected and a measured number."""
 
 import math
 from collections.abc import Sequence
@@ -15,13 +15,13 @@ class Claim:
 
     Attributes:
         claim: The sentence.
-        source: Paper and place where it stands or follows from.
-        expected: The number by theory, or the bound.
-        measured: What came out; over several seeds their mean.
-        tolerance: How far off, in the same units, still counts as met.
+        source: Paper and section that states or implies it.
+        expected: The theoretical value or bound.
+        measured: The measured value; with several seeds, their mean.
+        tolerance: Largest deviation, in the same units, with which the claim holds.
         spread: Standard deviation over seeds; None for an exact number.
-        relation: Of what was measured to what is expected. An ordering is a bound too: "KL rises as
-            ε falls" says that the smallest rise is at least 0.
+        relation: Of the measured to the expected value. An ordering is a bound, too: "KL rises as
+            ε falls" means that the smallest rise is at least 0.
     """
 
     claim: str
@@ -34,7 +34,7 @@ class Claim:
 
     @property
     def holds(self) -> bool:
-        """Whether it was met; never by what is not a number."""
+        """Whether the claim holds; it never does for NaN."""
         if self.relation == "at most":
             return bool(self.measured <= self.expected + self.tolerance)
         if self.relation == "at least":
@@ -43,18 +43,18 @@ class Claim:
 
     @property
     def expectation(self) -> str:
-        """Such as "≤ 0.01" or "1.249 within 0.012"."""
+        """The expectation as text, such as "≤ 0.01" or "1.249 within 0.012"."""
         sign = {"equal": "", "at most": "≤ ", "at least": "≥ "}[self.relation]
         margin = f" within {self.tolerance:.2g}" if self.tolerance else ""
         return f"{sign}{shown(self.expected)}{margin}"
 
     @property
     def finding(self) -> str:
-        """Such as "0.0021 ± 0.0003"."""
+        """The measurement as text, such as "0.0021 ± 0.0003"."""
         return shown(self.measured, self.spread)
 
     def to_json(self) -> dict[str, str | float | bool | None]:
-        """The plain form; what is infinite or no number is null, for JSON has neither."""
+        """Return plain values; infinities and NaN become null, because JSON has neither."""
         return {
             "claim": self.claim,
             "source": self.source,
@@ -68,12 +68,12 @@ class Claim:
 
 
 def mean_and_spread(values: Sequence[float]) -> tuple[float, float | None]:
-    """Mean and sample standard deviation over at least one seed; of a single one there is none."""
+    """Return the mean and sample standard deviation over seeds; the latter is None for one seed."""
     return fmean(values), stdev(values) if len(values) > 1 else None
 
 
 def shown(value: float, spread: float | None = None) -> str:
-    """A number as people read it: four digits of a value, two of its spread."""
+    """Format a number for people: four digits of a value, two of its spread."""
     text = f"{value:.4g}" if spread is None else f"{value:.4g} ± {spread:.2g}"
     return text.replace("-", "−")
 

@@ -1,8 +1,8 @@
-"""Distances between two laws that are given as whole tables, summed exactly.
+"""Exact divergences between two laws that are given as complete tables.
 
 A law is a tensor of log probabilities of any shape, best in double precision; minus infinity marks
-what never happens. Entropies and divergences are in nats. All are differentiable in both laws, and
-what never happens has no part in a gradient. A prior π lies strictly between 0 and 1.
+impossible events. Entropies and divergences are in nats. All are differentiable in both laws, and
+impossible events do not contribute to gradients. A prior π is strictly between 0 and 1.
 """
 
 import math
@@ -15,25 +15,25 @@ from captioning.objectives.divergence import log_odds
 
 
 def expectation(log_p: Float[Tensor, "*x"], values: Float[Tensor, "*x"]) -> Float[Tensor, ""]:
-    """Give E_P[values]; a value at what P never says does not count, be it infinite."""
+    """Return E_P[values]; values where P is zero do not count, even if infinite."""
     return (log_p.exp() * values.masked_fill(log_p.isneginf(), 0)).sum()
 
 
 def entropy(log_p: Float[Tensor, "*x"]) -> Float[Tensor, ""]:
-    """Give H[P] = -E_P log P."""
+    """Return H[P] = -E_P log P."""
     return -expectation(log_p, log_p)
 
 
 def kl(log_p: Float[Tensor, "*x"], log_q: Float[Tensor, "*x"]) -> Float[Tensor, ""]:
-    """Give KL[P‖Q] = E_P log P/Q: infinite where Q never says what P may."""
+    """Return KL[P‖Q] = E_P log P/Q: infinite if Q is zero anywhere in the support of P."""
     return expectation(log_p, log_p - log_q)
 
 
 def js(log_p: Float[Tensor, "*x"], log_q: Float[Tensor, "*x"], prior: float) -> Float[Tensor, ""]:
-    """Give JS_π = π KL[P‖M] + (1-π) KL[Q‖M], where M = πP + (1-π)Q.
+    """Return JS_π = π KL[P‖M] + (1-π) KL[Q‖M], where M = πP + (1-π)Q.
 
     The generalised Jensen-Shannon divergence of Huszár 2015, from 0 to H(π): JS_π/π tends to
-    KL[P‖Q] as π → 0, JS_π/(1-π) to KL[Q‖P] as π → 1, and π = ½ is that of Goodfellow et al. 2014.
+    KL[P‖Q] as π → 0, JS_π/(1-π) to KL[Q‖P] as π → 1; π = ½ gives that of Goodfellow et al. 2014.
     """
     log_m = mixture(log_p, log_q, prior)
     return prior * kl(log_p, log_m) + (1 - prior) * kl(log_q, log_m)
@@ -42,29 +42,29 @@ def js(log_p: Float[Tensor, "*x"], log_q: Float[Tensor, "*x"], prior: float) -> 
 def mixture(
     log_p: Float[Tensor, "*x"], log_q: Float[Tensor, "*x"], prior: float
 ) -> Float[Tensor, "*x"]:
-    """Give log(πP + (1-π)Q)."""
+    """Return log(πP + (1-π)Q)."""
     never = neither(log_p, log_q)
-    # The gradient of logaddexp is NaN where both are minus infinity, so these places are kept out.
+    # The gradient of logaddexp is NaN where both are minus infinity, so these places are masked.
     log_p, log_q = log_p.masked_fill(never, 0), log_q.masked_fill(never, 0)
     log_sum = logaddexp(log_p, log_q - log_odds(prior)) + math.log(prior)
     return log_sum.masked_fill(never, -math.inf)
 
 
 def neither(log_p: Float[Tensor, "*x"], log_q: Float[Tensor, "*x"]) -> Bool[Tensor, "*x"]:
-    """Say what happens under neither law."""
+    """Return a mask of the events that are impossible under both laws."""
     return log_p.isneginf() & log_q.isneginf()
 
 
 def total_variation(log_p: Float[Tensor, "*x"], log_q: Float[Tensor, "*x"]) -> Float[Tensor, ""]:
-    """Give ½ Σ |P - Q|, from 0 to 1: the most by which the two differ on any event."""
+    """Return ½ Σ |P - Q|, from 0 to 1: the largest difference of the two on any event."""
     return (log_p.exp() - log_q.exp()).abs().sum() / 2
 
 
 def mutual_information(log_p: Float[Tensor, "x y"]) -> Float[Tensor, ""]:
-    """Give I(x; y) = H[x] + H[y] - H[x, y] of a law of pairs.
+    """Return I(x; y) = H[x] + H[y] - H[x, y] of a law of pairs.
 
-    It is what always sampling loses on two words: there the optimum is the product of the marginals
-    (Huszár 2015, on scheduled sampling).
+    This is what scheduled sampling that always samples loses on two words: its optimum there is the
+    product of the marginals (Huszár 2015).
     """
     return entropy(log_p.logsumexp(0)) + entropy(log_p.logsumexp(1)) - entropy(log_p)
 
@@ -72,10 +72,10 @@ def mutual_information(log_p: Float[Tensor, "x y"]) -> Float[Tensor, ""]:
 def best_log_odds(
     log_p: Float[Tensor, "*x"], log_q: Float[Tensor, "*x"], prior: float
 ) -> Float[Tensor, "*x"]:
-    """Give the logit of the best discriminator, log P/Q + log π/(1-π).
+    """Return the logit of the best discriminator, log P/Q + log π/(1-π).
 
-    It is D* = πP/(πP + (1-π)Q), the chance that what is seen is real (Goodfellow et al. 2014,
-    proposition 1, for any π). Where neither law goes, it is the prior's.
+    It is the logit of D* = πP/(πP + (1-π)Q), the probability that an observation is real
+    (Goodfellow et al. 2014, proposition 1, for any π). Where both laws are zero, it is the prior's.
     """
     return (log_p - log_q).masked_fill(neither(log_p, log_q), 0) + log_odds(prior)
 
@@ -86,10 +86,10 @@ def discriminator_value(
     log_q: Float[Tensor, "*x"],
     prior: float,
 ) -> Float[Tensor, ""]:
-    """Give π E_P log D + (1-π) E_Q log(1-D), of which the maximum over D is JS_π - H(π).
+    """Return π E_P log D + (1-π) E_Q log(1-D), whose maximum over D is JS_π - H(π).
 
-    `logits` are those of D, the chance that what is seen is real (Goodfellow et al. 2014, equation
-    1, for any π).
+    `logits` are those of D, the probability that an observation is real (Goodfellow et al. 2014,
+    equation 1, for any π).
     """
     real = expectation(log_p, logsigmoid(logits))
     generated = expectation(log_q, logsigmoid(-logits))

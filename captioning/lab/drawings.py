@@ -1,4 +1,4 @@
-"""Drawings of the laboratory, each for a light page and for a dark one."""
+"""Drawings of the laboratory, each for a light and for a dark page."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -18,14 +18,14 @@ from captioning.report.html import Drawing, both
 from captioning.report.style import Theme, set_up
 
 MARKERS = "osD^v"
-"""One for each colour, so that neither is needed to tell points apart."""
+"""One per colour, so that either of the two identifies points."""
 
 SIZE = (5.0, 3.6)
 """Width and height of a plot, in inches."""
 
 
 class Frame(NamedTuple):
-    """What stands around a plot; a scale is one of Matplotlib's, such as "log" or "logit"."""
+    """Title, labels and scales of a plot; a scale is one of Matplotlib's, such as "log"."""
 
     title: str
     x: str
@@ -35,16 +35,16 @@ class Frame(NamedTuple):
 
 
 class Series(NamedTuple):
-    """Points from left to right: a line where they are exact, marks with bars where measured.
+    """Points from left to right: a line if they are exact, markers with error bars if measured.
 
     Attributes:
-        label: What they are.
+        label: Their label in the legend.
         x: In the unit of the axis.
         y: In the unit of the axis.
-        spread: Standard deviations of y over seeds, each None where there was one seed; None
-            altogether where y is exact.
-        x_spread: The same of x.
-        names: What is written beside the points.
+        spread: Standard deviations of y over seeds, None for a single seed; None instead of a list
+            if y is exact.
+        x_spread: The same for x.
+        names: Text next to the points.
     """
 
     label: str
@@ -56,13 +56,13 @@ class Series(NamedTuple):
 
     @property
     def summary(self) -> str:
-        """Where it begins and ends, in words."""
+        """The first and last points in words."""
         ends = (f"{shown(self.y[place])} at {shown(self.x[place])}" for place in (0, -1))
         return f"{self.label} from {' to '.join(ends)}"
 
 
 class Estimates(NamedTuple):
-    """A number for each of several rows, with standard errors; NaN where there is none."""
+    """A number for each of several rows, with standard errors; NaN if there is none."""
 
     label: str
     values: Sequence[float]
@@ -70,7 +70,7 @@ class Estimates(NamedTuple):
 
 
 class Contours(NamedTuple):
-    """Two densities over one rectangle: y goes up with the rows, x with the columns."""
+    """Two densities over one rectangle: y increases along the rows, x along the columns."""
 
     x: Float[ndarray, " x"]
     y: Float[ndarray, " y"]
@@ -79,7 +79,7 @@ class Contours(NamedTuple):
 
 
 def plot(name: str, frame: Frame, series: Sequence[Series]) -> Drawing:
-    """Up to five series: exact lines, and measured marks over them."""
+    """Plot up to five series: lines for exact ones, with markers for measured ones over them."""
 
     def draw(figure: Figure, theme: Theme) -> None:
         axes = figure.add_subplot()
@@ -105,7 +105,7 @@ def plot(name: str, frame: Frame, series: Sequence[Series]) -> Drawing:
 def dots(
     name: str, title: str, quantity: str, rows: Sequence[str], estimates: Sequence[Estimates]
 ) -> Drawing:
-    """Positive numbers with standard errors on a logarithmic axis, up to five in a row."""
+    """Plot positive numbers with standard errors on a logarithmic axis, up to five per row."""
     offsets = np.linspace(-0.18, 0.18, len(estimates)) if len(estimates) > 1 else [0.0]
 
     def draw(figure: Figure, theme: Theme) -> None:
@@ -144,7 +144,7 @@ def dots(
 def contours(
     name: str, words: str, columns: Sequence[str], rows: Mapping[str, Sequence[Contours]]
 ) -> Drawing:
-    """Rows of panels, one for each column: P filled, and lines around the fitted Q."""
+    """Draw a grid of panels: P as filled contours, and lines around the fitted Q."""
 
     def draw(figure: Figure, theme: Theme) -> None:
         panels = figure.subplots(len(rows), len(columns), squeeze=False)
@@ -159,7 +159,7 @@ def contours(
 
 
 def _set_up_rows(axes: Axes, rows: Sequence[str], theme: Theme) -> None:
-    """Rows from top to bottom, with a line between them."""
+    """Label rows from top to bottom, with a line between them."""
     axes.set_yticks(range(len(rows)), rows)
     axes.set_yticks([row + 0.5 for row in range(len(rows) - 1)], minor=True)
     axes.set_ylim(len(rows) - 0.5, -0.5)
@@ -184,7 +184,7 @@ def _draw_series(axes: Axes, series: Series, colour: str, marker: str) -> None:
 
 
 def _draw_marks(axes: Axes, series: Series, colour: str, marker: str) -> None:
-    """Hollow marks, so that what lies beneath them is seen."""
+    """Draw hollow markers, which do not hide what is beneath them."""
     axes.errorbar(
         series.x,
         series.y,
@@ -201,12 +201,12 @@ def _draw_marks(axes: Axes, series: Series, colour: str, marker: str) -> None:
 
 
 def _bars(spread: Sequence[float | None] | None) -> list[float] | None:
-    """Lengths of the bars; of a single seed there is none to see."""
+    """Return the lengths of error bars; a single seed has none."""
     return None if spread is None else [each or 0.0 for each in spread]
 
 
 def _write_names(axes: Axes, series: Series, theme: Theme) -> None:
-    """Write above and to the right of the points, where a path that falls and levels is not."""
+    """Write names above and to the right of points, clear of a path that falls and levels off."""
     halo = withStroke(linewidth=2.5, foreground=theme.ground)
     for name, x, y in zip(series.names, series.x, series.y, strict=bool(series.names)):
         axes.annotate(
@@ -224,7 +224,7 @@ def _write_names(axes: Axes, series: Series, theme: Theme) -> None:
 
 
 def _draw_contours(axes: Axes, panel: Contours, theme: Theme) -> None:
-    """Draw P in steps and Q in lines where a Gaussian is half, one … standard deviations off."""
+    """Draw P filled and Q as lines, at levels of a Gaussian at half, one … standard deviations."""
     truth, fitted, *_ = theme.curves
     shades = LinearSegmentedColormap.from_list("truth", [theme.ground, truth])
     heights = np.exp(-np.square([2.5, 2.0, 1.5, 1.0, 0.5, 0.0]) / 2)

@@ -1,4 +1,4 @@
-"""Figure 1 of the paper: one round Gaussian that cannot fit, from covering to seeking."""
+"""Figure 1 of the paper: an isotropic Gaussian that cannot fit, from covering to seeking."""
 
 from collections.abc import Mapping, Sequence
 
@@ -14,17 +14,17 @@ from captioning.report.html import Drawing
 SOURCE = "Huszár 2015, figure 1"
 
 DEVIATIONS = {0.01: 2.0, 0.1: 1.8, 0.5: 1.3, 0.9: 1.0, 0.99: 0.9}
-"""That of the Gaussian nearest to the correlated one at each π, as expected, to a decimal."""
+"""Expected standard deviation of the Gaussian nearest to the correlated one, by π, rounded."""
 
 HEADINGS = [f"π = {prior:g}" for prior in DEVIATIONS]
 
 TARGETS = {"correlated": correlated, "two bumps": two_bumps}
 
 BUMP = 3.0
-"""The distance of each bump from the middle."""
+"""The distance of each bump from the origin."""
 
 VIEW = 6.0
-"""Half the side of a panel."""
+"""Half the width of a panel."""
 
 TEXT = (
     "One round Gaussian Q is fitted, by the minimum of JS_π on a grid, to a law P that it cannot "
@@ -34,7 +34,7 @@ TEXT = (
 
 
 def section(_seeds: int, size: str, _jobs: int) -> Section:
-    """Fit at each π; exact, so that there is nothing to repeat."""
+    """Fit at each π; the fits are exact, so they need no repetition."""
     restarts = 2 if size == "small" else 6
     fits = {
         name: [
@@ -54,7 +54,7 @@ def section(_seeds: int, size: str, _jobs: int) -> Section:
 
 
 def table(fits: Mapping[str, Sequence[Fit]]) -> Table:
-    """What was fitted to each target at each π."""
+    """Tabulate the fits to each target at each π."""
     rows = []
     for name, those in fits.items():
         scaled = (
@@ -70,7 +70,7 @@ def table(fits: Mapping[str, Sequence[Fit]]) -> Table:
 
 
 def drawing(fits: Mapping[str, Sequence[Fit]]) -> Drawing:
-    """A row of panels for each target, one for each π."""
+    """Draw a row of panels for each target, one for each π."""
     axis = torch.linspace(-VIEW, VIEW, 121, dtype=torch.float64)
     y, x = torch.meshgrid(axis, axis, indexing="ij")
     points = torch.stack((x, y), dim=-1)
@@ -91,7 +91,7 @@ def drawing(fits: Mapping[str, Sequence[Fit]]) -> Drawing:
 
 
 def correlated_claims(fits: Sequence[Fit]) -> list[Claim]:
-    """The standard deviation at each π, to a decimal."""
+    """Return claims about the standard deviation at each π, to one decimal."""
     return [
         Claim(
             f"At π = {prior:g} the Gaussian nearest to a correlated one has a standard deviation "
@@ -106,7 +106,7 @@ def correlated_claims(fits: Sequence[Fit]) -> list[Claim]:
 
 
 def bump_claims(fits: Sequence[Fit]) -> list[Claim]:
-    """Where Q sits and how wide it is, for small π and for large; of several fits, the worst."""
+    """Return claims about Q's position and width for small and large π, by the worst fits."""
     covering = [fit for prior, fit in zip(DEVIATIONS, fits, strict=True) if prior <= 0.1]
     seeking = [fit for prior, fit in zip(DEVIATIONS, fits, strict=True) if prior >= 0.5]
     bumps = torch.tensor([[-BUMP, 0.0], [BUMP, 0.0]], dtype=torch.float64)
@@ -143,5 +143,5 @@ def bump_claims(fits: Sequence[Fit]) -> list[Claim]:
 
 
 def furthest(values: Sequence[float], expected: float) -> float:
-    """The value that is furthest from what is expected."""
+    """Return the value that is furthest from the expected one."""
     return max(values, key=lambda value: abs(value - expected))

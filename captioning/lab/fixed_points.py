@@ -1,4 +1,4 @@
-"""What scheduled sampling learns, given all the data and a model that can learn anything."""
+"""What scheduled sampling learns with unlimited data and a model of unlimited capacity."""
 
 from typing import Literal
 
@@ -12,7 +12,7 @@ from captioning.lab.worlds import World
 from captioning.objectives.scheduled_sampling import Coin, Replacement
 
 LARGEST = 2**24
-"""Pairs of a true and a fed prefix in one table, of eight bytes each; a few tables are held."""
+"""Maximum pairs of a true and a fed prefix in a table: eight bytes each, in a few tables."""
 
 
 def scheduled_sampling(
@@ -22,17 +22,17 @@ def scheduled_sampling(
     replacement: Replacement | Literal["uniform"] = "sample",
     parallel: bool = False,
 ) -> Float64[Tensor, "..."]:
-    """Give the log table of the fixed point Q* at truth share ε; the options are the objective's.
+    """Return the log table of the fixed point Q* at truth share ε; the options are the objective's.
 
-    Let J be the joint law of what is true, x, and what is fed in its place, y. No gradient reaches
-    the choice of y, so each step is fitted to its J as it is, and its optimum is the posterior mean
-    q_t(· | y) = E_J[P(x_t | x) | y]. That J is made by earlier steps only: one pass from the first
-    word to the last gives Q* exactly. ε = 1 gives P; two words give what Huszár 2015 derives,
-    Q*(x_1 | z) = ε P(x_1 | z) + (1-ε) P(x_1). A tie of `argmax` goes to the first word.
+    Let J be the joint law of the true prefix, x, and the prefix fed in its place, y. No gradient
+    reaches the choice of y, so each step is fitted to its J as given, and its optimum is the
+    posterior mean q_t(· | y) = E_J[P(x_t | x) | y]. J depends on earlier steps only, so one pass
+    from the first word to the last gives Q* exactly. ε = 1 gives P; two words give the result of
+    Huszár 2015, Q*(x_1 | z) = ε P(x_1 | z) + (1-ε) P(x_1). Ties of `argmax` go to the first word.
 
-    InputError where no exact answer exists: where Q* says what training never feeds, nothing is
-    learned of how to go on. So it is with `argmax` at ε = 0, and where P has zeros, with `argmax`
-    and a coin per sequence. InputError, too, where the tables would be too large.
+    Raises InputError if no exact answer exists: if Q* generates a prefix that training never feeds,
+    its continuation is not learned. This happens with `argmax` at ε = 0 and, if P has zeros, with
+    `argmax` and a coin per sequence. Also raises InputError if the tables would be too large.
     """
     _check(world, truth_share, replacement, parallel)
     kept = truth_share if coin == "token" else 0.0
@@ -56,7 +56,7 @@ def scheduled_sampling(
 def posterior_mean(
     joint: Float64[Tensor, "x y"], following: Float64[Tensor, "x v"]
 ) -> Float64[Tensor, "y v"]:
-    """Give E_J[P(next word | x) | y], and zeros for what is never fed."""
+    """Return E_J[P(next word | x) | y], and zeros for prefixes y that are never fed."""
     weights = joint.sum(0).unsqueeze(1)
     return torch.where(weights > 0, joint.T @ following / weights, 0)
 
@@ -64,7 +64,7 @@ def posterior_mean(
 def replacements(
     conditional: Float64[Tensor, "y v"], replacement: Replacement | Literal["uniform"]
 ) -> Float64[Tensor, "y v"]:
-    """Give the law by which the model's own word is drawn after each prefix."""
+    """Return the law of the replacement after each prefix."""
     words = conditional.shape[1]
     if replacement == "argmax":
         return one_hot(conditional.argmax(1), words).double()
@@ -78,9 +78,9 @@ def feed(
     truth_share: float,
     parallel: bool,
 ) -> Float64[Tensor, "x*v y*v"]:
-    """Lengthen both prefixes by a word: the true a, and b, which is a with chance `truth_share`.
+    """Extend both prefixes by a word: the true a, and b, which is a with probability `truth_share`.
 
-    Otherwise b is drawn after what was fed, or, in `parallel`, after what is true.
+    Otherwise b is drawn given the prefix fed or, with `parallel`, given the true prefix.
     """
     same = torch.eye(following.shape[1], dtype=torch.float64)
     after = drawn[:, None, None] if parallel else drawn
@@ -90,7 +90,7 @@ def feed(
 
 
 def _check(world: World, truth_share: float, replacement: str, parallel: bool) -> None:
-    """Raise InputError for what has no meaning, or does not fit in memory."""
+    """Raise InputError for arguments that are invalid or need too much memory."""
     if not 0 <= truth_share <= 1:
         raise InputError(f"expected a truth share from 0 to 1, got {truth_share}")
     if parallel and replacement == "uniform":
@@ -107,7 +107,7 @@ def _check(world: World, truth_share: float, replacement: str, parallel: bool) -
 def _check_learned(
     fed: Float64[Tensor, "x y"], optimum: Float64[Tensor, " y"], truth_share: float
 ) -> None:
-    """Raise InputError where the model says a prefix that it was never fed."""
+    """Raise InputError if the model generates a prefix that it was never fed."""
     if bool(((optimum > 0) & (fed.sum(0) == 0)).any()):
         raise InputError(
             f"no exact fixed point with truth_share {truth_share} and these replacements: the "

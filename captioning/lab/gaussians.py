@@ -1,4 +1,4 @@
-"""The paper's figure 1: one round Gaussian, fitted by JS_π to laws that it cannot match."""
+"""The paper's figure 1: an isotropic Gaussian, fitted by JS_π to laws that it cannot match."""
 
 import math
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from captioning.lab.divergences import js
 from captioning.lab.optimum import Family, best_of
 
 REACH, SIDE = 12.0, 97
-"""The grid has SIDE points a side, from -REACH to REACH: with more, fits keep four digits."""
+"""The grid has SIDE points per axis, from -REACH to REACH: with more, four digits stay the same."""
 SPACING = 2 * REACH / (SIDE - 1)
 
 
@@ -21,12 +21,12 @@ class Fit(NamedTuple):
     """The isotropic Gaussian that is nearest by JS_π."""
 
     mean: Float64[Tensor, "2"]
-    deviation: float  # standard, the same in every direction
+    deviation: float  # standard deviation, the same in every direction
     divergence: float  # JS_π, in nats
 
 
 def grid() -> Float64[Tensor, "n n 2"]:
-    """Give the points (x, y) of a square about the origin: x along the first axis."""
+    """Return the points (x, y) of a square around the origin: x along the first axis."""
     axis = torch.linspace(-REACH, REACH, SIDE, dtype=torch.float64)
     return torch.cartesian_prod(axis, axis).reshape(SIDE, SIDE, 2)
 
@@ -36,20 +36,20 @@ def gaussian(
     mean: Float64[Tensor, "2"],
     covariance: Float64[Tensor, "2 2"],
 ) -> Float64[Tensor, "*n"]:
-    """Give the log density of a Gaussian."""
+    """Return the log density of a Gaussian."""
     away = points - mean
     distance = (away @ covariance.inverse() * away).sum(-1)
     return -(distance + covariance.logdet()) / 2 - math.log(2 * math.pi)
 
 
 def correlated(points: Float64[Tensor, "*n 2"]) -> Float64[Tensor, "*n"]:
-    """Give the log density of a Gaussian about (0, 0), with variances 4 and covariance 3.6."""
+    """Return the log density of a Gaussian at (0, 0), with variances 4 and covariance 3.6."""
     covariance = torch.tensor([[4.0, 3.6], [3.6, 4.0]], dtype=torch.float64)
     return gaussian(points, torch.zeros(2, dtype=torch.float64), covariance)
 
 
 def two_bumps(points: Float64[Tensor, "*n 2"]) -> Float64[Tensor, "*n"]:
-    """Give the log density of two equal Gaussians of unit variance, about (-3, 0) and (3, 0)."""
+    """Return the log density of two equal Gaussians of unit variance, at (-3, 0) and (3, 0)."""
     centre = torch.tensor([3.0, 0.0], dtype=torch.float64)
     unit = torch.eye(2, dtype=torch.float64)
     bumps = torch.logaddexp(gaussian(points, -centre, unit), gaussian(points, centre, unit))
@@ -59,7 +59,7 @@ def two_bumps(points: Float64[Tensor, "*n 2"]) -> Float64[Tensor, "*n"]:
 def isotropic(
     points: Float64[Tensor, "*n 2"], mean: Float64[Tensor, "2"], deviation: Float64[Tensor, ""]
 ) -> Float64[Tensor, "*n"]:
-    """Give the log density of a Gaussian with the same standard deviation in every direction."""
+    """Return the log density of a Gaussian with the same standard deviation in every direction."""
     return gaussian(points, mean, deviation**2 * torch.eye(2, dtype=torch.float64))
 
 
@@ -69,11 +69,11 @@ def fit_isotropic(
     generator: Generator,
     restarts: int = 8,
 ) -> Fit:
-    """Fit the mean and the deviation to the target's log density (Huszár 2015, figure 1).
+    """Fit the mean and the standard deviation to the target's log density (Huszár 2015, figure 1).
 
-    π → 0 covers the target, π → 1 seeks one place where it is surely likely. Both densities become
-    laws on the grid's points, so that JS_π is a sum. For two bumps and π near a half, covering both
-    and sitting on one are two minima: wide and narrow starts find both, and the lower one counts.
+    π → 0 covers the target, π → 1 seeks one of its modes. Both densities become laws on the grid's
+    points, so that JS_π is a sum. For two bumps and π near a half, covering both and sitting on one
+    are two local minima: wide and narrow starts find both, and the lower one counts.
     """
     points = grid()
     log_p = as_law(target(points))
@@ -89,10 +89,10 @@ def fit_isotropic(
 
 
 def on_grid(free: Float64[Tensor, "3"]) -> tuple[Float64[Tensor, "2"], Float64[Tensor, ""]]:
-    """Make any three numbers a mean and a deviation that the grid is wide and fine enough for."""
+    """Map any three numbers to a mean and a standard deviation that the grid can represent."""
     return REACH * free[:2].tanh(), SPACING + (REACH - SPACING) * free[2].sigmoid()
 
 
 def as_law(log_density: Float64[Tensor, "*n"]) -> Float64[Tensor, "*n"]:
-    """Give log probabilities in proportion to a density, of points that are evenly spaced."""
+    """Return log probabilities of evenly spaced points, proportional to a density."""
     return log_density - log_density.flatten().logsumexp(0)

@@ -1,4 +1,4 @@
-"""Estimated gradients against exact ones: which are right on average, and how noisy each is."""
+"""Estimated gradients against exact ones: which estimators are unbiased, and how noisy each is."""
 
 from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
@@ -34,7 +34,7 @@ SOURCE = "Williams 1992; Jang et al. 2017; Kool et al. 2019"
 PRIOR = 0.5
 
 IMAGES, SAMPLES = 8, 8
-"""An estimate is made of so many captions of each of so many pictures, all of them alike."""
+"""An estimate uses IMAGES pictures, all alike, with SAMPLES captions each."""
 
 TEXT = (
     "A bigram and a law of three words and three steps, small enough to sum every gradient. Each "
@@ -46,20 +46,20 @@ TEXT = (
 
 
 class Quality(NamedTuple):
-    """What many estimates of one gradient show."""
+    """Bias and variance of many estimates of one gradient."""
 
-    error: float  # distance of their mean from the exact gradient, as a share of its length
-    standard_errors: float  # the same distance, in standard errors of the mean
-    variance: float  # of an estimate from a single caption, summed over weights
+    error: float  # distance of their mean from the exact gradient, relative to its norm
+    standard_errors: float  # the same distance in standard errors of the mean
+    variance: float  # of an estimate by a single caption, summed over weights
 
 
 def make_world() -> World:
-    """Give a law small enough to enumerate pairs of sequences."""
+    """Return a world small enough to enumerate pairs of sequences."""
     return random_world(3, 3, 1.0, Generator().manual_seed(0))
 
 
 def make_captioner(world: World) -> Captioner:
-    """Give a bigram some way off from the law, in doubles."""
+    """Return a bigram that differs from the law, in double precision."""
     captioner = speaker(world, Bigram, 0).double()
     with torch.no_grad():
         captioner.decoder.embedding.weight.normal_(generator=Generator().manual_seed(1))
@@ -69,9 +69,9 @@ def make_captioner(world: World) -> Captioner:
 def mixed_cross_entropy(
     world: World, log_q: Float[Tensor, "..."], truth_share: float
 ) -> Float[Tensor, ""]:
-    """Give the expected loss of scheduled sampling, nats a word; ε = 1 is teacher forcing.
+    """Return the expected loss of scheduled sampling, in nats per word; ε = 1 is teacher forcing.
 
-    No gradient flows through what is fed.
+    No gradient flows through the inputs.
     """
     joint = torch.ones(1, 1, dtype=torch.float64)
     total = torch.zeros((), dtype=torch.float64)
@@ -85,12 +85,12 @@ def mixed_cross_entropy(
 
 
 def divergence(world: World, log_q: Float[Tensor, "..."]) -> Float[Tensor, ""]:
-    """Give JS_π/(π(1-π)), of which the reward is the policy gradient."""
+    """Return JS_π/(π(1-π)), which the reward's policy gradient descends."""
     return js(world.log_table, log_q, PRIOR) / (PRIOR * (1 - PRIOR))
 
 
 def adversarial(estimator: Estimator) -> Callable[[World, Captioner], Objective]:
-    """Give the adversarial objective with the true log-ratio in the discriminator's place."""
+    """Return the adversarial objective with the true log-ratio instead of a discriminator."""
 
     def make(world: World, captioner: Captioner) -> Objective:
         log_ratio = world.log_table - log_table(captioner, world).detach()
@@ -102,7 +102,7 @@ def adversarial(estimator: Estimator) -> Callable[[World, Captioner], Objective]
 
 
 class Case(NamedTuple):
-    """An objective with its estimator, and the expected loss that it is to descend."""
+    """An objective with its estimator, and the expected loss that it should descend."""
 
     make: Callable[[World, Captioner], Objective]
     loss: Callable[[World, Float[Tensor, "..."]], Float[Tensor, ""]]
@@ -148,7 +148,7 @@ BIASED = "straight-through"
 
 
 class Job(NamedTuple):
-    """A case by its name, how many estimates, and the seed of their draws."""
+    """The name of a case, the number of estimates, and the seed of their random draws."""
 
     case: str
     estimates: int
@@ -183,7 +183,7 @@ def run(job: Job) -> Quality:
 
 
 def section(seeds: int, size: str, jobs: int) -> Section:
-    """Estimate every case's gradient, with draws of their own for each seed."""
+    """Estimate every case's gradient, with separate random draws for each seed."""
     estimates = 1000 if size == "default" else 50
     todo = [Job(name, estimates, seed) for name in CASES for seed in range(seeds)]
     done = iter(run_all(run, todo, jobs, "gradients"))
@@ -199,7 +199,7 @@ def section(seeds: int, size: str, jobs: int) -> Section:
 
 
 def table(found: Mapping[str, Sequence[Quality]]) -> Table:
-    """Error and variance of every estimator."""
+    """Tabulate error and variance of every estimator."""
     rows = [
         [name, *(shown(*mean_and_spread(values)) for values in zip(*qualities, strict=True))]
         for name, qualities in found.items()
@@ -209,7 +209,7 @@ def table(found: Mapping[str, Sequence[Quality]]) -> Table:
 
 
 def drawing(found: Mapping[str, Sequence[Quality]]) -> Drawing:
-    """Variance of the estimators of one and the same gradient."""
+    """Draw the variance of the estimators of the same gradient."""
     names = [name for name in found if name.startswith(("policy", BIASED))]
     measured = [mean_and_spread([each.variance for each in found[name]]) for name in names]
     values, errors = [mean for mean, _ in measured], [sd or 0.0 for _, sd in measured]
@@ -223,7 +223,7 @@ def drawing(found: Mapping[str, Sequence[Quality]]) -> Drawing:
 
 
 def claims(found: Mapping[str, Sequence[Quality]]) -> list[Claim]:
-    """What theory says of each estimator."""
+    """Return the claims of theory about each estimator, with the measured values."""
     unbiased = [
         claim(
             f"Right on average: {name}; the error of the mean, in standard errors",
@@ -248,7 +248,7 @@ def claims(found: Mapping[str, Sequence[Quality]]) -> list[Claim]:
 
 
 def bias_claims(found: Sequence[Sequence[Quality]]) -> list[Claim]:
-    """What is wrong with straight-through, from the highest temperature to the lowest."""
+    """Return claims about the bias of straight-through, given the highest temperature first."""
     return [
         claim(
             "Wrong on average: straight-through at temperature 1; the error of the mean, in "
@@ -271,6 +271,6 @@ def bias_claims(found: Sequence[Sequence[Quality]]) -> list[Claim]:
 
 
 def claim(sentence: str, values: Sequence[float], bound: float, relation: Relation) -> Claim:
-    """A claim about the mean over seeds."""
+    """Make a claim about the mean over seeds."""
     mean, spread = mean_and_spread(values)
     return Claim(sentence, SOURCE, bound, mean, spread=spread, relation=relation)

@@ -1,4 +1,4 @@
-"""Models of a small world: the product's captioner without pictures, and two too small to fit."""
+"""Models of a small world: the package's captioner without pictures, and two too small to fit."""
 
 import itertools
 from collections.abc import Callable
@@ -17,11 +17,11 @@ from captioning.settings import arguments
 from captioning.text import END, Vocabulary
 
 NOTHING = torch.zeros(1, 1, 1)
-"""The features of the one picture there is, "n r d"."""
+"""The features of the only picture, "n r d"."""
 
 
 class NoPicture(Encoder):
-    """In the place of an encoder where there is nothing to see."""
+    """A stand-in for an encoder where there are no pictures."""
 
     feature_size = 1
     regions = 1
@@ -31,16 +31,16 @@ class NoPicture(Encoder):
         super().__init__({})
 
     def forward(self, images: Float[Tensor, "n c height width"]) -> Float[Tensor, "n r d"]:
-        """Give the same for every picture."""
+        """Return the same features for every picture."""
         return NOTHING.expand(len(images), 1, 1)
 
     def transform(self) -> Transform:
-        """Look at no picture."""
+        """Return a transform that ignores the picture."""
         return lambda _picture: NOTHING[0]
 
 
 class Unigram(Decoder):
-    """One law of words for every place, whatever went before."""
+    """One law of words for every position, independent of the words before it."""
 
     def __init__(self, vocabulary_size: int, feature_size: int) -> None:
         settings = arguments(locals()) | {"dropout": 0.0, "tied": False}
@@ -53,12 +53,12 @@ class Unigram(Decoder):
         return State(*2 * (features.new_zeros(len(image_index), 0),))
 
     def step(self, words: Words, state: State) -> tuple[Float[Tensor, "b h"], State]:
-        """Forget the word."""
+        """Ignore the word."""
         return torch.zeros_like(self.embed(words)), state
 
 
 class Bigram(Decoder):
-    """A law of the next word for each word, the same at every place: a table of logits."""
+    """A law of the next word given the last, the same at every position: a table of logits."""
 
     def __init__(self, vocabulary_size: int, feature_size: int) -> None:
         settings = arguments(locals()) | {"dropout": 0.0, "tied": False}
@@ -71,20 +71,20 @@ class Bigram(Decoder):
         return State(*2 * (features.new_zeros(len(image_index), 0),))
 
     def step(self, words: Words, state: State) -> tuple[Float[Tensor, "b h"], State]:
-        """Look the word's row up."""
+        """Look up the word's row."""
         return self.embed(words), state
 
 
 def lstm(vocabulary_size: int, feature_size: int) -> Decoder:
-    """The product's decoder, of 64 units and without dropout."""
+    """Return the package's decoder with 64 units and without dropout."""
     return ShowAndTell(vocabulary_size, feature_size, 64, 64, dropout=0.0)
 
 
 def speaker(world: World, decoder: Callable[[int, int], Decoder], seed: int) -> Captioner:
-    """Give an untrained captioner of a world, which can say its words and nothing else.
+    """Return an untrained captioner of a world, which can generate only the world's words.
 
-    Word w of the world is token END + 1 + w. As every sequence of a world has the same length, END
-    is made impossible too; the four special tokens then have no weight in any gradient.
+    Word w of the world is token END + 1 + w. As all sequences of a world have the same length, END
+    is impossible too; so the four special tokens have no weight in any gradient.
     """
     torch.manual_seed(seed)
     names = [f"w{word:03d}" for word in range(world.words)]
@@ -96,14 +96,14 @@ def speaker(world: World, decoder: Callable[[int, int], Decoder], seed: int) -> 
 
 
 def as_captions(sequences: Int[Tensor, "b t"]) -> Captions:
-    """Give sequences of a world as captions of its one picture."""
+    """Return sequences of a world as captions of its one picture."""
     count, steps = sequences.shape
     lengths = torch.full((count,), steps)
     return Captions(sequences + END + 1, lengths, torch.zeros(count, dtype=torch.long))
 
 
 def log_table(captioner: Captioner, world: World) -> Float[Tensor, "..."]:
-    """Give log Q of every sequence, as the world's table has its P; differentiable."""
+    """Return log Q of every sequence, differentiable and in the shape of the world's table."""
     every = itertools.product(range(world.words), repeat=world.steps)
     captions = as_captions(torch.tensor(list(every)))
     features = NOTHING.to(captioner.decoder.output.weight.dtype)

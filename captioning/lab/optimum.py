@@ -1,4 +1,4 @@
-"""The best that a family of laws can do: the least value of a divergence that is summed exactly."""
+"""The optimum of a family of laws: the least value of an exactly computed divergence."""
 
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, TypeAlias
@@ -12,17 +12,17 @@ Divergence: TypeAlias = Callable[[Float[Tensor, "..."]], Float[Tensor, ""]]
 
 
 class Family(NamedTuple):
-    """Laws that differ by their parameters, at the one where a search starts."""
+    """A parametric family of laws, with the parameters where a search starts."""
 
-    log_table: LogTable  # of the law that the parameters now make
+    log_table: LogTable  # of the law with the current parameters
     parameters: Sequence[Tensor]  # leaves that require a gradient, in double precision
 
 
 def fit(log_table: LogTable, parameters: Sequence[Tensor], divergence: Divergence) -> float:
-    """Move the parameters to a local minimum of divergence(log_table()) and give its value.
+    """Move the parameters to a local minimum of divergence(log_table()) and return its value.
 
     L-BFGS with a strong Wolfe line search, until no step lowers the value any more. A minimum at
-    infinity is neared until then.
+    infinity is approached until then.
     """
     optimizer = LBFGS(
         list(parameters),
@@ -49,10 +49,10 @@ def best_of(
     restarts: int,
     generator: Generator,
 ) -> tuple[float, Family]:
-    """Give the least value that `fit` reaches from `restarts` starts, and the family that has it.
+    """Return the least value that `fit` reaches from `restarts` starts, and its family.
 
-    JS_π is not convex in the parameters: a start may end in a minimum that is only local. `make`
-    gives a family of its own at each call, the random part of its start from the generator.
+    JS_π is not convex in the parameters, so a start may end in a local minimum. `make` returns a
+    new family at each call, with a random start drawn from the generator.
     """
     families = [make(generator) for _ in range(restarts)]
     values = [fit(*family, divergence) for family in families]

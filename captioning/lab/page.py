@@ -1,4 +1,4 @@
-"""The page of the laboratory: what was claimed and what was found, as HTML, Markdown and JSON."""
+"""The page of the laboratory: claims and results, as HTML, Markdown and JSON."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -19,9 +19,9 @@ LEAD = (
 
 
 def write_page(folder: Path, sections: Sequence[Section], facts: Mapping[str, str]) -> None:
-    """Write lab.html, which needs nothing else, and lab.md with its drawings and claims.json.
+    """Write lab.html, which is self-contained, lab.md with its drawings, and claims.json.
 
-    The facts tell how it was made. InputError where the folder cannot be written.
+    `facts` describe how the page was made. Raises InputError if the folder cannot be written.
     """
     claims = [claim.to_json() for section in sections for claim in section.claims]
     write(folder / "lab.html", as_html(sections, facts).encode())
@@ -38,13 +38,13 @@ def write_page(folder: Path, sections: Sequence[Section], facts: Mapping[str, st
 
 
 def verdict(sections: Sequence[Section]) -> str:
-    """Such as "11 of 12 claims hold"."""
+    """Return a summary such as "11 of 12 claims hold"."""
     claims = [claim for section in sections for claim in section.claims]
     return f"{sum(claim.holds for claim in claims)} of {len(claims)} claims hold"
 
 
 def as_html(sections: Sequence[Section], facts: Mapping[str, str]) -> str:
-    """The page as one file: first the claims, then how each was found."""
+    """Render the page as one file: first the claims, then the experiments."""
     return fill(
         "captioning.lab",
         "lab.html",
@@ -57,7 +57,7 @@ def as_html(sections: Sequence[Section], facts: Mapping[str, str]) -> str:
 
 
 def as_markdown(sections: Sequence[Section], facts: Mapping[str, str]) -> str:
-    """The same in Markdown, its drawings as links to files beside it."""
+    """Render the same in Markdown, with links to the drawings' files in the same folder."""
     rows = [
         [claim.claim, claim.source, claim.expectation, claim.finding, "✓" if claim.holds else "✗"]
         for section in sections

@@ -1,4 +1,4 @@
-"""Scheduled sampling is improper: trained to the end, it lands on its fixed point, not on P."""
+"""Scheduled sampling is improper: it converges to its fixed point, not to P."""
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
@@ -22,7 +22,7 @@ from captioning.schedules import Constant
 SOURCE = "Huszár 2015, section 2"
 
 SHARES = (1.0, 0.75, 0.5, 0.25, 0.0)
-"""ε, the chance that a word fed is the true one."""
+"""ε, the probability that the true word is fed."""
 
 FEEDS: Mapping[str, dict[str, str | bool]] = {
     "a coin per token, a sample": {},
@@ -31,13 +31,13 @@ FEEDS: Mapping[str, dict[str, str | bool]] = {
     "a uniform word": {"replacement": "uniform"},
     "in parallel": {"parallel": True},
 }
-"""What is fed where the truth is not, as the objective's options; the first is as published."""
+"""What is fed instead of the truth, as options of the objective; the first is as published."""
 
 LARGE = Plan(1500, batch_size=1024, rate=0.02)
-"""For the likeliest word: what is fed changes abruptly as the model learns what is likely."""
+"""For the likeliest word: what is fed changes abruptly while the model learns."""
 
 INFORMATION = 0.5
-"""What the words of the two-word world tell of each other, in nats."""
+"""Mutual information of the words in the two-word world, in nats."""
 
 TEXT = (
     "An LSTM that could represent the truth exactly is trained by scheduled sampling with a "
@@ -51,7 +51,7 @@ TEXT = (
 
 
 class Job(NamedTuple):
-    """One model to be trained: how often truth is fed, what else, and by which seed."""
+    """One model to train: the truth share ε, what else is fed, and the seed."""
 
     share: float
     feed: str
@@ -61,21 +61,21 @@ class Job(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """How far a trained model is from the truth and from the fixed point, in nats."""
+    """Divergences of a trained model from the truth and from the fixed point, in nats."""
 
     from_truth: float  # KL[P‖Q]
     from_fixed_point: float  # KL[Q*‖Q]
 
 
 def make_world(name: str) -> World:
-    """Give the world of four words and four steps, or that of two words."""
+    """Return the world of four words and four steps, or that of two words."""
     if name == "random":
         return random_world(4, 4, 1.5, Generator().manual_seed(83))
     return two_words(4, INFORMATION, Generator().manual_seed(0))
 
 
 def fixed_point(world: World, share: float, feed: str) -> Tensor:
-    """Give the log table of Q*."""
+    """Return the log table of Q*."""
     return scheduled_sampling(world, share, **FEEDS[feed])  # type: ignore[arg-type]
 
 
@@ -91,7 +91,7 @@ def run(job: Job) -> Outcome:
 
 
 def section(seeds: int, size: str, jobs: int) -> Section:
-    """Train at each ε by the published feed, and at ε = ½ by every other."""
+    """Train at each ε with the published feed, and at ε = ½ with every other."""
     plans = {feed: LARGE if feed == "the likeliest word" else Plan(1500) for feed in FEEDS}
     if size == "small":
         plans = dict.fromkeys(FEEDS, Plan(100))
@@ -125,14 +125,14 @@ def section(seeds: int, size: str, jobs: int) -> Section:
 
 
 def exact(share: float, feed: str = next(iter(FEEDS))) -> float:
-    """Give KL[P‖Q*] in the random world."""
+    """Return KL[P‖Q*] in the random world."""
     world = make_world("random")
     distance = kl(world.log_table, fixed_point(world, share, feed)).item()
-    return abs(round(distance, 12))  # not what rounding errors leave of zero
+    return abs(round(distance, 12))  # zero up to rounding errors becomes zero
 
 
 def shares_table(found: Mapping[float, Sequence[Outcome]]) -> Table:
-    """What was computed and what was trained, for each ε."""
+    """Tabulate the computed fixed point and the trained model, for each ε."""
     rows = [
         [
             f"{share:g}",
@@ -147,7 +147,7 @@ def shares_table(found: Mapping[float, Sequence[Outcome]]) -> Table:
 
 
 def feeds_table(found: Mapping[str, Sequence[Outcome]]) -> Table:
-    """The fixed point of every feed at each ε, and where the trained model is at ε = ½."""
+    """Tabulate the fixed point of every feed at each ε, and the trained model at ε = ½."""
     between = [share for share in SHARES if 0 < share < 1]
     rows = [
         [
@@ -162,7 +162,7 @@ def feeds_table(found: Mapping[str, Sequence[Outcome]]) -> Table:
 
 
 def drawing(found: Mapping[float, Sequence[Outcome]]) -> Drawing:
-    """KL[P‖Q] against ε."""
+    """Draw KL[P‖Q] against ε."""
     trained = [mean_and_spread([each.from_truth for each in found[share]]) for share in SHARES]
     return plot(
         "truth-share",
@@ -175,7 +175,7 @@ def drawing(found: Mapping[float, Sequence[Outcome]]) -> Drawing:
 
 
 def claims(found: Mapping[float, Sequence[Outcome]]) -> list[Claim]:
-    """What the paper says of ε."""
+    """Return the paper's claims about ε, with the measured values."""
     truth, truth_spread = mean_and_spread([each.from_truth for each in found[1.0]])
     trained = [mean_and_spread([each.from_truth for each in found[share]])[0] for share in SHARES]
     rises = [later - earlier for earlier, later in pairwise(trained)]
@@ -206,7 +206,7 @@ def claims(found: Mapping[float, Sequence[Outcome]]) -> list[Claim]:
 
 
 def feed_claim(found: Mapping[str, Sequence[Outcome]]) -> Claim:
-    """Every way to feed has its own fixed point."""
+    """Return the claim that every feed leads to its own fixed point."""
     distances = ([each.from_fixed_point for each in outcomes] for outcomes in found.values())
     worst, spread = max(map(mean_and_spread, distances), key=lambda pair: pair[0])
     return Claim(
@@ -221,7 +221,7 @@ def feed_claim(found: Mapping[str, Sequence[Outcome]]) -> Claim:
 
 
 def two_word_claim(found: Sequence[Outcome]) -> Claim:
-    """Always sampling loses the mutual information."""
+    """Return the claim that always sampling loses the mutual information."""
     mean, spread = mean_and_spread([each.from_truth for each in found])
     information = mutual_information(make_world("two words").log_table).item()
     return Claim(

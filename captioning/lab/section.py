@@ -1,4 +1,4 @@
-"""A section of the laboratory's page: what one experiment found."""
+"""A section of the laboratory's page: the results of one experiment."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from captioning.report.html import Drawing
 
 
 class Table(NamedTuple):
-    """Cells as they are shown; the first of each row names it."""
+    """Formatted cells; the first of each row is its name."""
 
     heading: str
     columns: Sequence[str]
@@ -21,12 +21,12 @@ class Section:
     """One experiment.
 
     Attributes:
-        name: As on the command line, such as "figure-1"; files are named by it.
-        title: As a heading.
-        text: A short paragraph: what was done, and what is to be seen.
-        tables: In their order.
-        drawings: In their order; their names are unlike within the section.
-        claims: What the experiment was to show.
+        name: As on the command line, such as "figure-1"; also used in file names.
+        title: The heading.
+        text: A short paragraph on the method and the result.
+        tables: In order.
+        drawings: In order; their names are unique within the section.
+        claims: The claims that the experiment tests.
     """
 
     name: str

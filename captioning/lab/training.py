@@ -1,4 +1,4 @@
-"""Training in a small world: the product's objective, batches drawn from the true law itself."""
+"""Training in a small world: the package's objectives, on batches drawn from the true law."""
 
 import math
 from dataclasses import dataclass
@@ -20,9 +20,8 @@ class Plan:
 
     Attributes:
         steps: Optimiser steps of all players together.
-        batch_size: Sequences drawn for each.
-        rate: Adam's learning rate for the captioner at the start; it falls to zero along half a
-            cosine.
+        batch_size: Sequences per step.
+        rate: Adam's initial learning rate for the captioner; it falls to zero along half a cosine.
         discriminator_rate: The same for the discriminator.
     """
 
@@ -33,7 +32,7 @@ class Plan:
 
 
 def train(captioner: Captioner, objective: Objective, world: World, plan: Plan, seed: int) -> None:
-    """Play the objective's turns, each player with its own optimiser."""
+    """Train all players in the objective's turns, each with its own optimiser."""
     torch.manual_seed(seed)
     generator = torch.Generator().manual_seed(seed)
     objective.prepare(captioner, ())

@@ -1,4 +1,4 @@
-"""The discriminator that no training can better: it knows both laws."""
+"""The optimal discriminator, which knows both laws."""
 
 import torch
 from jaxtyping import Float
@@ -10,9 +10,9 @@ from captioning.text import END
 
 
 class TrueRatio(Discriminator):
-    """The best discriminator there is, at equal shares: log P/Q at the end of a caption.
+    """The optimal discriminator at equal shares: log P/Q of the whole caption.
 
-    Between words it is the multilinear function with these values at the words.
+    For mixtures of words it is the multilinear function with these values at the words.
     """
 
     def __init__(self, log_ratio: Float[Tensor, "..."]) -> None:
@@ -25,7 +25,7 @@ class TrueRatio(Discriminator):
         captions: Captions,
         mixtures: Float[Tensor, "p v"] | None = None,
     ) -> Float[Tensor, " p"]:
-        """Give log P/Q of the whole at every position."""
+        """Return log P/Q of the whole caption at every position."""
         words, steps = self.log_ratio.shape[0], self.log_ratio.dim()
         if mixtures is None:
             mixtures = torch.eye(words + END + 1).to(self.log_ratio)[captions.targets]

@@ -1,4 +1,4 @@
-"""Independent jobs, each on one core, in processes that never outlive the one that began them."""
+"""Run independent jobs, each on one core, in processes that never outlive their parent."""
 
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -23,12 +23,12 @@ def run_all(
     jobs: int,
     name: str = "jobs",
 ) -> list[Result]:
-    """The results of all arguments, in their order; `jobs` are computed at a time.
+    """Return the results for all arguments, in order, computing `jobs` of them at a time.
 
-    Each computes with one thread, so that a result does not depend on how many run beside it. One
-    job at a time runs in this process, where a debugger can follow; more run in others, so that
-    function, arguments and results must be picklable. The first exception of a job is raised, and
-    ends the others; InputError where a process was killed.
+    Each uses one thread, so that results do not depend on `jobs`. With `jobs` of 1 all run in this
+    process, where a debugger can follow; otherwise in others, and function, arguments and results
+    must be picklable. The first exception of a job is raised and ends the others; InputError if a
+    process was killed.
     """
     from tqdm import tqdm
 
@@ -39,7 +39,7 @@ def run_all(
     theirs, lifeline = context.Pipe(duplex=False)
     workers = min(jobs, max(1, len(arguments)))
     try:
-        # The lifeline is cut before the pool waits for its processes: what still runs, ends.
+        # The lifeline closes before the pool waits for its processes; that ends any still running.
         with ProcessPoolExecutor(workers, context, _begin, (theirs,)) as pool, lifeline:
             results = [pool.submit(function, argument) for argument in arguments]
             done = as_completed(results)
@@ -57,7 +57,7 @@ def run_all(
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """Compute with one thread for a while."""
+    """Use one thread inside the block."""
     import torch
 
     threads = torch.get_num_threads()
@@ -69,8 +69,8 @@ def _one_thread() -> Iterator[None]:
 
 
 def _begin(lifeline: Connection) -> None:
-    """Make a process ready for jobs, and for its end."""
-    signal(SIGINT, SIG_IGN)  # Ctrl-C reaches all processes; the first one decides what it means
+    """Prepare a process for its jobs, and for the end of its parent."""
+    signal(SIGINT, SIG_IGN)  # Ctrl-C reaches all processes; the parent handles it
     import torch
 
     torch.set_num_threads(1)
@@ -78,6 +78,6 @@ def _begin(lifeline: Connection) -> None:
 
 
 def _end_with(lifeline: Connection) -> None:
-    """End this process once the one that began it has let go of the other end, or is no more."""
+    """Exit once the parent has closed the other end of the lifeline or has died."""
     wait([lifeline])
     os._exit(1)

@@ -1,4 +1,4 @@
-"""Small worlds, whose true law of sequences of words is a table that can be summed."""
+"""Small worlds, whose true law of sequences of words is a complete table."""
 
 import math
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from captioning.errors import InputError
 from captioning.lab.divergences import mutual_information
 
 LARGEST = 2**20
-"""Sequences that a world may have: each costs eight bytes in every table made of it."""
+"""Maximum number of sequences of a world: each takes eight bytes in every table."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,7 +20,7 @@ class World:
     """The law P of sequences x_0 … x_{T-1} of `steps` words out of `words`.
 
     `table[x_0, …, x_{T-1}]` is the probability of a sequence. All sequences have the same length.
-    InputError where the table is not such a law.
+    Raises InputError if the table is not such a law.
     """
 
     name: str
@@ -49,15 +49,15 @@ class World:
 
     @property
     def log_table(self) -> Float64[Tensor, "..."]:
-        """Log probabilities: minus infinity for a sequence that never occurs."""
+        """Log probabilities: minus infinity for sequences that never occur."""
         return self.table.log()
 
     def prefixes(self, t: int) -> Float64[Tensor, "..."]:
-        """Give P(x_0 … x_{t-1}), one axis for each of the first t words; t from 0 to `steps`."""
+        """Return P(x_0 … x_{t-1}), one axis for each of the first t words; t from 0 to `steps`."""
         return self.table.reshape((self.words,) * t + (-1,)).sum(-1)
 
     def conditional(self, t: int) -> Float64[Tensor, "..."]:
-        """Give P(x_t | x_0 … x_{t-1}), t + 1 axes; uniform after a prefix that never occurs."""
+        """Return P(x_t | x_0 … x_{t-1}), t + 1 axes; uniform after prefixes that never occur."""
         given = self.prefixes(t).unsqueeze(-1)
         return torch.where(given > 0, self.prefixes(t + 1) / given, 1 / self.words)
 
@@ -68,17 +68,17 @@ class World:
 
 
 def random_world(words: int, steps: int, spread: float, generator: Generator) -> World:
-    """Make P ∝ exp(spread · N(0, 1)), each sequence by itself; uniform where `spread` is 0."""
+    """Make P ∝ exp(spread · N(0, 1)), independently for each sequence; uniform if `spread` is 0."""
     _check_size(words, steps)
     table = _normal((words**steps,), spread, generator).softmax(0).reshape((words,) * steps)
     return World(f"random, {words} words, {steps} steps", table)
 
 
 def two_words(words: int, information: float, generator: Generator) -> World:
-    """Make sequences of two words that tell `information` nats of each other: I(x_0; x_1).
+    """Make a world of two words with the mutual information I(x_0; x_1) = `information`, in nats.
 
-    The law lies between two random laws of independent words (0 nats) and a random one-to-one
-    relation of equally likely words (log `words` nats), where bisection finds it.
+    Its law is a mixture of a random law of independent words (0 nats) and a random one-to-one
+    relation of equally likely words (log `words` nats), with the share found by bisection.
     """
     _check_size(words, 2)
     most = math.log(words)
@@ -106,7 +106,7 @@ def _normal(shape: tuple[int, ...], spread: float, generator: Generator) -> Floa
 
 
 def _bisect(function: Callable[[float], float], value: float) -> float:
-    """Find where in [0, 1] a function with f(0) <= value <= f(1) has the value."""
+    """Find where in [0, 1] a function with f(0) <= value <= f(1) takes the value."""
     low, high = 0.0, 1.0
     for _ in range(60):
         middle = (low + high) / 2
@@ -115,10 +115,10 @@ def _bisect(function: Callable[[float], float], value: float) -> float:
 
 
 def _check_size(words: int, steps: int) -> None:
-    """Raise InputError where a world is too small to tell anything, or too large to enumerate."""
+    """Raise InputError if a world is too small to be meaningful, or too large to enumerate."""
     if words < 2 or steps < 1:
         raise InputError(f"a world needs words >= 2 and steps >= 1, got {words} and {steps}")
-    # Compared as logarithms: the power of huge numbers would take for ever.
+    # Compared as logarithms: the power of huge numbers would take forever.
     if steps * math.log(words) > math.log(LARGEST) + 1e-9:
         raise InputError(
             f"a world has {LARGEST:,} sequences at most, got {words}^{steps}: take fewer words or "

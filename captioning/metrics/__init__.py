@@ -1,4 +1,4 @@
-"""Caption metrics: strings in, floats out, neither torch nor a system Java needed."""
+"""Caption metrics: strings in, floats out, without torch or a system Java."""
 
 from captioning.metrics.ciderd import CiderD, DocumentFrequencies, document_frequencies
 from captioning.metrics.coco import METRICS, Scorer, Scores, check_metrics, score

@@ -1,6 +1,6 @@
-"""The kinds of array that metrics are computed in; their shapes are told in words."""
+"""The array types of the metrics; shapes are given in docstrings."""
 
-# Not in jaxtyping's types, whose import takes longer than all that is this package's own.
+# Not jaxtyping's types, whose import takes longer than that of this whole package.
 from typing import TypeAlias
 
 import numpy as np

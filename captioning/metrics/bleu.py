@@ -1,4 +1,4 @@
-"""BLEU (Papineni et al. 2002) from sums of counts, equal to pycocoevalcap's."""
+"""BLEU (Papineni et al. 2002) from sums of counts, with the same results as pycocoevalcap."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from captioning.metrics.ngrams import ORDERS, Caption, count, find, grouped
 
 
 def bleu_counts(candidates: Sequence[Caption], references: Sequence[Sequence[Caption]]) -> Floats:
-    """What BLEU counts in each image's candidate and references, all of them tokens.
+    """Count what BLEU needs of each image's tokenised candidate and references: [images, 10].
 
-    Columns: words of the candidate; words of the reference nearest to it in length, of two as near
-    the shorter; matching n-grams of one to four words, each as often as one reference has it at
-    most; n-grams of the candidate of one to four words: [images, 10].
+    Columns: words of the candidate; words of the reference nearest to it in length (the shorter of
+    two equally near); matching n-grams of one to four words, each counted at most as often as it
+    occurs in one reference; n-grams of one to four words of the candidate.
 
     Raises:
-        InputError: when an image has no reference, when no reference has a word.
+        InputError: if an image has no reference, or no reference has a word.
     """
     captions, image = grouped(references)
     images = len(candidates)
@@ -40,9 +40,9 @@ def bleu_counts(candidates: Sequence[Caption], references: Sequence[Sequence[Cap
 
 
 def bleu(counts: Floats, order: int) -> Floats:
-    """BLEU-1 to BLEU-4, by `order`, in [0, 1], of sums of the rows of `bleu_counts`.
+    """Return BLEU-1 to BLEU-4, by `order`, in [0, 1], from sums of rows of `bleu_counts`.
 
-    The tiny numbers are pycocoevalcap's: with them no match at all gives about 0, not 0 / 0.
+    The tiny constants are pycocoevalcap's: with them, no match at all gives about 0, not 0 / 0.
     """
     words, closest, correct, ngrams = np.split(counts, [1, 2, 2 + ORDERS], axis=1)
     precisions = (correct + 1e-15) / (ngrams + 1e-9)
@@ -54,7 +54,7 @@ def bleu(counts: Floats, order: int) -> Floats:
 
 
 def _closest(candidates: Integers, references: Integers, image: Integers) -> Integers:
-    """The length of each image's reference that is nearest to its candidate's."""
+    """Return the length of each image's reference that is nearest in length to the candidate."""
     base = references.max() + 1  # ties go to the shorter
     ranked = np.abs(references - candidates[image]) * base + references
     starts = np.searchsorted(image, np.arange(len(candidates)))

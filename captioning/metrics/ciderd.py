@@ -1,4 +1,4 @@
-"""CIDEr-D of token sequences as array arithmetic, fast enough to be a reward."""
+"""CIDEr-D of token sequences as array operations, fast enough for a reward."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from captioning.metrics.ngrams import (
 
 @dataclass(frozen=True)
 class DocumentFrequencies:
-    """In the references of how many images each n-gram occurs.
+    """The number of images in whose references each n-gram occurs.
 
     Attributes:
         ngrams: codes of the n-grams, ascending.
-        counts: number of images of each n-gram.
-        images: number of images in all.
+        counts: number of images with each n-gram.
+        images: total number of images.
     """
 
     ngrams: Codes
@@ -38,7 +38,7 @@ class DocumentFrequencies:
     images: int
 
     def weights(self, ngrams: Codes) -> Floats:
-        """Log of images / images with the n-gram, at least 0; a new n-gram counts as seen once."""
+        """Return log(images / images with each n-gram), at least 0; new ones count as seen once."""
         position, seen = find(ngrams, self.ngrams)
         frequencies = np.where(seen, self.counts[position], 1)
         weights: Floats = np.log(self.images) - np.log(frequencies)
@@ -46,10 +46,10 @@ class DocumentFrequencies:
 
 
 def document_frequencies(references: Sequence[Sequence[Caption]]) -> DocumentFrequencies:
-    """Count over `references`, one list of tokenised captions for each image.
+    """Count over `references`, one list of tokenised captions per image.
 
     Raises:
-        InputError: as `CiderD`.
+        InputError: as in `CiderD`.
     """
     captions, image = grouped(references)
     return _frequencies(count(captions), image)
@@ -64,23 +64,23 @@ def _frequencies(table: NgramCounts, image: Integers) -> DocumentFrequencies:
 class CiderD:
     """CIDEr-D (Vedantam et al. 2015, with clipping and length penalty) against fixed references.
 
-    Equal to pycocoevalcap's `Cider` on the same tokens. Make it once: the references are counted
-    here, and `score` only looks them up. It keeps about 1 KB for each reference caption (500 MB for
-    the training set of COCO).
+    The scores equal those of pycocoevalcap's `Cider` on the same tokens. Construct it once: the
+    references are counted here, and `score` only looks them up. It takes about 1 KB of memory per
+    reference caption (500 MB for the training set of COCO).
 
-    A token is an integer or a word, of one kind throughout. For a reward, append the
-    end-of-sentence token to candidates, references and the references of the frequencies: it is
-    then a word like any other. Without it a caption loses nothing by stopping after "with a".
+    Tokens are either all integers or all words. For a reward, append the end-of-sentence token to
+    candidates, references and the references of the frequencies, as a word like any other:
+    otherwise a caption loses nothing by stopping after "with a".
 
     Args:
-        references: one list of tokenised captions for each image.
+        references: one list of tokenised captions per image.
         frequencies: from other captions, for example those of the training set; by default from
             the references themselves, as in pycocoevalcap.
         sigma: standard deviation of the length penalty, in words.
 
     Raises:
-        InputError: when an image has no reference, when no reference has a word, when a caption is
-            a string that was not split into tokens.
+        InputError: if an image has no reference, no reference has a word, or a caption is a string
+            that was not split into tokens.
     """
 
     def __init__(
@@ -99,7 +99,7 @@ class CiderD:
         self._ngrams = distinct(np.concatenate([frequencies.ngrams, table.ngrams]))
         self._weights = frequencies.weights(self._ngrams)
         self._weight_of_others = np.log(frequencies.images)
-        # Entries sorted by image, then n-gram: those of one such key lie side by side.
+        # Entries are sorted by image, then n-gram, so that those of one such key are adjacent.
         column = np.searchsorted(self._ngrams, table.ngrams)
         keys = image[table.caption] * len(self._ngrams) + column[table.ngram]
         order = np.argsort(keys, kind="stable")
@@ -109,12 +109,12 @@ class CiderD:
         self._times = table.times[order].astype(np.int32)
 
     def score(self, candidates: Sequence[Caption], images: ArrayLike | None = None) -> Floats:
-        """CIDEr-D of each candidate, in [0, 10]; the score of the corpus is the mean.
+        """Return the CIDEr-D of each candidate, in [0, 10]; the score of the corpus is the mean.
 
         Args:
             candidates: tokenised captions; an empty one scores 0.
-            images: for each candidate, the position of its image among the references; several
-                candidates may share one. By default candidate i belongs to image i.
+            images: position among the references of each candidate's image; several candidates may
+                share one. By default, candidate i belongs to image i.
         """
         image = self._positions(len(candidates), images)
         if not any(map(len, candidates)):
@@ -122,7 +122,7 @@ class CiderD:
         table = count(candidates)
         column, known = find(table.ngrams, self._ngrams)
         weights = np.where(known, self._weights[column], self._weight_of_others)
-        # N-grams of weight 0 add nothing, and norms may be 0 with them.
+        # N-grams of weight 0 add nothing, and could make norms 0.
         entry = np.flatnonzero((known & (weights > 0))[table.ngram])
         key = image[table.caption[entry]] * len(self._ngrams) + column[table.ngram[entry]]
         entry, match = self._matches(entry, key)
@@ -130,7 +130,7 @@ class CiderD:
         ngram = table.ngram[entry]
         mine, theirs = table.times[entry], self._times[match]
 
-        # The cosine of both vectors, with the candidate's clipped to the reference's.
+        # The cosine of the two vectors, with the candidate's clipped to the reference's.
         product = np.minimum(mine, theirs) * theirs * weights[ngram] ** 2
         order = table.orders[ngram]
         norms = _norms(table, weights)[candidate, order] * self._norms[reference, order]
@@ -152,7 +152,7 @@ class CiderD:
         return positions
 
     def _matches(self, entry: Integers, key: Integers) -> tuple[Integers, Integers]:
-        """Each entry as often as its key occurs in the references, and those occurrences."""
+        """Repeat each entry for every occurrence of its key in the references; return both."""
         position, found = find(key, self._keys)
         entry, position = entry[found], position[found]
         start, stop = self._starts[position], self._starts[position + 1]
@@ -160,7 +160,7 @@ class CiderD:
 
 
 def _norms(table: NgramCounts, weights: Floats) -> Floats:
-    """Euclidean norm of each caption's weighted n-grams of each order: [captions, orders]."""
+    """Return the Euclidean norm of captions' weighted n-grams of each order: [captions, orders]."""
     cell = table.caption * ORDERS + table.orders[table.ngram]
     squares = (table.times * weights[table.ngram]) ** 2
     sums = np.bincount(cell, squares, len(table.lengths) * ORDERS)
@@ -168,5 +168,5 @@ def _norms(table: NgramCounts, weights: Floats) -> Floats:
 
 
 def _pairs_of_words(table: NgramCounts) -> Integers:
-    """The length of each caption as the length penalty measures it."""
+    """Return the length of each caption as the length penalty measures it."""
     return np.maximum(table.lengths - 1, 0)

@@ -1,4 +1,4 @@
-"""The COCO metrics of a set of captions: pycocoevalcap's numbers, with a signature."""
+"""The COCO metrics of a set of captions: the numbers of pycocoevalcap, with a signature."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from captioning.metrics.spice import missing_parser, spice
 from captioning.metrics.statistics import Statistics, mean_of
 from captioning.metrics.tokenizer import tokenize
 
-# Each metric, with the choices that change its number.
+# Each metric, with the settings that affect its value.
 METRICS: Mapping[str, str] = {
     "Bleu": "4-grams,closest-length",
     "METEOR": "1.5,en,norm",
@@ -32,19 +32,19 @@ METRICS: Mapping[str, str] = {
 }
 
 ImageId = TypeVar("ImageId", bound=Hashable)
-Groups: TypeAlias = tuple[tuple[str, ...], ...]  # of each image its captions
+Groups: TypeAlias = tuple[tuple[str, ...], ...]  # the captions of each image
 
 
 @dataclass(frozen=True)
 class Scores:
-    """What `score` returns.
+    """The result of `score`.
 
     Attributes:
-        statistics: what the scores follow from, for each of Bleu_1 to Bleu_4, METEOR, ROUGE_L,
-            CIDEr and SPICE that was asked for; `confidence_intervals` and `compare` work on these.
+        statistics: what the scores are computed from, for each requested one of Bleu_1 to Bleu_4,
+            METEOR, ROUGE_L, CIDEr and SPICE; input of `confidence_intervals` and `compare`.
         images: ids of the images, in the order of the references.
         signature: tokeniser, metric versions, source of the document frequencies, and sizes.
-        left_out: why a metric is missing.
+        left_out: why metrics are missing, by name.
     """
 
     statistics: dict[str, Statistics]
@@ -54,17 +54,17 @@ class Scores:
 
     @cached_property
     def corpus(self) -> dict[str, float]:
-        """The score of the whole set. CIDEr lies in [0, 10], the others in [0, 1]."""
+        """The scores of the whole set. CIDEr is in [0, 10], the others in [0, 1]."""
         return {name: each.corpus for name, each in self.statistics.items()}
 
     @cached_property
     def per_image(self) -> dict[str, Floats]:
-        """The score of each image, in the order of `images`."""
+        """The scores of each image, in the order of `images`."""
         return {name: each.scores for name, each in self.statistics.items()}
 
     @property
     def by_image(self) -> dict[str, dict[str, float]]:
-        """The same under each image's id as text, as a JSON file holds it."""
+        """The same by image id, as text, for a JSON file."""
         return {
             str(image): {name: float(scores[row]) for name, scores in self.per_image.items()}
             for row, image in enumerate(self.images)
@@ -77,26 +77,26 @@ def score(
     metrics: Sequence[str] | None = None,
     progress: bool = False,
 ) -> Scores:
-    """Score one candidate caption of each image against all references of that image.
+    """Score one candidate caption per image against all references of that image.
 
-    Captions are plain text and tokenised here. For several sets of candidates, keep a `Scorer`.
+    Captions are plain text, tokenised here. For several sets of candidates, use a `Scorer`.
 
     Args:
         candidates: the caption of each image; an empty one scores 0.
         references: the reference captions of each image, in the order of the published file.
-        metrics: names among METRICS; by default all, but SPICE only where its parser is.
+        metrics: names from METRICS; by default all, with SPICE only if its parser is installed.
         progress: show a progress bar on standard error.
 
     Raises:
-        InputError: when an image has no candidate or no reference, a candidate no known image, for
-            an unknown metric, and when a Java program is missing or fails.
+        InputError: if an image has no candidate or no reference, a candidate's image or a metric is
+            unknown, or a Java program is missing or fails.
     """
     with Scorer(metrics) as scorer:
         return scorer.score(candidates, references, progress)
 
 
 def check_metrics(metrics: Sequence[str]) -> None:
-    """Raise InputError unless these are metrics, at least one, that can be computed here."""
+    """Raise InputError unless these are one or more metrics that can be computed here."""
     if unknown := [metric for metric in metrics if metric not in METRICS]:
         raise InputError(f"unknown metric {unknown[0]!r}; choose among {', '.join(METRICS)}")
     if not metrics:
@@ -106,9 +106,9 @@ def check_metrics(metrics: Sequence[str]) -> None:
 
 
 class Scorer(AbstractContextManager["Scorer"]):
-    """Scores any number of candidate sets, with METEOR started and references prepared once.
+    """Scores any number of candidate sets, starting METEOR and preparing references only once.
 
-    METEOR reads its table in the background from the moment this is made. Close it, or use it as a
+    METEOR loads its table in the background from construction on. Close the scorer, or use it as a
     context manager.
     """
 
@@ -130,7 +130,7 @@ class Scorer(AbstractContextManager["Scorer"]):
         progress: bool = False,
         split: str | None = None,
     ) -> Scores:
-        """As the function `score`; the signature names the split, where it is given."""
+        """Score as the function `score` does; the signature names the split, if given."""
         _check(candidates, references)
         reference_tokens = self._tokens(tuple(map(tuple, references.values())))
         if not any(chain.from_iterable(reference_tokens)):
@@ -155,7 +155,7 @@ class Scorer(AbstractContextManager["Scorer"]):
     def _compute(
         self, candidates: Sequence[str], references: Groups, progress: bool
     ) -> dict[str, Statistics]:
-        """All metrics side by side: while Python computes some, Java computes the others."""
+        """Compute all metrics concurrently: some in Python, the others in Java."""
         from tqdm import tqdm
 
         functions: dict[str, Callable[[Sequence[str], Groups], dict[str, Statistics]]] = {
@@ -168,7 +168,7 @@ class Scorer(AbstractContextManager["Scorer"]):
         with ThreadPoolExecutor() as pool:
             jobs = [pool.submit(functions[name], candidates, references) for name in self._metrics]
             for job in tqdm(as_completed(jobs), "metrics", len(jobs), disable=not progress):
-                job.result()  # so that the first failure is told at once
+                job.result()  # so that the first failure is raised at once
         return {name: result for job in jobs for name, result in job.result().items()}
 
     def _meteor_result(
@@ -225,7 +225,7 @@ def _tokens(groups: Groups) -> Groups:
 
 
 def _words(groups: Groups) -> list[list[list[str]]]:
-    """The words of each caption as BLEU and CIDEr take them: no-break spaces part words, too."""
+    """Split captions into words for BLEU and CIDEr, at no-break spaces too."""
     return [[caption.split() for caption in group] for group in groups]
 
 
@@ -236,7 +236,7 @@ def _bleu(candidates: Sequence[str], references: Groups) -> dict[str, Statistics
 
 
 def _rouge_l(candidates: Sequence[str], references: Groups) -> dict[str, Statistics]:
-    # As pycocoevalcap's ROUGE-L takes them: "22 3/4" is one word, no caption one empty word.
+    # As in pycocoevalcap's ROUGE-L: "22 3/4" is one word, an empty caption is one empty word.
     said = [caption.split(" ") for caption in candidates]
     heard = [[caption.split(" ") for caption in group] for group in references]
     return {"ROUGE_L": mean_of(rouge_l(said, heard))}

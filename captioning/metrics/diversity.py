@@ -1,4 +1,4 @@
-"""How varied captions are, whatever they say."""
+"""How varied captions are, whatever their quality."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ Tokens: TypeAlias = Sequence[str]
 
 
 class Diversity(NamedTuple):
-    """How varied the captions of a split are, one of each picture.
+    """How varied the captions of a split are, one per picture.
 
-    Shares and Self-BLEU lie in [0, 1]. All but `novel` and the lengths depend on how many captions
-    there are: compare them only over equally many.
+    Shares and Self-BLEU are in [0, 1]. All but `novel` and the lengths depend on the number of
+    captions: compare them only for equal numbers.
     """
 
     distinct_1: float
     distinct_2: float
     self_bleu_4: float
-    words: float  # how many different ones are said
-    vocabulary_share: float  # of the words of the training captions, those that are said
-    novel: float  # share of the captions that are no training caption, word for word
+    words: float  # number of different words
+    vocabulary_share: float  # share of the training captions' words that are used
+    novel: float  # share of the captions that are not training captions, word for word
     length: float  # in words
     length_deviation: float  # over the captions
     length_5: float  # the 5th percentile, and so on
@@ -37,7 +37,7 @@ class Diversity(NamedTuple):
 
 
 def diversity(captions: Sequence[Tokens], training: Iterable[Tokens]) -> Diversity:
-    """Measure at least one caption, beside the captions of training."""
+    """Measure one or more captions, given the training captions."""
     known = {tuple(caption) for caption in training}
     vocabulary = {word for caption in known for word in caption}
     said = {word for caption in captions for word in caption}
@@ -56,18 +56,18 @@ def diversity(captions: Sequence[Tokens], training: Iterable[Tokens]) -> Diversi
 
 
 def distinct_captions(captions: Collection[str]) -> float:
-    """The share in (0, 1] of captions that are unlike every earlier one, letter by letter.
+    """Return the share in (0, 1] of distinct captions, compared letter by letter.
 
-    It falls as captions are added, so compare it only over equally many pictures.
+    It falls as captions are added, so compare it only for equal numbers of pictures.
     """
     return len(set(captions)) / len(captions)
 
 
 def distinct_ngrams(captions: Iterable[Tokens], size: int) -> float:
-    """Different n-grams of one to four words over the number of words, in [0, 1]: distinct-n.
+    """Return distinct-n, n from 1 to 4: the number of different n-grams over that of words.
 
-    Over words even for n > 1, as in Li et al. (2016). It falls as captions are added. 0 where there
-    is no word.
+    It is in [0, 1], divided by the number of words even for n > 1, as in Li et al. (2016), and
+    falls as captions are added. It is 0 if there are no words.
     """
     table = count([*captions])
     words = table.lengths.sum().item()
@@ -75,19 +75,19 @@ def distinct_ngrams(captions: Iterable[Tokens], size: int) -> float:
 
 
 def mutual_bleu(sets: Iterable[Sequence[Tokens]], order: int = 4) -> float:
-    """BLEU-1 to BLEU-4, by `order`, of every caption against the others of its set, in [0, 1].
+    """Return BLEU-1 to BLEU-4, by `order`, of every caption against the others of its set.
 
-    It is low where they are varied. With one set of all captions it is Self-BLEU (Zhu et al. 2018),
-    with the samples of each picture as a set mutual BLEU (Shetty et al. 2017). A caption is never
-    among its own references, and nothing is kept between calls: Texygen's Self-BLEU did both, and
-    came out near 1 whatever was said (its issues 46 and 27). N-grams are counted over all captions
-    of all sets, as BLEU is defined for a corpus, so that no smoothing is needed; authors who
-    average the BLEU of sentences get other numbers. References are of the closest length, the
-    shorter of two. A caption alone in its set is left out; 0 if nothing is left, or no caption has
-    so many words in a row from another.
+    It is in [0, 1], and low for varied captions. With all captions as one set it is Self-BLEU (Zhu
+    et al. 2018); with the samples of each picture as a set, mutual BLEU (Shetty et al. 2017). A
+    caption is never among its own references, and nothing is kept between calls: Texygen's
+    Self-BLEU did both, and came out near 1 for any captions (its issues 46 and 27). N-grams are
+    counted over all captions of all sets, as in corpus BLEU, so that no smoothing is needed;
+    averages of sentence BLEU give other numbers. The reference length is the closest one, the
+    shorter of two. A caption alone in its set is left out; the result is 0 if none are left, or if
+    no caption shares `order` words in a row with another.
 
-    No caption is compared with each other one: against all others, its counts are clipped at the
-    highest of its set or, if that is its own, at the second.
+    Captions are not compared in pairs: a caption's counts are clipped at the highest count in its
+    set or, if that is its own, at the second highest.
     """
     compared = [captions for captions in sets if len(captions) > 1]
     table = count([*chain.from_iterable(compared)])
@@ -105,22 +105,22 @@ def mutual_bleu(sets: Iterable[Sequence[Tokens]], order: int = 4) -> float:
 
 
 def matches(table: NgramCounts, group: Integers) -> Floats:
-    """How many n-grams of one to four words match, each clipped at the most that another has: [4].
+    """Count matching n-grams of one to four words, clipped at the maximum of the others: [4].
 
-    `group` is the set that each caption is compared within.
+    `group` is the number of each caption's set.
     """
     cell = group[table.caption] * len(table.ngrams) + table.ngram
     ascending = np.lexsort((table.times, cell))
     cell, times = cell[ascending], table.times[ascending]
     changes = cell[1:] != cell[:-1]
-    # The last of a cell is its highest: that alone is clipped, at the one before it.
+    # The last of a cell is its highest: only that is clipped, at the one before it.
     before = np.where(np.append(True, changes), 0, np.roll(times, 1))
     clipped = np.where(np.append(changes, True), before, times)
     return np.bincount(table.orders[table.ngram[ascending]], clipped, ORDERS).astype(float)
 
 
 def closest_lengths(lengths: Sequence[int]) -> int:
-    """Sum, over captions, the length nearest to its own among the others, the shorter of two."""
+    """Sum, over captions, the length nearest to their own among the others, the shorter of two."""
     captions = Counter(lengths)
     total = 0
     for length, times in captions.items():

@@ -1,4 +1,4 @@
-"""The human row of a table: one reference of each image, scored against its others."""
+"""The human row of a table: one reference per image, scored against the others."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ ImageId = TypeVar("ImageId", bound=Hashable)
 def human(
     references: Mapping[ImageId, Sequence[str]],
 ) -> tuple[dict[ImageId, str], dict[ImageId, list[str]]]:
-    """Hold one reference of each image out as a candidate: (candidates, remaining references).
+    """Hold out one reference of each image as a candidate: (candidates, remaining references).
 
-    Which one follows from a checksum of the image's id, so that it depends neither on a seed nor on
-    the other images, and all positions are drawn from (in some data sets they are annotators). An
-    image with a single reference is left out, since nothing remains to compare it with: there are
+    A checksum of the image's id decides which one, so that it depends neither on a seed nor on the
+    other images, and all positions are used (in some data sets they correspond to annotators).
+    Images with a single reference are left out, since nothing remains to compare it with: there are
     `len(references) - len(candidates)` of them.
 
-    The row of a model has one more reference for each image, which favours the model a little.
+    A model is scored against one more reference per image, which favours it slightly.
     """
     candidates: dict[ImageId, str] = {}
     remaining: dict[ImageId, list[str]] = {}

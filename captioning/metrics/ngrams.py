@@ -1,4 +1,4 @@
-"""How often each n-gram occurs in each caption, as arrays."""
+"""Counts of n-grams in captions, as arrays."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from captioning.errors import InputError
 from captioning.metrics.arrays import Integers
 
-Caption: TypeAlias = Sequence[int] | Sequence[str]  # its tokens
+Caption: TypeAlias = Sequence[int] | Sequence[str]  # as tokens
 Codes: TypeAlias = NDArray[np.uint64]  # n-grams as integers
 
 _Integer = TypeVar("_Integer", bound=np.integer)
@@ -34,10 +34,10 @@ class NgramCounts(NamedTuple):
 
 
 def count(captions: Sequence[Caption]) -> NgramCounts:
-    """Count the n-grams of one to four tokens; the entries ascend by caption, then n-gram.
+    """Count the n-grams of one to four tokens; entries are sorted by caption, then n-gram.
 
     Raises:
-        InputError: when a caption is a string that was not split into tokens.
+        InputError: if a caption is a string that was not split into tokens.
     """
     tokens, lengths = _flatten(captions)
     row = np.repeat(np.arange(len(captions)), lengths)
@@ -59,8 +59,8 @@ def count(captions: Sequence[Caption]) -> NgramCounts:
 
 
 def distinct(values: NDArray[_Integer]) -> NDArray[_Integer]:
-    """The distinct values, ascending."""
-    # Asked for counts, `unique` sorts; otherwise it hashes, 100 times slower for 20 million values.
+    """Return the distinct values, ascending."""
+    # With counts, `unique` sorts; otherwise it hashes, 100 times slower for 20 million values.
     distinct: NDArray[_Integer] = np.unique(values, return_counts=True)[0]
     return distinct
 
@@ -68,13 +68,13 @@ def distinct(values: NDArray[_Integer]) -> NDArray[_Integer]:
 def find(
     values: NDArray[np.integer], ascending: NDArray[np.integer]
 ) -> tuple[Integers, NDArray[np.bool_]]:
-    """Position of each value in an ascending array, and whether it is there at all."""
+    """Return the position of each value in an ascending array, and whether it occurs there."""
     position = np.searchsorted(ascending, values).clip(max=len(ascending) - 1)
     return position, ascending[position] == values
 
 
 def ranges(start: Integers, stop: Integers) -> Integers:
-    """All of range(start, stop), one pair after the other."""
+    """Concatenate range(start, stop) of all pairs."""
     lengths = stop - start
     before = np.cumsum(lengths) - lengths
     ranges: Integers = np.arange(lengths.sum()) + np.repeat(start - before, lengths)
@@ -82,7 +82,7 @@ def ranges(start: Integers, stop: Integers) -> Integers:
 
 
 def _extend(code: Codes, token: Integers) -> Codes:
-    """Code of an n-gram with one more token: a 64-bit hash, mixed as in splitmix64.
+    """Return the code of an n-gram with one more token: a 64-bit hash, mixed as in splitmix64.
 
     The probability that any two of COCO's 4 million n-grams share a code is 4e-7.
     """
@@ -96,10 +96,10 @@ def _extend(code: Codes, token: Integers) -> Codes:
 
 
 def grouped(references: Sequence[Sequence[Caption]]) -> tuple[list[Caption], Integers]:
-    """All captions in one list, and the image of each.
+    """Return all captions in one list, and the image of each.
 
     Raises:
-        InputError: when an image has no reference, or no reference has a word.
+        InputError: if an image has no reference, or no reference has a word.
     """
     sizes = np.array([len(captions) for captions in references], dtype=np.int64)
     if not sizes.all():
@@ -111,7 +111,7 @@ def grouped(references: Sequence[Sequence[Caption]]) -> tuple[list[Caption], Int
 
 
 def _flatten(captions: Sequence[Caption]) -> tuple[Integers, Integers]:
-    """All tokens in one array, and the number of them in each caption."""
+    """Return all tokens in one array, and the number of tokens in each caption."""
     if any(isinstance(caption, str) for caption in captions):
         raise InputError("expected captions as lists of tokens, got strings: use caption.split()")
     lengths = np.fromiter(map(len, captions), np.int64, len(captions))
@@ -122,6 +122,6 @@ def _flatten(captions: Sequence[Caption]) -> tuple[Integers, Integers]:
 
 @cache
 def _word_code(word: str) -> int:
-    """A number for a word, the same in every process (which Python's `hash` is not)."""
+    """Return a number for a word, the same in every process (unlike Python's `hash`)."""
     digest = blake2b(word.encode("utf-8", "replace"), digest_size=8).digest()
     return int.from_bytes(digest, "little", signed=True)

@@ -1,4 +1,4 @@
-"""ROUGE-L (Lin 2004) of many captions at once, equal to pycocoevalcap's."""
+"""ROUGE-L (Lin 2004) of many captions at once, with the same results as pycocoevalcap."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ import numpy as np
 
 from captioning.metrics.arrays import Floats, Integers
 
-_BETA = 1.2  # recall counts for more than precision
-_IMAGES = 256  # compared at a time: a long caption lengthens only these
+_BETA = 1.2  # recall counts more than precision
+_IMAGES = 256  # compared at a time: a long caption pads only these
 
 
 def rouge_l(
     candidates: Sequence[Sequence[str]], references: Sequence[Sequence[Sequence[str]]]
 ) -> Floats:
-    """The F-measure in [0, 1] of each image's candidate, which has at least one token.
+    """Return the F-measure in [0, 1] of each image's candidate, which must have a token.
 
-    As in pycocoevalcap, the best precision and the best recall may be of different references.
+    As in pycocoevalcap, the best precision and the best recall may come from different references.
     """
     blocks = range(0, len(candidates), _IMAGES)
     scores = [
@@ -29,11 +29,11 @@ def rouge_l(
 
 
 def common_lengths(candidates: Integers, references: Integers) -> Integers:
-    """How many words the longest common subsequence of each pair of columns has: [pairs].
+    """Return the length of the longest common subsequence of each pair of columns: [pairs].
 
-    Words are numbers; either side is [words, pairs], and what fills its columns up is not in the
-    other. One step takes a word of each candidate, and so gives the next row of the usual table for
-    all pairs. Within a row, "or the neighbour's length" is a running maximum.
+    Words are numbers; both arguments are [words, pairs], padded with different numbers. Each step
+    takes one word of every candidate and computes the next row of the usual dynamic-programming
+    table for all pairs. Within a row, the maximum with the left neighbour is a running maximum.
     """
     row = np.zeros((len(references) + 1, references.shape[1]), np.int64)
     for words in candidates:
@@ -63,7 +63,7 @@ def _rouge_l(
 def _columns(
     captions: Sequence[Sequence[str]], numbers: dict[str, int], filler: int
 ) -> tuple[Integers, Integers]:
-    """The captions as columns [words, captions] of numbers, new words numbered; lengths."""
+    """Return captions as columns of numbers, [words, captions], and lengths; number new words."""
     lengths = np.fromiter(map(len, captions), np.int64)
     words = chain.from_iterable(captions)
     columns = np.full((len(captions), lengths.max()), filler, np.int64)

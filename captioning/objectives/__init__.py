@@ -1,1 +1,1 @@
-"""Training objectives: one file each, its pure functions first, then its class."""
+"""Training objectives, one per file: first the pure functions, then the class."""

@@ -1,4 +1,4 @@
-"""Adversarial training with a prior π: from covering what is said to saying what is natural."""
+"""Adversarial training with a prior π: from covering all true captions to seeking natural ones."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -25,20 +25,20 @@ from captioning.text import END, UNKNOWN
 
 @dataclass(frozen=True)
 class Prior:
-    """The chance π that a caption shown to the discriminator is real (Huszár 2015, section 3).
+    """The probability π that a caption shown to the discriminator is real (Huszár 2015, section 3).
 
     Args:
-        real: π, between 0 (covering, as maximum likelihood) and 1 (seeking what is surely natural).
+        real: π, between 0 (mode-covering, like maximum likelihood) and 1 (mode-seeking).
         by: How π enters: `share` shows real captions in that share; `logit_shift` shows equal
-            shares and adds log π/(1-π) to the logit. They have the same optimum, not the same
-            variance.
+            shares and adds log π/(1-π) to the logit. The two have the same optimum but not the
+            same variance.
     """
 
     real: float = 0.5
     by: Literal["share", "logit_shift"] = "logit_shift"
 
     def __post_init__(self) -> None:
-        """Refuse what is no chance."""
+        """Refuse a π outside (0, 1)."""
         log_odds(self.real)
 
     @property
@@ -49,19 +49,20 @@ class Prior:
 
 @dataclass(frozen=True)
 class Negatives:
-    """What else the discriminator is shown as not real.
+    """Further negative examples for the discriminator.
 
     Args:
         mismatched: Weight of real captions of other pictures (Dai et al. 2017, section 3.2). With
-            them the best discriminator is no longer a function of P/Q alone.
-        replay: Turns whose generated captions are kept; half of what is shown is then of those.
+            them, the best discriminator no longer depends on P/Q alone.
+        replay: Turns whose generated captions are kept; they then make up half of the generated
+            captions shown.
     """
 
     mismatched: float = 0.0
     replay: int = 0
 
     def __post_init__(self) -> None:
-        """Refuse what is neither weight nor number."""
+        """Refuse negative numbers."""
         if self.mismatched < 0 or self.replay < 0:
             raise InputError(
                 "negatives.mismatched and negatives.replay must be 0 or more, got "
@@ -76,10 +77,10 @@ GENERATED = Negatives()
 def earned_from_on(
     captions: Captions, values: Float[Tensor, " p"], steps: int
 ) -> Float[Tensor, "b t"]:
-    """Give, for each word, the sum over `steps` prefixes of what those with it in them are worth.
+    """Return for each word the sum of the values of those of the `steps` prefixes that contain it.
 
-    A prefix longer than its caption is the caption. So the captioner climbs the sum of the rewards
-    of all prefix lengths, and a caption earns nothing by being long.
+    A prefix longer than its caption is the caption itself. So the captioner maximises the sum of
+    the rewards of all prefix lengths, and a caption gains nothing by being long.
     """
     worth = captions.unpack(values)
     final = captions.last(values)[:, None]
@@ -90,10 +91,10 @@ def earned_from_on(
 def calibration_error(
     logits: Float[Tensor, " b"], real: Bool[Tensor, " b"], bins: int = 10
 ) -> Float[Tensor, ""]:
-    """Give the expected calibration error, in [0, 1] (Guo et al. 2017, eq. 3).
+    """Return the expected calibration error, in [0, 1] (Guo et al. 2017, eq. 3).
 
-    It is how far, on average over captions, a stated chance is from the share of real captions
-    among those of about that chance.
+    It is the mean difference over captions between a predicted probability and the share of real
+    captions among those with about that prediction.
     """
     stated = torch.sigmoid(logits.float())
     cell = (stated * bins).long().clamp(max=bins - 1)
@@ -102,14 +103,14 @@ def calibration_error(
 
 
 class Adversarial(Objective):
-    """Descends JS_π[P‖Q] = π KL[P‖M] + (1-π) KL[Q‖M], M = πP + (1-π)Q, by a discriminator's word.
+    """Minimises JS_π[P‖Q] = π KL[P‖M] + (1-π) KL[Q‖M], M = πP + (1-π)Q, with a discriminator.
 
-    The discriminator tells real captions of the batch, as far as they are `sayable`, from the
-    captioner's; the captioner climbs a reward of the log-ratio that it reads off. With
-    `per_prefix`, every prefix is judged and rewarded (the sum over prefix lengths of their
-    divergences), else the whole caption.
-    `discriminator_turns` come before each turn of the captioner, `warm_up` more before the first.
-    `likelihood` is the weight of the true captions' cross entropy beside the reward.
+    The discriminator learns to tell real captions of the batch, as far as they are `sayable`, from
+    the captioner's; the captioner maximises a reward of the log-ratio that the discriminator
+    estimates. With `per_prefix`, every prefix is judged and rewarded (the divergences are summed
+    over prefix lengths), else the whole caption. `discriminator_turns` come before each turn of the
+    captioner, `warm_up` more before the first. `likelihood` is the weight of the true captions'
+    cross entropy, added to the loss.
     """
 
     def __init__(  # noqa: PLR0913 - hyper-parameters
@@ -154,13 +155,13 @@ class Adversarial(Objective):
         self.likelihood = likelihood
 
     def prepare(self, captioner: Captioner, references: Sequence[Sequence[str]]) -> None:
-        """Make a discriminator that fits the captioner."""
+        """Build a discriminator for the captioner's vocabulary and features."""
         device = captioner.feature_mean.device
         sizes = len(captioner.vocabulary), captioner.encoder.feature_size
         self.discriminator = self.make_discriminator(*sizes).to(device)
 
     def forward(self, captioner: Captioner, batch: Batch, *, turn: str, progress: Progress) -> Loss:
-        """Play the discriminator's turn or the captioner's."""
+        """Return the loss of the discriminator or of the captioner, depending on `turn`."""
         if turn == "discriminator":
             with torch.no_grad():
                 features = captioner.encode(batch)
@@ -181,7 +182,7 @@ class Adversarial(Objective):
     def discriminate(
         self, captioner: Captioner, features: Float[Tensor, "n r d"], captions: Captions
     ) -> Loss:
-        """Give the discriminator's cross entropy on real and generated captions, in nats."""
+        """Return the discriminator's cross entropy on real and generated captions, in nats."""
         nothing = features.new_zeros(0)
         captions = sayable(captions, self.estimator.steps)
         kept, replaced = self.deal(len(captions.lengths), features.device)
@@ -200,7 +201,7 @@ class Adversarial(Objective):
         return Loss(value, judgement(real.detach(), false.detach(), self.prior))
 
     def deal(self, count: int, device: torch.device) -> tuple[Int[Tensor, " _"], Int[Tensor, " _"]]:
-        """Choose which captions are shown, and for which a generated one of the same picture."""
+        """Choose which real captions to show, and which to replace by generated ones."""
         if self.prior.by == "logit_shift":
             every = torch.arange(count, device=device)
             return every, every
@@ -208,7 +209,7 @@ class Adversarial(Objective):
         return real.nonzero().squeeze(1), (~real).nonzero().squeeze(1)
 
     def logits(self, features: Float[Tensor, "n r d"], captions: Captions) -> Float[Tensor, " _"]:
-        """Judge captions, or every prefix of theirs."""
+        """Return the logits of captions or, with `per_prefix`, of all their prefixes."""
         logits = self.discriminator(features, captions)
         return logits if self.per_prefix else captions.last(logits)
 
@@ -218,9 +219,9 @@ class Adversarial(Objective):
         captions: Captions,
         mixtures: Float[Tensor, "p v"] | None,
     ) -> Float[Tensor, " b"] | Float[Tensor, "b t"]:
-        """Give the reward of generated captions; its gradient reaches their words alone."""
+        """Return the reward of generated captions; its gradient reaches their words only."""
         weights = {name: weight.detach() for name, weight in self.discriminator.named_parameters()}
-        # In training, spectral norm moves its vectors at every call: here it moves copies.
+        # In training mode, spectral norm updates its vectors at every call: here it updates copies.
         vectors = {name: buffer.clone() for name, buffer in self.discriminator.named_buffers()}
         state, arguments = weights | vectors, (features, captions, mixtures)
         with without_dropout(self.discriminator):
@@ -246,14 +247,14 @@ def sayable(captions: Captions, steps: int) -> Captions:
 def cross_entropy(
     real: Float[Tensor, " r"], generated: Float[Tensor, " g"], earlier: Float[Tensor, " e"]
 ) -> Float[Tensor, ""]:
-    """Average the cross entropy of logits; those `earlier` share the weight of the generated."""
+    """Average the cross entropy of logits; `earlier` ones share the weight of the generated."""
     every = torch.cat([generated, earlier])
     negative = len(generated) * functional.softplus(every).mean() if len(generated) else 0.0
     return (functional.softplus(-real).sum() + negative) / (len(real) + len(generated))
 
 
 def mismatch(captions: Captions, images: int) -> Captions:
-    """Give every caption to another picture of the batch, the same number of places on."""
+    """Assign every caption to another picture of the batch, by a random cyclic shift."""
     if images < 2:
         raise InputError(
             "mismatched captions need batches of two pictures or more, got one: raise batch_size "
@@ -266,7 +267,7 @@ def mismatch(captions: Captions, images: int) -> Captions:
 def judgement(
     real: Float[Tensor, " r"], generated: Float[Tensor, " g"], prior: Prior
 ) -> dict[str, Float[Tensor, ""]]:
-    """Say how good a discriminator is: accuracy, calibration, mean log-ratio of the generated."""
+    """Measure a discriminator: accuracy, calibration, mean log-ratio of generated captions."""
     every = torch.cat([real, generated])
     truly = torch.arange(len(every), device=every.device) < len(real)
     log_ratios = generated - log_odds(prior.shown)

@@ -1,4 +1,4 @@
-"""The contract between an objective and whatever trains with it."""
+"""The interface between an objective and its trainer."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -13,36 +13,36 @@ from captioning.schedules import Progress
 
 
 class Loss(NamedTuple):
-    """What one turn asks to be lowered, and what it has to tell."""
+    """The loss of one turn, and the numbers to log."""
 
     value: Float[Tensor, ""]  # differentiated
-    logs: dict[str, Tensor]  # only shown
+    logs: dict[str, Tensor]  # only logged
 
 
 class Objective(nn.Module, ABC):
-    """What training a captioner means.
+    """A training objective of a captioner.
 
-    `turns` names the players in the order in which they take optimiser steps, again and again,
-    after those of `opening`, which are played once; every batch is one turn. A player other than
-    "captioner" is a submodule of the objective of that name. Randomness comes from PyTorch's
-    default generator, which training seeds anew at each step; time comes from `progress`.
+    `turns` names the players in the order in which they take optimiser steps, over and over, after
+    those of `opening`, which come once; every batch is one turn. A player other than "captioner" is
+    the submodule of that name. Random numbers come from PyTorch's default generator, which training
+    seeds anew at each step; time comes from `progress`.
     """
 
     opening: tuple[str, ...] = ()
     turns: tuple[str, ...] = ("captioner",)
 
     def turn(self, step: int) -> str:
-        """Say whose turn it is after so many optimiser steps."""
+        """Return whose turn it is after `step` optimiser steps."""
         if step < len(self.opening):
             return self.opening[step]
         return self.turns[(step - len(self.opening)) % len(self.turns)]
 
     def prepare(self, captioner: Captioner, references: Sequence[Sequence[str]]) -> None:
-        """Take what is known only now, before the first turn: by default nothing.
+        """Set up what depends on the captioner and the training captions, before the first turn.
 
-        These are the captioner's sizes and the training captions, those of each picture together.
+        The captions are grouped by picture. By default, nothing is set up.
         """
 
     @abstractmethod
     def forward(self, captioner: Captioner, batch: Batch, *, turn: str, progress: Progress) -> Loss:
-        """Give the loss of this turn; its gradient may reach no other player."""
+        """Return the loss of this turn; its gradient must reach no other player."""

@@ -1,9 +1,9 @@
-"""What a discriminator's log-ratio is worth to the captioner, for each divergence.
+"""The captioner's reward as a function of a discriminator's log-ratio, for each divergence.
 
 With r = log P/Q, the prior π that a caption shown is real, and its log-odds c = log π/(1-π), the
 best discriminator's logit is r + c (Huszár 2015, section 3; Goodfellow et al. 2014, proposition 1).
-A captioner whose captions x ~ Q earn one of these rewards descends what is named with it; the
-reward itself counts as a constant in the policy gradient.
+A captioner trained to maximise one of these rewards of captions x ~ Q minimises what is named with
+it; the policy gradient treats the reward itself as a constant.
 """
 
 import math
@@ -17,11 +17,11 @@ from captioning.errors import InputError
 
 Reward = Literal["js", "reverse_kl", "log_d", "likelihood"]
 
-LIMITS: tuple[Reward, ...] = ("reverse_kl", "likelihood")  # of js, as the prior tends to 1 or to 0
+LIMITS: tuple[Reward, ...] = ("reverse_kl", "likelihood")  # of js, as the prior tends to 1 or 0
 
 
 def log_odds(prior: float) -> float:
-    """Give log π/(1-π)."""
+    """Return log π/(1-π)."""
     if not 0 < prior < 1:
         raise InputError(
             f"a prior is the chance that a caption shown is real, expected 0 < it < 1, got {prior}"
@@ -30,14 +30,14 @@ def log_odds(prior: float) -> float:
 
 
 def reward(kind: Reward, log_ratio: Float[Tensor, "*b"], prior: float) -> Float[Tensor, "*b"]:
-    """Give the reward of captions whose log P/Q is known.
+    """Return the reward of captions whose log P/Q is known.
 
     - `js`: -log(1 - D)/π = softplus(r + c)/π. Its policy gradient is that of -JS_π/(π(1-π)); it
-      tends to the likelihood's as π → 0 and to that of -KL[Q‖P] as π → 1.
-    - `reverse_kl`: r, the limit π → 1: descends KL[Q‖P].
-    - `likelihood`: exp r, the limit π → 0: descends KL[P‖Q]. Its variance has no bound.
-    - `log_d`: log D = -softplus(-(r + c)), the reward called non-saturating. As it is r + c less
-      softplus(r + c), it descends KL[Q‖P] - JS_π/(1-π) (Arjovsky & Bottou 2017, theorem 2.5).
+      tends to that of the likelihood as π → 0 and to that of -KL[Q‖P] as π → 1.
+    - `reverse_kl`: r, the limit π → 1: minimises KL[Q‖P].
+    - `likelihood`: exp r, the limit π → 0: minimises KL[P‖Q]. Its variance is unbounded.
+    - `log_d`: log D = -softplus(-(r + c)), the non-saturating reward. It equals r + c minus
+      softplus(r + c), so it minimises KL[Q‖P] - JS_π/(1-π) (Arjovsky & Bottou 2017, theorem 2.5).
     """
     shifted = log_ratio + log_odds(prior)
     if kind == "js":

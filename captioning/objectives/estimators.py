@@ -1,4 +1,4 @@
-"""The contract of a gradient estimator: how a reward of captions becomes the captioner's loss."""
+"""The interface of gradient estimators, which turn a reward of captions into a loss."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
@@ -18,17 +18,17 @@ from captioning.search.ensemble import Ensemble
 from captioning.search.sampling import Choice, draw, say
 from captioning.text import BEGIN, END, PAD
 
-# What captions earn, one number each, or one for every word: what is earned from that word on.
-# Mixtures (see `Discriminator`) are judged in place of words where the estimator needs gradients.
+# The rewards of captions: one number each, or one per word, which is the reward from that word on.
+# Mixtures (see `Discriminator`) replace the words if the estimator needs gradients.
 Reward: TypeAlias = Callable[
     [Captions, Float[Tensor, "p v"] | None], Float[Tensor, " b"] | Float[Tensor, "b t"]
 ]
 
 
 class Estimator(ABC):
-    """A way to climb the expected reward of what a captioner says, in at most `steps` tokens."""
+    """Estimates the gradient of the expected reward of captions of at most `steps` tokens."""
 
-    steps: int  # END counted
+    steps: int  # including END
 
     @abstractmethod
     def loss(
@@ -38,16 +38,16 @@ class Estimator(ABC):
         reward: Reward,
         progress: Progress,
     ) -> Loss:
-        """Give a loss whose gradient estimates that of minus the expected reward.
+        """Return a loss whose gradient estimates that of minus the expected reward.
 
-        The captioner speaks without dropout: so it does when it is used, and a draw under one mask
-        with the gradient under another would be that of no captioner at all.
+        Captions are sampled without dropout, as in use; with it, sampling under one mask and
+        differentiating under another would give the gradient of no captioner at all.
         """
 
 
 @contextmanager
 def without_dropout(*modules: nn.Module) -> Iterator[None]:
-    """Let these networks drop nothing for a while; all else that training means to them stays."""
+    """Disable dropout in these networks inside the block; the rest of training mode stays."""
     dropouts = [
         layer
         for module in modules
@@ -71,7 +71,7 @@ def speak(
     steps: int,
     choose: Choice = draw,
 ) -> Captions:
-    """Let the captioner say a caption of each picture named, a sample by default."""
+    """Generate a caption for each entry of `image_index`, a sample by default."""
     with without_dropout(captioner):
         tokens, _ = say(Ensemble([captioner], [features]), image_index, steps, choose)
     return Captions.from_generated(tokens, image_index)
@@ -84,11 +84,11 @@ def speak_with_gradient(
     steps: int,
     choose: Callable[[Float[Tensor, "b w"]], tuple[Words, Float[Tensor, "b ..."]]],
 ) -> tuple[Captions, Float[Tensor, "p ..."], Float[Tensor, " p"]]:
-    """Caption the pictures named in one pass, which a gradient can follow back.
+    """Caption the pictures in `image_index` in a single differentiable pass.
 
-    From log Q of what can be said next, `choose` gives the words to be said and fed on, and
-    whatever of them is to be kept. Gives the captions with, packed, what was kept and the entropy
-    of Q, in nats and without its gradient.
+    Given log Q of the possible next tokens, `choose` returns the words to say and feed, and values
+    to keep. Returns the captions and, packed, the values kept and the entropy of Q, in nats and
+    without a gradient.
     """
     decoder = captioner.decoder
     state = decoder.begin(features, image_index)
@@ -109,7 +109,7 @@ def speak_with_gradient(
         going_on = (tokens[running, t] != END).nonzero().squeeze(1)
         running, words, state = running[going_on], words[going_on], state.select(going_on)
     captions, order = Captions.sort_generated(tokens, image_index)
-    # What was kept comes by step and row; packed, it comes by step and length.
+    # What was kept is ordered by step and row; packed, it is ordered by step and length.
     said = (tokens != PAD).t()
     numbers = (said.flatten().cumsum(0) - 1).view_as(said).t()
     places = captions.pack(numbers[order, : captions.tokens.shape[1]])
@@ -124,10 +124,10 @@ def complete(
     rollouts: int,
     steps: int,
 ) -> tuple[Captions, Int[Tensor, " c"], Int[Tensor, " c"]]:
-    """Let the captioner go on `rollouts` times from every true prefix of every caption.
+    """Sample `rollouts` completions of every proper prefix of every caption.
 
-    Gives the c completions, all said in one batch, with the row of `captions` that each belongs to
-    and the place of the last word that was given.
+    Returns the c completions, all sampled in one batch, each with its row of `captions` and the
+    position of the last word of its prefix.
     """
     width = captions.tokens.shape[1]
     places = torch.arange(width, device=captions.tokens.device)
@@ -142,7 +142,7 @@ def complete(
 
 
 def describe(captions: Captions, entropies: Float[Tensor, " p"]) -> dict[str, Float[Tensor, ""]]:
-    """Say how varied captions are: entropy in nats a word, length, share of distinct ones."""
+    """Return how varied captions are: entropy in nats per word, length, share of distinct ones."""
     distinct = len(captions.tokens.unique(dim=0)) / len(captions.tokens)
     return {
         "entropy": entropies.mean(),

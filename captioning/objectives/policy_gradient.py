@@ -1,4 +1,4 @@
-"""The policy gradient: captions are drawn, and those that earn more than others made likelier."""
+"""The policy gradient: sample captions and reinforce those with higher rewards than others."""
 
 from typing import Literal
 
@@ -32,8 +32,8 @@ def mean_of_others(
 ) -> Float[Tensor, "b t"]:
     """Average, at each step, the rewards of the other captions of the same group.
 
-    What a caption earned is never in its own baseline, so the gradient stays unbiased (Kool et al.
-    2019, eq. 4). A caption alone in its group has the baseline zero.
+    A caption's own reward is not in its baseline, so the gradient stays unbiased (Kool et al. 2019,
+    eq. 4). The baseline of a caption that is alone in its group is zero.
     """
     count = int(groups.max()) + 1
     sums = rewards.new_zeros(count, rewards.shape[1]).index_add_(0, groups, rewards)
@@ -44,10 +44,10 @@ def mean_of_others(
 def reinforce(
     log_likelihoods: Float[Tensor, "b t"], advantages: Float[Tensor, "b _"]
 ) -> Float[Tensor, ""]:
-    """Give the loss of REINFORCE (Williams 1992): its gradient is minus that of the mean reward.
+    """Return the loss of REINFORCE (Williams 1992): its gradient is minus that of the mean reward.
 
-    Log likelihoods are zero at padding; advantages are one for each word or one for each caption.
-    Words are added up, captions averaged.
+    Log likelihoods are zero at padding; advantages are per word or per caption. The loss is summed
+    over words and averaged over captions.
     """
     return -(advantages * log_likelihoods).sum(1).mean()
 
@@ -55,18 +55,18 @@ def reinforce(
 def draw_word(
     log_probabilities: Float[Tensor, "b w"],
 ) -> tuple[Int[Tensor, " b"], Float[Tensor, " b"]]:
-    """Draw the next word of each caption; give it with its log likelihood."""
+    """Draw the next word of each caption; return it with its log likelihood."""
     places = draw(log_probabilities.detach())
     return places + END, log_probabilities.gather(1, places[:, None]).squeeze(1)
 
 
 class PolicyGradient(Estimator):
-    """REINFORCE with `samples` captions of each picture and a baseline.
+    """REINFORCE with `samples` captions per picture and a baseline.
 
     The baseline is the mean reward of the other captions of the batch (`mean`) or of the same
     picture (`leave_one_out`, Luo 2020), the reward of the picture's `greedy` caption (Rennie et al.
-    2017), or `none`. Captions have at most `steps` tokens, END counted. With `rollouts`, a word
-    earns the mean reward of so many completions from there on (Yu et al. 2017, eq. 4).
+    2017), or `none`. Captions have at most `steps` tokens, including END. With `rollouts`, a word's
+    reward is the mean over that many completions after it (Yu et al. 2017, eq. 4).
     """
 
     def __init__(
@@ -96,7 +96,7 @@ class PolicyGradient(Estimator):
         reward: Reward,
         progress: Progress,
     ) -> Loss:
-        """Draw, reward, and weigh the log likelihood of what was drawn."""
+        """Sample captions and weight their log likelihoods by their advantages."""
         images = torch.arange(len(features), device=features.device)
         owners = images.repeat_interleave(self.samples)
         with without_dropout(captioner):
@@ -120,13 +120,13 @@ class PolicyGradient(Estimator):
         rewards: Float[Tensor, "b _"],
         reward: Reward,
     ) -> Float[Tensor, "b t"]:
-        """Give, at each word, the mean reward of completions from it on; at the last, its own."""
+        """Return each word's mean reward over completions after it; the last word's is its own."""
         if rewards.shape[1] > 1:
             raise InputError(
                 "rollouts are for rewards of whole captions, but every prefix is rewarded: set "
                 "rollouts to 0 or per_prefix to false"
             )
-        if captions.tokens.shape[1] == 1:  # nothing to go on from
+        if captions.tokens.shape[1] == 1:  # nothing to complete
             return rewards
         completions, row, place = complete(captioner, features, captions, self.rollouts, self.steps)
         earned = reward(completions, None)
@@ -142,7 +142,7 @@ class PolicyGradient(Estimator):
         rewards: Float[Tensor, "b t"],
         reward: Reward,
     ) -> Float[Tensor, "b t"]:
-        """Give the baseline of each caption, at each step where rewards differ by step."""
+        """Return each caption's baseline, with the same number of steps as the rewards."""
         if self.baseline == "none":
             return torch.zeros_like(rewards)
         if self.baseline == "mean":
@@ -160,5 +160,5 @@ class PolicyGradient(Estimator):
 
 
 def as_columns(rewards: Float[Tensor, " b"] | Float[Tensor, "b t"]) -> Float[Tensor, "b t"]:
-    """Give the rewards of whole captions the same form as those of every word."""
+    """Add an axis for words to rewards of whole captions."""
     return rewards[:, None] if rewards.ndim == 1 else rewards

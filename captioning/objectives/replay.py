@@ -1,4 +1,4 @@
-"""Captions that a captioner said some time ago, and what it said them of."""
+"""A replay buffer of a captioner's earlier captions, with the features of their pictures."""
 
 from typing import Any
 
@@ -14,8 +14,8 @@ Said = tuple[Float[Tensor, "n r d"], Captions]
 class Replay(nn.Module):
     """The captions of up to `size` earlier turns, saved and restored with the objective.
 
-    A discriminator that also sees these does not forget what it once caught (Shrivastava et al.
-    2017, section 2.3).
+    A discriminator that also sees these does not forget what it once learned to detect (Shrivastava
+    et al. 2017, section 2.3).
     """
 
     def __init__(self, size: int) -> None:
@@ -24,9 +24,9 @@ class Replay(nn.Module):
         self.kept: list[Said] = []
 
     def exchange(self, features: Float[Tensor, "n r d"], captions: Captions) -> Said | None:
-        """Give the captions of an earlier turn, drawn at random, and keep these.
+        """Return the captions of a random earlier turn, or None if there are none, and keep these.
 
-        Once all places are taken, they take the place of those given. None while there are none.
+        Once the buffer is full, they replace the captions returned.
         """
         earlier = None
         place = len(self.kept)
@@ -38,11 +38,11 @@ class Replay(nn.Module):
         return earlier
 
     def get_extra_state(self) -> list[tuple[Tensor, ...]]:
-        """Give what is kept, as plain tensors."""
+        """Return the buffer as plain tensors."""
         return [(features, *captions) for features, captions in self.kept]
 
     def set_extra_state(self, state: Any) -> None:
-        """Take back what `get_extra_state` gave."""
+        """Restore the buffer from the result of `get_extra_state`."""
         self.kept = [(features, Captions(*captions)) for features, *captions in state]
 
 

@@ -1,4 +1,4 @@
-"""Rewards of captions: what a caption is worth, given the true ones of its picture."""
+"""Rewards of captions, given the true captions of their pictures."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
@@ -11,26 +11,26 @@ from numpy import ndarray
 from captioning.errors import InputError
 from captioning.metrics.ciderd import CiderD
 
-Words: TypeAlias = Sequence[str]  # of one caption, its end among them as a word where it has one
+Words: TypeAlias = Sequence[str]  # of one caption, with its end as a word if it has one
 
 
 class CaptionReward(ABC):
-    """A function of captions and references, made ready once for all the training pictures."""
+    """A function of captions and references, prepared once for all training pictures."""
 
     @abstractmethod
     def prepare(self, references: Sequence[Sequence[Words]]) -> None:
-        """Take the true captions of every training picture; the pictures are numbered by them."""
+        """Take the true captions of every training picture; its index is the picture's number."""
 
     @abstractmethod
     def __call__(self, captions: Sequence[Words], images: Sequence[int]) -> Float[ndarray, " b"]:
-        """Reward each caption; `images` says of which picture it is."""
+        """Return each caption's reward; `images` holds the numbers of their pictures."""
 
 
 class CiderDReward(CaptionReward):
     """CIDEr-D, from 0 to 10, with the document frequencies of the training split."""
 
     def prepare(self, references: Sequence[Sequence[Words]]) -> None:
-        """Count the references."""
+        """Count the n-grams of the references."""
         self.scorer = CiderD(references)
 
     def __call__(self, captions: Sequence[Words], images: Sequence[int]) -> Float[ndarray, " b"]:
@@ -39,13 +39,13 @@ class CiderDReward(CaptionReward):
 
 
 class FunctionReward(CaptionReward):
-    """Any function that gives a number for a caption and the true captions of its picture."""
+    """Any function that returns a number for a caption and the true captions of its picture."""
 
     def __init__(self, function: Callable[[Words, Sequence[Words]], float]) -> None:
         self.function = function
 
     def prepare(self, references: Sequence[Sequence[Words]]) -> None:
-        """Keep the references, and see whether the function can be called."""
+        """Keep the references and check that the function can be called."""
         self.references = references
         try:
             float(self.function(references[0][0], references[0]))
@@ -63,17 +63,17 @@ class FunctionReward(CaptionReward):
 
 
 class BleuReward(FunctionReward):
-    """BLEU of one caption with n-grams of up to four words, from 0 to 1, as pycocoevalcap's."""
+    """BLEU-4 of single captions, from 0 to 1, as in pycocoevalcap."""
 
     def __init__(self) -> None:
         super().__init__(bleu)
 
 
 def bleu(caption: Words, references: Sequence[Words]) -> float:
-    """Give the BLEU-4 of one caption, the reference nearest in length deciding the penalty."""
+    """Return the BLEU-4 of one caption, with the reference nearest in length for the penalty."""
     from pycocoevalcap.bleu.bleu_scorer import BleuScorer
 
-    # Split at white space again by the scorer, so that no word may hold any.
+    # The scorer splits at white space again, so no word may contain any.
     text, *others = (" ".join(words) for words in (caption, *references))
     scorer = BleuScorer(text, others, n=4)
     corpus, _ = scorer.compute_score(option="closest", verbose=0)
@@ -81,7 +81,7 @@ def bleu(caption: Words, references: Sequence[Words]) -> float:
 
 
 class WeightedSum(CaptionReward):
-    """Several rewards, each multiplied by its weight, added up."""
+    """A weighted sum of several rewards."""
 
     def __init__(self, rewards: Sequence[CaptionReward], weights: Sequence[float]) -> None:
         if len(rewards) != len(weights) or not rewards:
@@ -92,12 +92,12 @@ class WeightedSum(CaptionReward):
         self.rewards, self.weights = rewards, weights
 
     def prepare(self, references: Sequence[Sequence[Words]]) -> None:
-        """Make every reward ready."""
+        """Prepare every reward."""
         for reward in self.rewards:
             reward.prepare(references)
 
     def __call__(self, captions: Sequence[Words], images: Sequence[int]) -> Float[ndarray, " b"]:
-        """Add the rewards up."""
+        """Return the weighted sum of the rewards."""
         earned = (reward(captions, images) for reward in self.rewards)
         terms = zip(self.weights, earned, strict=True)
         total: ndarray = np.sum([weight * values for weight, values in terms], axis=0)

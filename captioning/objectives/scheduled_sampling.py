@@ -1,4 +1,4 @@
-"""Scheduled sampling: now and then a word of the model's own is fed in place of the true one."""
+"""Scheduled sampling: sometimes feed a word of the model's own instead of the true one."""
 
 from typing import Literal
 
@@ -20,7 +20,7 @@ Replacement = Literal["sample", "argmax"]
 
 
 def flip_coins(inputs: Int[Tensor, "b t"], truth_share: float, coin: Coin) -> Bool[Tensor, "b t"]:
-    """Say where the truth is fed: with chance `truth_share` (ε), and always at the first step."""
+    """Draw where the truth is fed: with probability `truth_share` (ε), always at the first step."""
     shape = inputs.shape if coin == "token" else (len(inputs), 1)
     truth = (torch.rand(shape, device=inputs.device) < truth_share).expand_as(inputs).clone()
     truth[:, 0] = True
@@ -28,7 +28,7 @@ def flip_coins(inputs: Int[Tensor, "b t"], truth_share: float, coin: Coin) -> Bo
 
 
 def replace(log_probabilities: Float[Tensor, "b w"], replacement: Replacement) -> Int[Tensor, " b"]:
-    """Choose a token for each row: a sample of Q, or what is likeliest under it."""
+    """Choose a token for each row: a sample of Q, or its most likely token."""
     sample = replacement == "sample"
     return END + (draw(log_probabilities) if sample else log_probabilities.argmax(1))
 
@@ -36,9 +36,9 @@ def replace(log_probabilities: Float[Tensor, "b w"], replacement: Replacement) -
 def feed_uniform(
     captions: Captions, truth: Bool[Tensor, "b t"], vocabulary_size: int
 ) -> Int[Tensor, "b t"]:
-    """Give inputs with replacements drawn uniformly from the words.
+    """Return inputs with replacements drawn uniformly from the words.
 
-    The control of Bengio et al. 2015, table 1: is the gain only that of noise?
+    This is the control of Bengio et al. 2015, table 1: is the gain due to noise alone?
     """
     gold = captions.inputs
     noise = torch.randint(END + 1, vocabulary_size, gold.shape, device=gold.device)
@@ -53,9 +53,9 @@ def feed_while_running(
     truth: Bool[Tensor, "b t"],
     replacement: Replacement,
 ) -> Int[Tensor, "b t"]:
-    """Give the inputs of Bengio et al. 2015: each replacement follows what was fed before it.
+    """Return the inputs of Bengio et al. 2015: each replacement is conditioned on what was fed.
 
-    The vocabulary product is paid for the replaced positions only.
+    The vocabulary product is computed at the replaced positions only.
     """
     inputs = captions.inputs
 
@@ -77,9 +77,9 @@ def feed_in_parallel(
     truth: Bool[Tensor, "b t"],
     replacement: Replacement,
 ) -> Int[Tensor, "b t"]:
-    """Give the inputs of Duckworth et al. 2019: each replacement follows the true words.
+    """Return the inputs of Duckworth et al. 2019: replacements are conditioned on true words.
 
-    One teacher-forced pass predicts every token; the coins mix predictions with the truth.
+    One teacher-forced pass predicts every token; `truth` then mixes predictions with the truth.
     """
     gold = captions.inputs
     outputs = decoder(features, gold, captions)
@@ -94,14 +94,13 @@ def feed_in_parallel(
 
 
 class ScheduledSampling(Objective):
-    """Teacher forcing on inputs of which a share 1 - ε is replaced, ε falling by `schedule`.
+    """Teacher forcing with a share 1 - ε of the inputs replaced, where ε follows `schedule`.
 
     No gradient flows through a replacement, so the loss is the cross entropy of the true words
-    given the mixed inputs. Where the coin falls per `token` (as published) each input has its own
-    chance, per `sequence` a whole caption is fed the truth or the model. A replacement is a
-    `sample` of the model, its `argmax`, or a `uniform` word (the paper's control). `parallel`
-    draws all replacements from one teacher-forced pass instead of one after another.
-    Always sampling is `Constant(0)`; `Constant(1)` is teacher forcing.
+    given the mixed inputs. The coin is flipped for each `token` (as published) or once for a whole
+    `sequence`. A replacement is a `sample` of the model, its `argmax`, or a `uniform` word (the
+    paper's control). `parallel` draws all replacements from one teacher-forced pass instead of one
+    after another. `Constant(0)` always samples; `Constant(1)` is teacher forcing.
     """
 
     def __init__(
@@ -125,7 +124,7 @@ class ScheduledSampling(Objective):
         self.label_smoothing = label_smoothing
 
     def forward(self, captioner: Captioner, batch: Batch, *, turn: str, progress: Progress) -> Loss:
-        """Mix the inputs, then average the cross entropy of the true words, in nats."""
+        """Mix the inputs and return the mean cross entropy of the true words, in nats."""
         captions, decoder = batch.captions, captioner.decoder
         features = captioner.encode(batch)
         truth_share = self.schedule.at(progress)
@@ -148,7 +147,7 @@ class ScheduledSampling(Objective):
         captions: Captions,
         truth: Bool[Tensor, "b t"],
     ) -> Int[Tensor, "b t"]:
-        """Replace the inputs where the truth is not fed."""
+        """Return the inputs, replaced where the truth is not fed."""
         if truth.all():
             return captions.inputs
         if self.replacement == "uniform":

@@ -1,4 +1,4 @@
-"""Self-critical training: captions are drawn, and those made likelier that a metric likes more."""
+"""Self-critical training: sample captions and reinforce those that a metric scores higher."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -18,12 +18,12 @@ from captioning.text import END, PAD, SPECIAL
 
 
 class SelfCritical(Objective):
-    """Climbs the expected reward of what the captioner says (Rennie et al. 2017).
+    """Maximises the expected reward of sampled captions (Rennie et al. 2017).
 
-    By default the reward is CIDEr-D and a caption's baseline that of the picture's other samples
-    (Luo 2020); `PolicyGradient(samples=1, baseline="greedy")` is as first published. The end of a
-    caption counts as a word, in captions, references and document frequencies: without it
-    (`count_end: false`) nothing is lost by stopping after "with a", and captions do.
+    By default the reward is CIDEr-D and a caption's baseline is the mean reward of the picture's
+    other samples (Luo 2020); `PolicyGradient(samples=1, baseline="greedy")` is as first published.
+    The end of a caption counts as a word, in captions, references and document frequencies:
+    otherwise (`count_end: false`) stopping after "with a" costs nothing, and captions do.
     """
 
     ending: Tensor  # which tokens a caption may end with
@@ -40,7 +40,7 @@ class SelfCritical(Objective):
         self.count_end = count_end
 
     def prepare(self, captioner: Captioner, references: Sequence[Sequence[str]]) -> None:
-        """Read the references of every training picture, as the captioner would say them."""
+        """Split the references of every training picture into words, as the captioner would."""
         vocabulary = captioner.vocabulary
         end = (SPECIAL[END],) if self.count_end else ()
         split = [[(*vocabulary.split(text), *end) for text in texts] for texts in references]
@@ -53,7 +53,7 @@ class SelfCritical(Objective):
         self.register_buffer("ending", mask.to(captioner.feature_mean.device), persistent=False)
 
     def forward(self, captioner: Captioner, batch: Batch, *, turn: str, progress: Progress) -> Loss:
-        """Give the loss of the policy gradient, and the share of captions that end badly."""
+        """Return the policy-gradient loss; log the share of captions that end badly, too."""
         images = self.number(batch)
         bad: list[Tensor] = []
 
@@ -67,7 +67,7 @@ class SelfCritical(Objective):
         return Loss(loss.value, loss.logs | {"bad_endings": bad[0]})
 
     def number(self, batch: Batch) -> list[int]:
-        """Tell which of the training pictures those of a batch are, by their captions."""
+        """Return the batch's pictures as numbers of training pictures, found by their captions."""
         try:
             return [self.numbers[tuple(texts)] for texts in batch.references]
         except KeyError as error:
@@ -77,12 +77,12 @@ class SelfCritical(Objective):
             ) from error
 
     def words(self, tokens: Sequence[int]) -> list[str]:
-        """Spell a generated caption out, its end as a word if that counts."""
+        """Convert a generated caption to words, including its end if that counts."""
         counted = [token for token in tokens if token != PAD and (self.count_end or token != END)]
         return [self.tokens[token] for token in counted]
 
     def bad_endings(self, captions: Captions) -> Float[Tensor, ""]:
-        """Give the share of captions cut off, empty, or ending in a word such as "a" (`enders`)."""
+        """Return the share of captions cut off, empty or not ending in one of `enders`."""
         last = captions.tokens.gather(1, captions.lengths[:, None] - 1)
         before = captions.tokens.gather(1, (captions.lengths[:, None] - 2).clamp(min=0))
         good = (last == END) & (captions.lengths[:, None] > 1) & self.ending[before]

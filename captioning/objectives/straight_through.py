@@ -1,4 +1,4 @@
-"""Straight-through Gumbel-softmax: words are drawn, yet a gradient flows through the choice."""
+"""Straight-through Gumbel-softmax: words are sampled, yet gradients flow through the choice."""
 
 import torch
 from jaxtyping import Float, Int
@@ -26,7 +26,7 @@ def relaxed_sample(
 ) -> Float[Tensor, "b w"]:
     """Draw one-hot rows whose gradient is that of softmax((log Q + noise) / temperature).
 
-    Jang et al. 2017, section 2.2. Exact draws, a biased gradient.
+    Jang et al. 2017, section 2.2. The samples are exact, the gradient is biased.
     """
     uniform = torch.rand_like(log_probabilities).clamp(min=1e-20)
     noise = -torch.log(-torch.log(uniform))
@@ -38,7 +38,7 @@ def relaxed_sample(
 class StraightThrough(Estimator):
     """Differentiates the reward itself, through words relaxed at a `temperature` that may fall.
 
-    Draws `samples` captions of each picture, of at most `steps` tokens, END counted. The reward
+    Samples `samples` captions per picture, of at most `steps` tokens, including END. The reward
     must be differentiable in mixtures of words.
     """
 
@@ -50,13 +50,13 @@ class StraightThrough(Estimator):
                 f"straight-through needs samples and steps of 1 or more, got {samples} and {steps}"
             )
         self.temperature = temperature or Constant(1.0)
-        for share in (0.0, 1.0):  # told now, not when a run is nearly over
+        for share in (0.0, 1.0):  # fail now, not near the end of a run
             self.check(self.temperature.at(Progress(0, share)))
         self.samples, self.steps = samples, steps
 
     @staticmethod
     def check(temperature: float) -> None:
-        """Refuse a temperature at which nothing is soft."""
+        """Refuse a temperature that is not positive."""
         if not temperature > 0:
             raise InputError(
                 f"the temperature must stay above 0 to the end, got {temperature:g}: give its "
@@ -70,7 +70,7 @@ class StraightThrough(Estimator):
         reward: Reward,
         progress: Progress,
     ) -> Loss:
-        """Draw with relaxed words and give minus their mean reward."""
+        """Sample with relaxed words and return minus the mean reward."""
         temperature = self.temperature.at(progress)
         self.check(temperature)
         images = torch.arange(len(features), device=features.device)
@@ -95,9 +95,9 @@ def say_relaxed(
     steps: int,
     temperature: float,
 ) -> tuple[Captions, Float[Tensor, "p v"], Float[Tensor, " p"]]:
-    """Caption the images named; each word said is fed on as the mixture that was drawn.
+    """Caption the images in `image_index`; each word is fed as the relaxed mixture drawn for it.
 
-    Gives the captions with, packed, their mixtures and the entropies of what these were drawn from.
+    Returns the captions and, packed, their mixtures and the entropies of the words' distributions.
     """
 
     def relax(log_probabilities: Float[Tensor, "b w"]) -> tuple[Tensor, Tensor]:

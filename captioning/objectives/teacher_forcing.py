@@ -7,7 +7,7 @@ from captioning.schedules import Progress
 
 
 class TeacherForcing(Objective):
-    """Minimise KL[P‖Q] (Huszár 2015, section 2), with label smoothing as an option.
+    """Minimises KL[P‖Q] (Huszár 2015, section 2), optionally with label smoothing.
 
     `label_smoothing` in [0, 1) is the share of the target that is spread over the vocabulary.
     """
@@ -17,7 +17,7 @@ class TeacherForcing(Objective):
         self.label_smoothing = label_smoothing
 
     def forward(self, captioner: Captioner, batch: Batch, *, turn: str, progress: Progress) -> Loss:
-        """Average the cross entropy over the words of the batch, in nats."""
+        """Return the mean cross entropy over the words of the batch, in nats."""
         outputs = captioner(captioner.encode(batch), batch.captions)
         value = captioner.decoder.cross_entropy(
             outputs, batch.captions.targets, self.label_smoothing

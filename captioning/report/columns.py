@@ -1,16 +1,16 @@
-"""The numbers that are shown: their order, what they are called and how they are written."""
+"""The numbers in reports: their order, titles and format."""
 
 from typing import NamedTuple
 
 
 class Column(NamedTuple):
-    """How a number is shown; most are shares or scores, which the field prints times 100.
+    """The format of a number; most are shares or scores, by convention printed times 100.
 
     Attributes:
-        title: What stands above it on a page.
-        short: The same in a terminal, in eight letters; empty where none shows it.
-        scale: What it is multiplied by.
-        digits: Behind the point.
+        title: Its heading on a page.
+        short: Its heading in a terminal, at most eight characters; empty if it is not shown there.
+        scale: Factor by which it is multiplied.
+        digits: Number of decimals.
     """
 
     title: str
@@ -20,7 +20,7 @@ class Column(NamedTuple):
 
 
 def nats(title: str) -> Column:
-    """Show nats as they are."""
+    """Return the format of a number in nats, which is not scaled."""
     return Column(title, scale=1.0, digits=3)
 
 
@@ -57,15 +57,15 @@ COLUMNS = {
     "jensen_shannon": nats("JS[P, Q], nats"),
     "total_variation": Column("total variation, %"),
 }
-"""By the names that evaluations give them, in the order in which they are shown."""
+"""By their names in evaluations, in the order in which they are shown."""
 
 
 def column(name: str) -> Column:
-    """Give how a number is shown; one that is not known here, under its own name."""
+    """Return the format of a number; an unknown one is shown under its own name."""
     return COLUMNS.get(name) or Column(name.replace("_", " "))
 
 
 def write(name: str, value: float) -> str:
-    """Write a number as its column has it."""
+    """Format a number for its column."""
     shown = column(name)
     return f"{shown.scale * value:.{shown.digits}f}"

@@ -1,4 +1,4 @@
-"""`captioning report`: one run's curves and page, or several runs' table."""
+"""`captioning report`: curves and page of one run, or a table of several."""
 
 import sys
 from argparse import ArgumentParser, Namespace
@@ -15,10 +15,10 @@ PICTURES = 60  # in the gallery of a page
 
 
 def main(argv: Sequence[str]) -> int:
-    """Report the runs that the arguments name; the exit status.
+    """Report the runs named by the arguments; return the exit status.
 
-    Raises InputError for what is no run, for a run that was never evaluated (its curves are drawn
-    before), and for files that are damaged or cannot be written.
+    Raises InputError for a folder that is not a run, for a run that was never evaluated (after
+    drawing its curves), and for files that are damaged or cannot be written.
     """
     options = parse(argv)
     runs = [open_run(folder) for folder in dict.fromkeys(options.runs)] or [open_run(newest_run())]
@@ -30,7 +30,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def parse(argv: Sequence[str]) -> Namespace:
-    """The command line; argparse itself ends the process on a wrong one, with status 2."""
+    """Parse the command line; argparse exits with status 2 if it is invalid."""
     parser = ArgumentParser(
         "captioning report",
         description="One run: its curves and report.html in its folder. Several: a Markdown table, "
@@ -57,7 +57,7 @@ def parse(argv: Sequence[str]) -> Namespace:
 def report_run(
     run: Run, folder: Path | None = None, split: str | None = None, pictures: int = PICTURES
 ) -> None:
-    """Write drawings of curves, then the page with the gallery of the newest evaluation."""
+    """Write the drawings of curves, then the page with the gallery of the newest evaluation."""
     folder = folder or run.folder
     from captioning.report.drawing import draw
     from captioning.report.gallery import gallery
@@ -77,7 +77,7 @@ def report_run(
 
 
 def report_runs(runs: Sequence[Run], folder: Path | None, split: str | None) -> None:
-    """Print the table of all runs, and keep it if a folder is named."""
+    """Print the table of all runs, and write it to a folder if one is given."""
     table = summary_table(e for run in runs for e in evaluated(run, split))
     print(table)
     if folder:
@@ -85,7 +85,7 @@ def report_runs(runs: Sequence[Run], folder: Path | None, split: str | None) -> 
 
 
 def evaluated(run: Run, split: str | None) -> list[Evaluation]:
-    """The run's evaluations, at least one."""
+    """Return the run's evaluations; InputError if there are none."""
     found = run.evaluations()
     those = [evaluation for evaluation in found if split in (None, evaluation.split)]
     if not those:
@@ -99,6 +99,6 @@ def evaluated(run: Run, split: str | None) -> list[Evaluation]:
 
 
 def keep(file: Path, content: bytes) -> None:
-    """Write a file and say so, with its size."""
+    """Write a file and print its path and size."""
     write(file, content)
     print(f"{file}  {len(content) / 1e6:.1f} MB", file=sys.stderr)

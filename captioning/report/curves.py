@@ -1,4 +1,4 @@
-"""Curves: what a run logged, quantity by quantity, drawn against epochs."""
+"""Curves of what a run logged, by quantity, against epochs."""
 
 import csv
 import io
@@ -12,7 +12,7 @@ from captioning.data.reading import read_text
 from captioning.errors import InputError
 
 Row = Mapping[str, float]
-"""One line of a log; cells that were empty are not in it."""
+"""One line of a log, without empty cells."""
 
 TITLES = {
     "CIDEr-D": "CIDEr-D × 100",
@@ -30,13 +30,13 @@ TITLES = {
     "gradient_norm": "Length of the captioner's gradient",
     "discriminator_gradient_norm": "Length of the discriminator's gradient",
 }
-"""Quantities with their units, the most telling first; others are shown by their own names."""
+"""Quantities with their units, the most important first; others appear under their own names."""
 
 STAGES = {"train": "training", "val": "validation"}
 
 
 class Curve(NamedTuple):
-    """Points from left to right; a value that was not finite is NaN."""
+    """Points from left to right; values that were not finite are NaN."""
 
     label: str
     epochs: tuple[float, ...]
@@ -44,7 +44,7 @@ class Curve(NamedTuple):
 
 
 class Panel(NamedTuple):
-    """One quantity, with the curves that are comparable in it."""
+    """One quantity, with its comparable curves."""
 
     quantity: str
     curves: tuple[Curve, ...]
@@ -57,15 +57,15 @@ class Panel(NamedTuple):
 
     @property
     def summary(self) -> str:
-        """What the drawing shows, in words."""
+        """A description of the drawing in words."""
         ends = [f"{curve.label} ends at {curve.values[-1]:.4g}".strip() for curve in self.curves]
         return f"{self.title}, against epochs: {', '.join(ends)}."
 
 
 def read_log(path: Path) -> list[Row]:
-    """The rows of Lightning's CSV log; none where there is no file.
+    """Read the rows of Lightning's CSV log; none if there is no file.
 
-    Lines cut short, as a kill leaves them, are left out.
+    Truncated lines, left by a killed process, are skipped.
     """
     if not path.exists():
         return []
@@ -87,11 +87,11 @@ def _row(header: Sequence[str], cells: Sequence[str]) -> Row:
 
 
 def panels(rows: Sequence[Row]) -> list[Panel]:
-    """A panel for each quantity, `train/loss` and `val/loss` sharing one.
+    """Make a panel for each quantity; `train/loss` and `val/loss` share one.
 
-    A step's place in epochs is exact from the end of the first epoch on. What was logged twice for
-    one step, before and after a resumption, counts as the second time. A curve that repeats an
-    earlier one, as the loss of teacher forcing its cross-entropy, is left out.
+    The conversion of steps to epochs is exact from the end of the first epoch on. If a step was
+    logged twice, before and after resuming, the second time counts. A curve that repeats an earlier
+    one, as the loss of teacher forcing repeats its cross-entropy, is left out.
     """
     steps_per_epoch = max(((row["step"] + 1) / (row["epoch"] + 1) for row in rows), default=1.0)
     columns = dict.fromkeys(name for row in rows for name in row if name not in ("epoch", "step"))
@@ -121,7 +121,7 @@ def _curve(rows: Sequence[Row], column: str, steps_per_epoch: float) -> Curve:
 
 
 def epoch_means(curve: Curve) -> Curve:
-    """The mean of each epoch, at the middle of its points."""
+    """Return the mean of each epoch, at the middle of its points."""
     points: dict[int, list[tuple[float, float]]] = {}
     for epoch, value in zip(curve.epochs, curve.values, strict=True):
         points.setdefault(math.ceil(epoch), []).append((epoch, value))

@@ -13,11 +13,11 @@ SIZE = (5.0, 3.2)
 """Width and height of a panel, in inches."""
 
 DENSE = 4
-"""Points an epoch above which a curve is drawn faintly, and the means of the epochs over it."""
+"""Points per epoch above which a curve is drawn faintly, with the epochs' means over it."""
 
 
 def draw(panels: Sequence[Panel], theme: Theme = LIGHT) -> bytes:
-    """At least one panel as one PNG, two in a line."""
+    """Draw one or more panels as one PNG, two in a row."""
     across = min(2, len(panels))
     down = math.ceil(len(panels) / across)
     figure = blank(SIZE[0] * across, SIZE[1] * down, theme)
@@ -51,12 +51,12 @@ def _colour(curve: Curve, theme: Theme) -> str:
 
 
 def _annotate(axes: Axes, text: str, colour: str) -> None:
-    """Write above the right end of a panel, where nothing is drawn."""
+    """Write text above the right end of a panel, where nothing is drawn."""
     axes.set_title(text, loc="right", fontsize=9, pad=10, color=colour)
 
 
 def _draw_curve(axes: Axes, curve: Curve, colour: str) -> None:
-    """Draw each point, or of a dense curve every point faintly and the means plainly."""
+    """Draw a curve; a dense one is drawn faintly, with the epochs' means over it."""
     if len(curve.epochs) > DENSE * max(curve.epochs[-1], 1):
         axes.plot(curve.epochs, curve.values, color=colour, linewidth=0.6, alpha=0.35)
         curve = epoch_means(curve)
@@ -72,7 +72,7 @@ def _draw_curve(axes: Axes, curve: Curve, colour: str) -> None:
 
 
 def _mark_highest(axes: Axes, curve: Curve, theme: Theme) -> None:
-    """Name the highest point, by which the best checkpoint is chosen."""
+    """Mark the highest point, by which the best checkpoint is chosen."""
     points = [p for p in zip(curve.values, curve.epochs, strict=True) if not math.isnan(p[0])]
     if points:
         value, epoch = max(points, key=lambda point: point[0])

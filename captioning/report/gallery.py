@@ -1,4 +1,4 @@
-"""The gallery: pictures beside what was said of them and what should have been."""
+"""The gallery: pictures with their generated and reference captions."""
 
 import io
 from collections.abc import Mapping, Sequence
@@ -15,19 +15,19 @@ from captioning.report.html import data_address
 from captioning.runs import Evaluation
 
 THUMBNAIL = 320
-"""Longest side of an embedded picture, in pixels: about 15 kB a photograph."""
+"""Longest side of an embedded picture, in pixels: about 15 kB per photograph."""
 
 TINY = 96
-"""Up to this side a picture is embedded as it is, and shown larger with its pixels sharp."""
+"""Up to this size a picture is embedded unchanged, and shown enlarged with sharp pixels."""
 
 RANKED_BY = "CIDEr"
 
 Chosen = dict[str, list[ImageId]]
-"""Images under the words that tell how they were chosen."""
+"""Images by a description of how they were chosen."""
 
 
 class Thumbnail(NamedTuple):
-    """A picture inside the page."""
+    """A picture embedded in the page."""
 
     address: str
     width: int
@@ -36,7 +36,7 @@ class Thumbnail(NamedTuple):
 
 
 class Said(NamedTuple):
-    """A caption that the model gave, and its score times 100 where it is known."""
+    """A caption by the model, and its score times 100 if known."""
 
     search: str
     caption: str
@@ -44,7 +44,7 @@ class Said(NamedTuple):
 
 
 class Card(NamedTuple):
-    """One picture; without a thumbnail where its file is missing or damaged."""
+    """One picture; without a thumbnail if its file is missing or damaged."""
 
     image_id: ImageId
     file: str
@@ -59,10 +59,10 @@ def choose(
     count: int,
     generator: np.random.Generator,
 ) -> Chosen:
-    """A third drawn at random from all images, a third the best of the others, a third the worst.
+    """Choose a third of the images at random, a third as the best of the others, a third the worst.
 
-    The random third is what the model's captions are usually like. Images without a score are
-    never among the best and worst; with `count` images or fewer, all are shown.
+    The random third shows what the model's captions are usually like. Images without a score are
+    never among the best and worst; if there are at most `count` images, all are shown.
     """
     if len(images) <= count:
         return {"All pictures": list(images)}
@@ -80,9 +80,9 @@ def choose(
 
 
 def gallery(evaluations: Sequence[Evaluation], count: int) -> dict[str, list[Card]]:
-    """Cards of at most `count` pictures, under the words that tell how they were chosen.
+    """Make cards of at most `count` pictures, by a description of how they were chosen.
 
-    The first evaluation chooses and ranks; what the others say of the same pictures stands below.
+    The first evaluation determines the choice and ranking; captions of the others come below.
     """
     results = {evaluation.search: evaluation.captions() for evaluation in evaluations}
     scores = {evaluation.search: evaluation.scores() for evaluation in evaluations}
@@ -108,7 +108,7 @@ def gallery(evaluations: Sequence[Evaluation], count: int) -> dict[str, list[Car
 
 
 def thumbnail(file: Path, longest: int = THUMBNAIL) -> Thumbnail | None:
-    """The picture made small, or None where it is missing or damaged."""
+    """Shrink a picture; None if it is missing or damaged."""
     try:
         picture = open_image(locate(file))
     except InputError:

@@ -1,4 +1,4 @@
-"""Pages that need no other file: their templates, and the pictures inside them."""
+"""Self-contained HTML pages: their templates and embedded pictures."""
 
 import base64
 import struct
@@ -12,7 +12,7 @@ from captioning.report.style import DARK, LIGHT, Theme, as_png, blank
 
 
 class Drawing(NamedTuple):
-    """A drawing as PNG, for a light page and for a dark one, and in words."""
+    """A drawing as PNG, for a light and for a dark page, with a description in words."""
 
     name: str
     light: bytes
@@ -21,7 +21,7 @@ class Drawing(NamedTuple):
 
     @property
     def size(self) -> tuple[int, int]:
-        """Width and height in pixels, as they stand at the head of a PNG."""
+        """Width and height in pixels, from the header of the PNG."""
         width, height = struct.unpack(">II", self.light[16:24])
         return width, height
 
@@ -32,7 +32,7 @@ def both(
     size: tuple[float, float],
     draw: Callable[[Figure, Theme], None],
 ) -> Drawing:
-    """Draw once for a light page and once for a dark one; `size` is in inches."""
+    """Make a drawing for a light and for a dark page; `size` is in inches."""
 
     def page(theme: Theme) -> bytes:
         figure = blank(*size, theme)
@@ -43,7 +43,7 @@ def both(
 
 
 def fill(package: str, template: str, **values: Any) -> str:
-    """A template of this package, or of another that builds on those here. Text is escaped."""
+    """Render a template of a package, which may extend those here. Text is escaped."""
     environment = Environment(
         loader=ChoiceLoader([PackageLoader(package), PackageLoader("captioning.report")]),
         autoescape=True,
@@ -56,5 +56,5 @@ def fill(package: str, template: str, **values: Any) -> str:
 
 
 def data_address(kind: str, content: bytes) -> str:
-    """An address that holds the picture itself, so that the page needs no other file."""
+    """Return a data URL that contains the picture, so that the page is self-contained."""
     return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"

@@ -1,4 +1,4 @@
-"""The page of one run: a single HTML file that needs nothing else."""
+"""The page of one run: a single, self-contained HTML file."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -25,11 +25,11 @@ NOTES = {
     "KL[Q‖P_δ], nats": "a caption, from samples of Q: P_δ = (1 − δ) P + δ U, with δ as in the "
     "signature and U uniform over words, is never zero as P is",
 }
-"""What rows and columns are; others stand without a note."""
+"""Explanations of rows and columns; others have none."""
 
 
 class Table(NamedTuple):
-    """Numbers as they are shown: the rows of the model, then others, by their names."""
+    """Formatted numbers: the rows of the model, then others, by name."""
 
     caption: str
     headings: list[str]
@@ -45,7 +45,7 @@ def render(
     gallery: Mapping[str, Sequence[Card]],
     sweeps: Sequence[Drawing] = (),
 ) -> str:
-    """The page as HTML, of at least one evaluation. Every text is escaped."""
+    """Render the page of one or more evaluations as HTML. All text is escaped."""
     cards = [card for section in gallery.values() for card in section]
     numbers = tables(evaluations)
     named = {name for table in numbers for name in (*table.headings, *table.others)}
@@ -68,12 +68,12 @@ def render(
 
 
 def title(config: Mapping[str, Any], data: str) -> str:
-    """Such as "Scheduled sampling on flickr8k"."""
+    """Return a title such as "Scheduled sampling on flickr8k"."""
     return f"{facts(config).get('Objective', 'Captions')} on {data}"
 
 
 def facts(config: Mapping[str, Any]) -> dict[str, str]:
-    """What a configuration says of its run in a few words."""
+    """Summarise a configuration in a few words."""
     found = {
         part.capitalize(): _words(_look_up(config, part, "class_path"))
         for part in ("objective", "encoder", "decoder")
@@ -84,7 +84,7 @@ def facts(config: Mapping[str, Any]) -> dict[str, str]:
 
 
 def tables(evaluations: Sequence[Evaluation]) -> list[Table]:
-    """For each split its metrics and, in a known world, what the true law tells."""
+    """Make each split's tables: metrics, diversity and, if known, comparisons with the true law."""
     found = []
     for split in dict.fromkeys(evaluation.split for evaluation in evaluations):
         those = [evaluation for evaluation in evaluations if evaluation.split == split]
@@ -143,7 +143,7 @@ def _divergences(split: str, evaluations: Sequence[Evaluation]) -> Table:
 
 
 def _laws(evaluations: Sequence[Evaluation]) -> dict[str, Evaluation]:
-    """One evaluation for each law of the model: a search has no part in it, a checkpoint has."""
+    """Return one evaluation for each law of the model, which depends on the checkpoint only."""
     found = {tuple(e.divergences.items()): e for e in evaluations if e.divergences}
     alone = len(found) == 1
     return {"Model" if alone else f"Model, {e.search}": e for e in found.values()}
@@ -154,14 +154,14 @@ def _drawing(panel: Panel) -> Drawing:
 
 
 def _look_up(config: Any, *keys: str) -> str:
-    """What stands at this place of a configuration, empty where nothing does."""
+    """Return a nested value of a configuration as text, empty if it is missing."""
     for key in keys:
         config = config.get(key) if isinstance(config, dict) else None
     return "" if config is None else str(config)
 
 
 def _words(class_path: str) -> str:
-    """A class by its plain name: `captioning.decoder.ShowAndTell` is "Show and tell"."""
+    """Turn a class path into words: `captioning.decoder.ShowAndTell` into "Show and tell"."""
     name = class_path.rpartition(".")[2]
     first, *rest = re.split(r"(?<=[a-z])(?=[A-Z])", name)
     return " ".join([first, *(word if word.isupper() else word.lower() for word in rest)])

@@ -1,4 +1,4 @@
-"""The house style of drawings: their colours, their axes, and PNG."""
+"""The style of drawings: colours, axes and PNG output."""
 
 import io
 from typing import NamedTuple
@@ -11,7 +11,7 @@ DOTS_PER_INCH = 160
 
 
 class Theme(NamedTuple):
-    """Colours of a drawing; those of the curves can be told apart by the colour-blind."""
+    """Colours of a drawing; those of the curves suit colour-blind readers."""
 
     ground: str
     ink: str
@@ -34,7 +34,7 @@ DARK = Theme(
 
 
 def blank(width: float, height: float, theme: Theme) -> Figure:
-    """An empty figure, its sides in inches."""
+    """Make an empty figure; width and height are in inches."""
     return Figure(
         (width, height),
         dpi=DOTS_PER_INCH,
@@ -44,7 +44,7 @@ def blank(width: float, height: float, theme: Theme) -> Figure:
 
 
 def set_up(axes: Axes, title: str, theme: Theme) -> None:
-    """Axes with as little ink as they can be read with."""
+    """Style axes with as little ink as possible."""
     axes.set_facecolor(theme.ground)
     axes.set_title(title, loc="left", fontsize=10.5, pad=10, color=theme.ink)
     axes.tick_params(which="both", length=0, labelsize=9, labelcolor=theme.ink)
@@ -54,7 +54,7 @@ def set_up(axes: Axes, title: str, theme: Theme) -> None:
 
 
 def as_png(figure: Figure) -> bytes:
-    """The figure as a file."""
+    """Render a figure as PNG."""
     png = io.BytesIO()
     figure.savefig(png, format="png")
     return png.getvalue()

@@ -1,4 +1,4 @@
-"""Tables of metrics, times 100 as the field prints them, and plain numbers, with their spread."""
+"""Tables of metrics (times 100, by convention) and other numbers, with their spread."""
 
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from itertools import chain
@@ -9,41 +9,41 @@ from captioning.report.columns import COLUMNS, column, write
 from captioning.runs import Evaluation
 
 Record = Mapping[str, float]
-"""Numbers of one row, by the names of their columns."""
+"""Numbers of one row, by column name."""
 
 SUMMARISED = ("forward_kl", "reverse_kl", "outside")
-"""The divergences among the columns of several runs; a page shows them all."""
+"""The divergences in a table of several runs; a page shows all of them."""
 
 T = TypeVar("T")
 Key = TypeVar("Key", bound=Hashable)
 
 
 def columns(records: Iterable[Record]) -> list[str]:
-    """Every column that some record fills, in the order of their names."""
+    """Return every column that some record fills, in the order of COLUMNS, then any others."""
     found = dict.fromkeys(name for record in records for name in record)
     return [name for name in COLUMNS if name in found] + [n for n in found if n not in COLUMNS]
 
 
 def headings(shown: Iterable[str]) -> list[str]:
-    """What stands above the columns."""
+    """Return the headings of columns."""
     return [column(name).title for name in shown]
 
 
 def model_record(evaluation: Evaluation) -> Record:
-    """The model's row: its metrics and, in a known world, the share of true captions."""
+    """Return the model's row: its metrics and, in a known world, the share of true captions."""
     true = {name: share for name, share in evaluation.world.items() if name == "true"}
     return {**evaluation.metrics, **true}
 
 
 def summary_record(evaluation: Evaluation) -> Record:
-    """The model's row among several runs: how far it is from the true distribution, too."""
+    """Return the model's row in a table of several runs, which includes some divergences."""
     divergences = evaluation.divergences.items()
     few = {name: value for name, value in divergences if name in SUMMARISED}
     return {**model_record(evaluation), **few}
 
 
 def spread(name: str, values: Sequence[float]) -> str:
-    """Mean ± sample standard deviation, such as `61.3 ± 0.4`; of one value, that value."""
+    """Format mean ± sample standard deviation, such as `61.3 ± 0.4`, or a single value."""
     if not values:
         return "–"
     centre = write(name, mean(values))
@@ -51,7 +51,7 @@ def spread(name: str, values: Sequence[float]) -> str:
 
 
 def cells(records: Sequence[Record], shown: Sequence[str]) -> list[str]:
-    """The spread of each column; a dash unless every record has its number."""
+    """Format the spread of each column; a dash unless every record has a number."""
     found = []
     for name in shown:
         whole = all(name in record for record in records)
@@ -61,17 +61,17 @@ def cells(records: Sequence[Record], shown: Sequence[str]) -> list[str]:
 
 
 def summary_table(evaluations: Iterable[Evaluation]) -> str:
-    """Runs side by side in Markdown: a table for each data set and split.
+    """Compare runs in Markdown, with a table for each data set and split.
 
-    Runs that differ in their seed alone share a row. Rows such as "human" stand once below the
-    models, with a spread only where the runs do not agree on them. The signatures that the numbers
-    were made under follow their table.
+    Runs that differ only in their seed share a row. Rows such as "human" appear once below the
+    models, with a spread only if the runs disagree on them. The signatures of the numbers follow
+    their table.
     """
     return named_table((evaluation.run.group, evaluation) for evaluation in evaluations)
 
 
 def named_table(evaluations: Iterable[tuple[str, Evaluation]]) -> str:
-    """The same table of evaluations with the names of their rows."""
+    """Make the same tables from evaluations with the names of their rows."""
     splits = _grouped(evaluations, lambda named: (named[1].data, named[1].split))
     return "\n\n".join(_split_table(f"{data}, {split}", e) for (data, split), e in splits.items())
 
@@ -94,13 +94,13 @@ def _split_table(title: str, named: list[tuple[str, Evaluation]]) -> str:
 
 
 def markdown(head: Sequence[str], rows: Iterable[Sequence[str]], texts: int) -> str:
-    """A table in Markdown: texts in the first columns, then numbers, which stand to the right."""
+    """Format a Markdown table: texts in the first columns, then right-aligned numbers."""
     rule = ["---"] * texts + ["--:"] * (len(head) - texts)
     return "\n".join(map(_line, [head, rule, *rows]))
 
 
 def beside(evaluations: Iterable[Evaluation]) -> dict[str, list[Record]]:
-    """The rows below the models: for each name, one record from each run that has it."""
+    """Return the rows below the models: for each name, one record from each run that has it."""
     found: dict[str, dict[object, Record]] = {}
     for evaluation in evaluations:
         for name, record in evaluation.rows.items():
@@ -113,7 +113,7 @@ def _line(cells: Iterable[str]) -> str:
 
 
 def _grouped(items: Iterable[T], key: Callable[[T], Key]) -> dict[Key, list[T]]:
-    """The items under their keys, both in the order in which they came."""
+    """Group items by key, with keys and items in order of appearance."""
     groups: dict[Key, list[T]] = {}
     for item in items:
         groups.setdefault(key(item), []).append(item)

@@ -1,4 +1,4 @@
-"""Quality against diversity over the temperature of sampling: read and drawn."""
+"""Read and draw curves of quality against diversity over the sampling temperature."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -21,26 +21,26 @@ PANELS = {
     "self_bleu_4": "← more varied: Self-BLEU-4 × 100, between pictures",
     "mutual_bleu_4": "← more varied: mutual BLEU-4 × 100, of a picture's samples",
 }
-"""The two measures of how alike captions are, each against CIDEr."""
+"""Two measures of the similarity of captions, each plotted against CIDEr."""
 
 CLOSE = 0.06
-"""Share of the height below which a point has no name, since it would lie upon the last one."""
+"""Share of the height within which a point is not labelled, to avoid overlapping labels."""
 
 BESIDE = ("human", "true distribution")
-"""The rows of an evaluation that show where to go."""
+"""The rows of an evaluation that are shown as references."""
 
 
 class Sweep(NamedTuple):
-    """What one evaluation over temperatures found, the greedy limit at temperature 0 first."""
+    """The results over temperatures, with the greedy limit at temperature 0 first."""
 
     name: str
     split: str
     points: Sequence[Mapping[str, float]]
-    beside: Mapping[str, Mapping[str, float]]  # CIDEr and Self-BLEU of people, of the true law
+    beside: Mapping[str, Mapping[str, float]]  # CIDEr and Self-BLEU of people and of the true law
 
     @property
     def words(self) -> str:
-        """What the drawing shows."""
+        """A description of the drawing in words."""
         ends = (
             f"{_name(point)} CIDEr {100 * point['CIDEr']:.1f}, Self-BLEU-4 "
             f"{100 * point['self_bleu_4']:.1f}, mutual BLEU-4 {100 * point['mutual_bleu_4']:.1f}"
@@ -50,12 +50,12 @@ class Sweep(NamedTuple):
 
 
 def read_sweeps(run: Run) -> list[Sweep]:
-    """Those of a run, by the names of their folders."""
+    """Read the sweeps of a run, sorted by folder."""
     return [read_sweep(file) for file in sorted(run.folder.glob("evaluations/*/temperatures.json"))]
 
 
 def read_sweep(file: Path) -> Sweep:
-    """What `captioning evaluate --temperatures` wrote; InputError where it is damaged."""
+    """Read the output of `captioning evaluate --temperatures`; InputError if it is damaged."""
     where = str(file)
     record = parse_json(read_text(file), where)
     points = field(record, "points", list, where)
@@ -76,12 +76,12 @@ def read_sweep(file: Path) -> Sweep:
 
 
 def drawing(sweep: Sweep) -> Drawing:
-    """For a light page, for a dark one, and in words."""
+    """Make the drawing for a light and for a dark page, with a description in words."""
     return Drawing(sweep.name, draw(sweep, LIGHT), draw(sweep, DARK), sweep.words)
 
 
 def draw(sweep: Sweep, theme: Theme = LIGHT) -> bytes:
-    """CIDEr against how alike captions are, as one PNG: between pictures, and of one picture."""
+    """Draw CIDEr against the similarity of captions, between pictures and per picture, as PNG."""
     figure = blank(SIZE[0] * len(PANELS), SIZE[1], theme)
     for place, (measure, label) in enumerate(PANELS.items(), start=1):
         axes = figure.add_subplot(1, len(PANELS), place)
@@ -89,7 +89,7 @@ def draw(sweep: Sweep, theme: Theme = LIGHT) -> bytes:
         axes.set_xlabel(label, fontsize=9, color=theme.ink)
         axes.margins(0.12)
         _draw_path(axes, sweep.points, measure, theme)
-        # An evaluation without CIDEr has rows without it.
+        # The rows of an evaluation without CIDEr have none either.
         beside = {
             name: row for name, row in sweep.beside.items() if {"CIDEr", measure} <= row.keys()
         }
@@ -120,7 +120,7 @@ def _name(point: Mapping[str, float]) -> str:
 
 
 def _write(axes: Axes, text: str, place: tuple[float, float], theme: Theme) -> None:
-    """Write above and to the left of a point, where a path that rises to the right is not."""
+    """Write text above and to the left of a point, clear of a path that rises to the right."""
     axes.annotate(
         text,
         place,

@@ -1,4 +1,4 @@
-"""Ways from features to captions: one interface, one file per way."""
+"""Searches, which turn features into captions: one interface, one file per search."""
 
 from captioning.search.base import Hypotheses, Search, all_texts, caption_texts, seeded
 from captioning.search.beam import Beam

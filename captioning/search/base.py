@@ -1,4 +1,4 @@
-"""The contract of a search."""
+"""The interface of searches."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Sequence
@@ -14,24 +14,24 @@ from captioning.errors import InputError
 
 Name = TypeVar("Name", bound=Hashable)
 
-STEPS = 21  # of 20 words and END, as many as `Loading.max_words` keeps by default
+STEPS = 21  # 20 words and END, as many as `Loading.max_words` keeps by default
 
 
 class Hypotheses(NamedTuple):
     """k captions of each of n images, the best first (samples as drawn).
 
-    Each is words, END, then PAD up to the t steps allowed; one that was cut off there has no END.
-    PAD, BEGIN and UNKNOWN are never said and have no part in Q (see `Decoder.log_probabilities`).
+    Each holds words, END, then PAD up to the t steps allowed; one that was cut off has no END.
+    PAD, BEGIN and UNKNOWN are never chosen and have no part in Q (`Decoder.log_probabilities`).
     """
 
     tokens: Int[Tensor, "n k t"]
-    scores: Float[Tensor, "n k"]  # what the search ranks by
-    log_probabilities: Float[Tensor, "n k"]  # log Q(caption), in nats, END counted
+    scores: Float[Tensor, "n k"]  # by which the search ranks
+    log_probabilities: Float[Tensor, "n k"]  # log Q(caption), in nats, including END
     finished: Bool[Tensor, "n k"]
 
 
 class Search(ABC):
-    """A way to choose captions of at most `steps` tokens, END counted."""
+    """A way to choose captions of at most `steps` tokens, including END."""
 
     def __init__(self, steps: int) -> None:
         if steps < 1:
@@ -40,13 +40,13 @@ class Search(ABC):
 
     @property
     def description(self) -> str:
-        """Name this search and its settings in a few words, for reports and files."""
+        """A short name of this search and its settings, for reports and files."""
         limit = [] if self.steps == STEPS else [f"steps={self.steps}"]
         return " ".join([*self.words(), *limit])
 
     @abstractmethod
     def words(self) -> list[str]:
-        """Name this search, then what else was asked for but `steps`, a word each."""
+        """Return the name of this search, then its other settings except `steps`, one word each."""
 
     @abstractmethod
     def __call__(
@@ -55,11 +55,11 @@ class Search(ABC):
         features: Sequence[Float[Tensor, "n _ _"]],
         generator: torch.Generator | None = None,
     ) -> Hypotheses:
-        """Caption n images without gradients, the batch being all images at once.
+        """Caption n images in one batch, without gradients.
 
-        Several captioners of one vocabulary average their probabilities at every step.
-        `features[i]` is what `captioners[i].encode` gave; put the captioners in evaluation mode
-        first. `generator`, which only sampling needs, is on the features' device.
+        The probabilities of several captioners, of one vocabulary, are averaged at every step.
+        `features[i]` come from `captioners[i].encode`; the captioners must be in evaluation mode.
+        `generator`, needed only for sampling, must be on the features' device.
         """
 
 
@@ -69,7 +69,7 @@ def caption_texts(
     features: Sequence[Float[Tensor, "n _ _"]],
     image_ids: Sequence[Name],
 ) -> dict[Name, str]:
-    """Give the best caption of each picture, in words; of samples, the first."""
+    """Return the best caption of each picture, in words, or the first of its samples."""
     every = all_texts(search, captioners, features, image_ids)
     return {image_id: texts[0] for image_id, texts in every.items()}
 
@@ -80,7 +80,7 @@ def all_texts(
     features: Sequence[Float[Tensor, "n _ _"]],
     image_ids: Sequence[Name],
 ) -> dict[Name, list[str]]:
-    """Give the k captions of each picture, in words; samples are the same every time."""
+    """Return the k captions of each picture, in words; samples are reproducible."""
     generator = seeded(image_ids, features[0].device)
     found = search(captioners, features, generator).tokens.tolist()
     vocabulary = captioners[0].vocabulary
@@ -91,5 +91,5 @@ def all_texts(
 
 
 def seeded(image_ids: Sequence[Name], device: torch.device) -> torch.Generator:
-    """Give randomness that follows from the pictures alone, not from what was drawn before."""
+    """Return a generator seeded by the pictures alone, independent of earlier draws."""
     return torch.Generator(device).manual_seed(crc32(repr(tuple(image_ids)).encode()))

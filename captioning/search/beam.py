@@ -1,4 +1,4 @@
-"""Beam search, all beams of all images at once."""
+"""Beam search over all images in one batch."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -15,24 +15,24 @@ from captioning.text import BEGIN, END, PAD
 
 
 class Beams(NamedTuple):
-    """The k captions held of each image, whole or begun, the best first."""
+    """The k captions held for each image, finished or not, the best first."""
 
-    tokens: Int[Tensor, "n k t"]  # PAD where nothing is said yet
+    tokens: Int[Tensor, "n k t"]  # PAD where there is no token yet
     log_probabilities: Float[Tensor, "n k"]  # minus infinity where no caption is held
 
     @property
     def finished(self) -> Bool[Tensor, "n k"]:
-        """True where END was said."""
+        """True where a caption has reached END."""
         return (self.tokens == END).any(2) & self.log_probabilities.isfinite()
 
     @property
     def lengths(self) -> Int[Tensor, "n k"]:
-        """Count the tokens said."""
+        """The number of tokens so far."""
         return (self.tokens != PAD).sum(2)
 
 
 def no_beams(images: Int[Tensor, " n"], size: int, steps: int) -> Beams:
-    """Give each image a single beam on which nothing is said yet."""
+    """Return a single empty beam per image."""
     shape = (len(images), size)
     log_probabilities = torch.full(shape, -torch.inf, device=images.device)
     log_probabilities[:, 0] = 0
@@ -40,14 +40,14 @@ def no_beams(images: Int[Tensor, " n"], size: int, steps: int) -> Beams:
 
 
 def length_penalty(lengths: Int[Tensor, "*b"], alpha: float) -> Float[Tensor, "*b"]:
-    """Give the divisor of log probabilities, ((5 + length) / 6)^alpha (Wu et al. 2016, eq. 14)."""
+    """Return ((5 + length) / 6)^alpha, which divides log probabilities (Wu et al. 2016, eq. 14)."""
     return ((5 + lengths) / 6) ** alpha
 
 
 def without_repeated_trigrams(
     log_probabilities: Float[Tensor, "b w"], tokens: Int[Tensor, "b t"]
 ) -> Float[Tensor, "b w"]:
-    """Rule out what would say the same three tokens in a row again (Paulus et al. 2018)."""
+    """Rule out tokens that would repeat three tokens in a row (Paulus et al. 2018)."""
     same = (tokens[:, :-2] == tokens[:, -2:-1]) & (tokens[:, 1:-1] == tokens[:, -1:])
     rows, places = (same & (tokens[:, 2:] != PAD)).nonzero(as_tuple=True)
     never = log_probabilities.new_tensor(-torch.inf)
@@ -57,10 +57,10 @@ def without_repeated_trigrams(
 def extend(
     beams: Beams, log_probabilities: Float[Tensor, "rows w"], t: int, alpha: float
 ) -> tuple[Beams, Int[Tensor, "n k"]]:
-    """Give each image's best beams with one token more, at t, and the beam each of them extends.
+    """Return each image's best beams with one more token, at t, and the beam that each extends.
 
-    There is a row of `log_probabilities` for each beam, or one for all beams of an image. A
-    finished caption goes on in one way only, as it is, for as long as it is among the best.
+    `log_probabilities` has a row per beam, or one for all beams of an image. A finished caption has
+    a single continuation, itself, for as long as it is among the best.
     """
     n, size, _ = beams.tokens.shape
     choices = min(size, log_probabilities.shape[1])
@@ -79,9 +79,9 @@ def extend(
 
 
 def settled(beams: Beams, keep: int, alpha: float) -> Bool[Tensor, " n"]:
-    """Say of which images no running beam can still come among the `keep` best finished captions.
+    """Return for which images no running beam can still join the `keep` best finished captions.
 
-    A log probability only falls, and is divided by no more than the penalty of the longest caption.
+    A log probability can only fall, and is divided by at most the penalty of the longest caption.
     """
     longest = torch.full_like(beams.lengths, beams.tokens.shape[2])
     scores = beams.log_probabilities / length_penalty(beams.lengths, alpha)
@@ -92,7 +92,7 @@ def settled(beams: Beams, keep: int, alpha: float) -> Bool[Tensor, " n"]:
 
 
 def best(beams: Beams, keep: int, alpha: float) -> Hypotheses:
-    """Give the `keep` best, the finished before those cut off."""
+    """Return the `keep` best captions, finished ones before those cut off."""
     order = beams.finished.int().argsort(dim=1, descending=True, stable=True)[:, :keep]
     tokens = beams.tokens.take_along_dim(order[:, :, None], dim=1)
     log_probabilities = beams.log_probabilities.gather(1, order)
@@ -103,19 +103,19 @@ def best(beams: Beams, keep: int, alpha: float) -> Hypotheses:
 
 
 def select(states: States, rows: Int[Tensor, " b"]) -> States:
-    """Keep these rows of every captioner's state."""
+    """Select these rows of every captioner's state."""
     return tuple(state.select(rows) for state in states)
 
 
 class Beam(Search):
-    """Keep the `size` best captions of each image at every step, and give the best `keep`.
+    """Keeps the `size` best captions of each image at every step, and returns the best `keep`.
 
-    Scores are log probabilities over `((5 + length) / 6) ** length_penalty`: 0 ranks by
-    probability, more favours long captions. Finished captions compete with running ones for the
-    `size` places; without a penalty that loses nothing, as what ranks below a finished caption
-    never overtakes it. An image is done as soon as no running caption can come among its best.
-    Captions that `steps` cut off come after all finished ones. Where fewer captions exist than
-    `keep`, the rest are padding that scores minus infinity.
+    Scores are log probabilities divided by `((5 + length) / 6) ** length_penalty`: 0 ranks by
+    probability, higher values favour long captions. Finished captions compete with running ones
+    for the `size` places; without a penalty nothing is lost by that, as a caption ranked below a
+    finished one never overtakes it. An image is done as soon as no running caption can join its
+    best. Captions cut off at `steps` come after all finished ones. If fewer captions than `keep`
+    exist, the rest are padding with a score of minus infinity.
     """
 
     def __init__(
@@ -141,7 +141,7 @@ class Beam(Search):
         self.length_penalty, self.block_trigrams = length_penalty, block_trigrams
 
     def words(self) -> list[str]:
-        """Begin with "beam 5", say."""
+        """Return, for example, "beam 5" and "no-repeated-trigrams"."""
         words = [f"beam {self.size}"]
         if self.length_penalty:
             words.append(f"length-penalty={self.length_penalty:g}")
@@ -156,7 +156,7 @@ class Beam(Search):
         features: Sequence[Float[Tensor, "n _ _"]],
         generator: torch.Generator | None = None,
     ) -> Hypotheses:
-        """Give the `keep` best captions of each image."""
+        """Return the `keep` best captions per image."""
         ensemble = Ensemble(captioners, features)
         running = ensemble.images
         held = no_beams(running, self.size, self.steps)
@@ -167,7 +167,7 @@ class Beam(Search):
                 break
             beams = Beams(*(part[running] for part in held))
             following, states = ensemble.step(words, states)
-            if t == 0:  # until now all beams of an image were one row
+            if t == 0:  # until now, each image had a single row
                 states = select(states, running.repeat_interleave(self.size))
             if self.block_trigrams and t > 2:
                 said = beams.tokens[:, :, :t].flatten(0, 1)

@@ -1,4 +1,4 @@
-"""Captioners that speak as one."""
+"""Ensembles of captioners."""
 
 import functools
 import math
@@ -13,7 +13,7 @@ from captioning.captioner import Captioner
 from captioning.decoder import State
 from captioning.errors import InputError
 
-States: TypeAlias = tuple[State, ...]  # one for each captioner
+States: TypeAlias = tuple[State, ...]  # one per captioner
 
 
 class Ensemble:
@@ -40,7 +40,7 @@ class Ensemble:
         self.images = torch.arange(len(features[0]), device=features[0].device)
 
     def begin(self, image_index: Int[Tensor, " b"]) -> States:
-        """Give the states of b captions before BEGIN is fed; each picture is looked at once."""
+        """Return the states of b captions before BEGIN is fed; each picture is processed once."""
         return tuple(
             decoder.begin(features, image_index)
             for decoder, features in zip(self.decoders, self.features, strict=True)
@@ -49,7 +49,7 @@ class Ensemble:
     def step(
         self, tokens: Int[Tensor, " b"], states: States
     ) -> tuple[Float[Tensor, "b w"], States]:
-        """Feed one token to each caption; give log Q of what can be said next: END, the words."""
+        """Feed one token to each caption; return log Q of END and the words, and the states."""
         each, new_states = [], []
         for decoder, state in zip(self.decoders, states, strict=True):
             outputs, new_state = decoder.step(tokens, state)
@@ -59,7 +59,7 @@ class Ensemble:
 
 
 def average(log_probabilities: Sequence[Float[Tensor, "b w"]]) -> Float[Tensor, "b w"]:
-    """Give the logarithms of the averaged probabilities."""
+    """Return the logarithm of the averaged probabilities."""
     if len(log_probabilities) == 1:  # saves a pass over the vocabulary
         return log_probabilities[0]
     total = functools.reduce(torch.logaddexp, log_probabilities)

@@ -1,4 +1,4 @@
-"""Captions said word after word: the likeliest each time, or one that is drawn."""
+"""Captions generated word by word: greedily or by sampling."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -14,17 +14,17 @@ from captioning.search.base import STEPS, Hypotheses, Search
 from captioning.search.ensemble import Ensemble
 from captioning.text import BEGIN, END, PAD
 
-# Given the log probabilities of w tokens, pick a place in each row.
+# Given the log probabilities of w tokens, pick a position in each row.
 Choice: TypeAlias = Callable[[Float[Tensor, "b w"]], Int[Tensor, " b"]]
 
 
 def draw(
     logits: Float[Tensor, "b w"], generator: torch.Generator | None = None
 ) -> Int[Tensor, " b"]:
-    """Pick a place in each row with probability softmax(logits); never one at minus infinity.
+    """Draw a position in each row with probability softmax(logits); never one at minus infinity.
 
-    One random number a row falls somewhere in the cumulative sum: on a CPU several times cheaper
-    than a random number for each token, as torch.multinomial and Gumbel's trick need.
+    Inverting the cumulative sum takes one random number per row: on a CPU, this is several times
+    cheaper than one per token, as torch.multinomial and the Gumbel trick need.
     """
     cumulative = logits.softmax(1).cumsum(1)
     numbers = torch.rand(len(logits), 1, generator=generator, device=logits.device)
@@ -35,11 +35,11 @@ def draw(
 def likeliest(
     logits: Float[Tensor, "b w"], top_k: int | None, top_p: float | None
 ) -> tuple[Float[Tensor, "b k"], Int[Tensor, "b k"]]:
-    """Give the places that may be drawn, the likeliest first, with their logits.
+    """Return the logits and positions that may be drawn, the most likely first.
 
     These are the `top_k` largest, or all (Fan et al. 2018). Of these, `top_p` in (0, 1] keeps the
-    fewest that have this probability among them (Holtzman et al. 2020): those after come with minus
-    infinity.
+    smallest set with at least this probability (Holtzman et al. 2020): the logits of the others
+    become minus infinity.
     """
     width = logits.shape[1]
     largest, places = logits.topk(width if top_k is None else min(top_k, width))
@@ -58,11 +58,11 @@ def say(
     choose: Choice,
     opening: Int[Tensor, "b _"] | None = None,
 ) -> tuple[Int[Tensor, "b t"], Float[Tensor, " b"]]:
-    """Caption each of the images named; `choose` picks among END and the words.
+    """Caption the images in `image_index`; `choose` picks among END and the words.
 
-    A caption begins with the tokens of its `opening`, up to the first PAD there. Gives the tokens,
-    PAD after END, and the log probabilities. All captions run as one batch, which each leaves when
-    it ends.
+    A caption begins with the tokens of its `opening`, up to the first PAD there. Returns the
+    tokens, with PAD after END, and the log probabilities. All captions run in one batch, which
+    each leaves when it ends.
     """
     states = ensemble.begin(image_index)
     tokens = image_index.new_full((len(image_index), steps), PAD)
@@ -87,7 +87,7 @@ def say(
 
 
 def roll_out(ensemble: Ensemble, samples: int, steps: int, choose: Choice) -> Hypotheses:
-    """Say `samples` captions of each image, all at once."""
+    """Generate `samples` captions of each image, all in one batch."""
     image_index = ensemble.images.repeat_interleave(samples)
     tokens, totals = say(ensemble, image_index, steps, choose)
     shape = (len(ensemble.images), samples)
@@ -96,13 +96,13 @@ def roll_out(ensemble: Ensemble, samples: int, steps: int, choose: Choice) -> Hy
 
 
 class Greedy(Search):
-    """The likeliest token at every step; scores are log probabilities."""
+    """The most likely token at every step; scores are log probabilities."""
 
     def __init__(self, steps: int = STEPS) -> None:
         super().__init__(steps)
 
     def words(self) -> list[str]:
-        """Give "greedy"."""
+        """Return "greedy"."""
         return ["greedy"]
 
     def __call__(
@@ -111,7 +111,7 @@ class Greedy(Search):
         features: Sequence[Float[Tensor, "n _ _"]],
         generator: torch.Generator | None = None,
     ) -> Hypotheses:
-        """Give one caption of each image."""
+        """Return one caption per image."""
         ensemble = Ensemble(captioners, features)
         return roll_out(ensemble, 1, self.steps, lambda scores: scores.argmax(1))
 
@@ -120,8 +120,8 @@ class Sampling(Search):
     """Independent samples of each image, in the order in which they were drawn.
 
     A `temperature` below one sharpens the probabilities, then `top_k` and `top_p` cut their tail;
-    by default the samples are the model's own. Scores are log probabilities, at temperature one
-    and with the tail.
+    by default, samples follow the model's own distribution. Scores are log probabilities at
+    temperature one, with the tail included.
     """
 
     def __init__(
@@ -147,7 +147,7 @@ class Sampling(Search):
         self.top_k, self.top_p = top_k, top_p
 
     def words(self) -> list[str]:
-        """Begin with "sampling t=1", say."""
+        """Return, for example, "sampling", "t=1" and "top-k=5"."""
         words = ["sampling", f"t={self.temperature:g}"]
         if self.top_k is not None:
             words.append(f"top-k={self.top_k}")
@@ -161,7 +161,7 @@ class Sampling(Search):
         features: Sequence[Float[Tensor, "n _ _"]],
         generator: torch.Generator | None = None,
     ) -> Hypotheses:
-        """Draw `samples` captions of each image."""
+        """Draw `samples` captions per image."""
 
         def choose(log_probabilities: Float[Tensor, "b w"]) -> Int[Tensor, " b"]:
             logits = log_probabilities / self.temperature

@@ -1,10 +1,10 @@
 """The grammar of the shapes world: the exact law P(caption | scene).
 
-Three things reach from one end of a caption to the other. The opening chooses a register, which
-decides the preposition at the far end ("look there is ... over ..." but "the picture shows ...
-located above ..."). The subject's number decides verb and pronoun, past the other noun phrase
-where the order is inverted ("above two squares is a ring"). And the first noun phrase decides
-how much is said of the second.
+Captions have three long-range dependencies. The opening chooses a register, which decides the
+preposition at the other end ("look there is ... over ..." but "the picture shows ... located above
+..."). The subject's number decides verb and pronoun, across the other noun phrase if the order is
+inverted ("above two squares is a ring"). And the first noun phrase decides how much is said about
+the second.
 """
 
 import math
@@ -18,23 +18,23 @@ import numpy as np
 from captioning.shapes.scene import Group, Kind, Scene
 
 Law = Mapping[str, float]
-"""A distribution over strings: each with its probability."""
+"""A distribution over strings: the probability of each."""
 
 
 def choice(*options: tuple[float, Law]) -> Law:
-    """One of the laws, each with the probability that stands before it."""
+    """Return the mixture of laws, each with the probability that precedes it."""
     return _gather((text, chance * share) for chance, law in options for text, share in law.items())
 
 
 def row(*parts: str | Law) -> Law:
-    """The parts one after the other, drawn independently of each other."""
+    """Return the law of the parts in sequence, drawn independently of each other."""
     laws: list[Law] = [{part: 1.0} if isinstance(part, str) else part for part in parts]
     outcomes = (zip(*words, strict=True) for words in product(*(law.items() for law in laws)))
     return _gather((" ".join(texts), math.prod(chances)) for texts, chances in outcomes)
 
 
 def _gather(outcomes: Iterable[tuple[str, float]]) -> Law:
-    """Probabilities of equal strings add."""
+    """Add the probabilities of equal strings."""
     law: dict[str, float] = {}
     for text, chance in outcomes:
         law[text] = law.get(text, 0.0) + chance
@@ -42,7 +42,7 @@ def _gather(outcomes: Iterable[tuple[str, float]]) -> Law:
 
 
 class Register(NamedTuple):
-    """A manner of speech: its words for the place of a group, alone or seen from another."""
+    """A style of speech: its words for the place of a group, absolute or relative to another."""
 
     places: Mapping[str, str]
     relations: Mapping[str, str]
@@ -97,14 +97,14 @@ NOUNS: Mapping[str, Law] = {
     "triangle": {"triangle": 1.0},
 }
 DETAILS = ((0.25, ()), (0.4, ("colour",)), (0.35, ("size", "colour")))
-"""Which attributes a caption names, with their probability."""
+"""The attributes that a caption names, with their probability."""
 
 
 @cache
 def support(scene: Scene) -> Law:
-    """Every caption of the scene with its probability; they sum to one.
+    """Return every caption of the scene with its probability; they sum to one.
 
-    Each of the scene's groups is the subject with equal chances.
+    Each of the scene's groups is the subject with equal probability.
     """
     return choice(
         *(
@@ -116,13 +116,13 @@ def support(scene: Scene) -> Law:
 
 
 def sample(scene: Scene, generator: np.random.Generator) -> str:
-    """A caption drawn from the law of the scene."""
+    """Draw a caption from the law of the scene."""
     law = support(scene)
     return list(law)[generator.choice(len(law), p=list(law.values()))]
 
 
 def _sentence(subject: Group, scene: Scene, detail: tuple[str, ...]) -> Law:
-    """What the subject is and where, seen from the other group if there is one."""
+    """Describe the subject and its place, relative to the other group if there is one."""
     things = _noun_phrase(subject.count, subject.kind, detail)
     others = [_noun_phrase(o.count, o.kind, detail) for o in scene.groups if o != subject]
     verb, pronoun = ("is", "it") if subject.count == 1 else ("are", "they")
@@ -142,7 +142,7 @@ def _sentence(subject: Group, scene: Scene, detail: tuple[str, ...]) -> Law:
 
 @cache
 def _noun_phrase(count: int, kind: Kind, detail: tuple[str, ...]) -> Law:
-    """Such as "two big red rings"."""
+    """Return the law of a noun phrase such as "two big red rings"."""
     adjectives: dict[str, str | Law] = {"size": ADJECTIVES[kind.size], "colour": kind.colour}
     ending = "" if count == 1 else "s"
     nouns = {noun + ending: chance for noun, chance in NOUNS[kind.shape].items()}

@@ -1,4 +1,4 @@
-"""Drawing: a scene becomes a small picture, never twice the same."""
+"""Draw a scene as a small picture, with random variation."""
 
 from collections.abc import Callable
 
@@ -18,7 +18,7 @@ PAINTS = {
     "yellow": (230, 205, 50),
 }
 OFFSETS = {"left": (-8.0, 0.0), "right": (8.0, 0.0), "top": (0.0, -8.0), "bottom": (0.0, 8.0)}
-"""From the middle of the picture to the middle of a group: x to the right, y downwards."""
+"""From the centre of the picture to that of a group: x to the right, y downwards."""
 
 Plane = Float[np.ndarray, "32 32"]
 
@@ -29,11 +29,11 @@ DISTANCES: dict[str, Callable[[Plane, Plane, float], Plane]] = {
         np.maximum(y, np.sqrt(0.75) * np.abs(x) - 0.5 * y) - 0.65 * radius
     ),
 }
-"""Signed distance to the outline, negative inside, of a shape whose middle is the origin."""
+"""Signed distance to the outline, negative inside, of a shape centred at the origin."""
 
 
 def draw(scene: Scene, generator: np.random.Generator) -> UInt8[np.ndarray, "32 32 3"]:
-    """Antialiased shapes on grey, with jitter in place, size and paint, and additive noise."""
+    """Draw antialiased shapes on grey, with jitter in place, size and paint, and additive noise."""
     picture = np.full((SIDE, SIDE, 3), generator.uniform(90, 150))
     for group in scene.groups:
         for x, y in centres(group, generator):
@@ -46,7 +46,7 @@ def draw(scene: Scene, generator: np.random.Generator) -> UInt8[np.ndarray, "32 
 
 
 def centres(group: Group, generator: np.random.Generator) -> Float[np.ndarray, "count 2"]:
-    """A row along the top or bottom, a column along the left or right, ten pixels apart."""
+    """Return positions in a row at the top or bottom or a column at a side, ten pixels apart."""
     offset = np.array(OFFSETS[group.place])
     along = (offset[::-1] != 0).astype(float)
     steps = 10.0 * (np.arange(group.count) - (group.count - 1) / 2)
@@ -56,7 +56,7 @@ def centres(group: Group, generator: np.random.Generator) -> Float[np.ndarray, "
 
 
 def coverage(shape: str, x: float, y: float, radius: float) -> Plane:
-    """The share of each pixel, in [0, 1], that the shape covers."""
+    """Return the share of each pixel, in [0, 1], that the shape covers."""
     down, right = np.mgrid[:SIDE, :SIDE] + 0.5
     distance = DISTANCES[shape](right - x, down - y, radius)
     return (0.5 - distance).clip(0, 1)

@@ -1,4 +1,4 @@
-"""Scenes: what a picture of the shapes world holds, before it is drawn or told."""
+"""Scenes: the content of pictures in the shapes world, before they are drawn or described."""
 
 from dataclasses import dataclass
 from itertools import product
@@ -13,7 +13,7 @@ OPPOSITES = {"left": "right", "right": "left", "top": "bottom", "bottom": "top"}
 
 
 class Kind(NamedTuple):
-    """What the things of one group have in common."""
+    """The attributes shared by the things of one group."""
 
     size: str
     colour: str
@@ -33,7 +33,7 @@ class Group:
 class Scene:
     """One group, or two groups of different shapes at opposite places: at most three things.
 
-    Of two groups the left or the upper one comes first, so that equal scenes compare equal.
+    The left or upper one of two groups comes first, so that equal scenes compare equal.
     """
 
     groups: tuple[Group, ...]
@@ -55,13 +55,13 @@ SCENES = frozenset(LONE + PAIRS)
 
 
 def random_scene(generator: np.random.Generator) -> Scene:
-    """One group or two with equal chances, then any such scene with equal chances."""
+    """Draw one group or two with equal probability, then any such scene with equal probability."""
     scenes = (LONE, PAIRS)[generator.integers(2)]
     return scenes[generator.integers(len(scenes))]
 
 
 def to_json(scene: Scene) -> list[dict[str, Any]]:
-    """One flat record per group: count, size, colour, shape, place."""
+    """Return one flat record per group: count, size, colour, shape, place."""
     return [
         {"count": group.count, **group.kind._asdict(), "place": group.place}
         for group in scene.groups
@@ -69,7 +69,7 @@ def to_json(scene: Scene) -> list[dict[str, Any]]:
 
 
 def from_json(records: list[dict[str, Any]]) -> Scene:
-    """The inverse of `to_json`; KeyError or ValueError for what is no scene of this world."""
+    """Invert `to_json`; KeyError or ValueError if the result is not a scene of this world."""
     scene = Scene(
         tuple(
             Group(record["count"], Kind(*(record[name] for name in Kind._fields)), record["place"])

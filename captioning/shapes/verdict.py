@@ -8,7 +8,7 @@ from captioning.shapes.scene import LONE, PAIRS, Kind, Scene
 
 
 class Verdict(str, Enum):
-    """The value is the name under which a report counts it."""
+    """A verdict on a caption; its value is its name in reports."""
 
     TRUE = "true"
     UNGRAMMATICAL = "ungrammatical"
@@ -18,16 +18,16 @@ class Verdict(str, Enum):
 
 
 def judge(caption: str, scene: Scene) -> Verdict:
-    """The first of these that holds.
+    """Return the first of these verdicts that holds.
 
-    - `TRUE`: the caption lies in the support of the scene's law.
-    - `UNGRAMMATICAL`: it lies in the support of no scene at all.
-    - `FALSE_ATTRIBUTE`: it names something (size, colour, shape) that the scene does not hold.
-    - `WRONG_COUNT`: all that it names is there, in another number; a group left out counts too.
+    - `TRUE`: the caption is in the support of the scene's law.
+    - `UNGRAMMATICAL`: it is not in the support of any scene.
+    - `FALSE_ATTRIBUTE`: it names something (size, colour, shape) that is not in the scene.
+    - `WRONG_COUNT`: everything named is there, but in other numbers; so is a group left out.
     - `WRONG_RELATION`: only places are wrong.
 
-    A caption that leaves attributes open is read in the way that is kindest to it. The first call
-    with a caption that is not true takes a second, for the laws of all scenes.
+    A caption that leaves attributes open gets the most favourable reading. The first call with a
+    caption that is not true takes a second, to enumerate the laws of all scenes.
     """
     if caption in support(scene):
         return Verdict.TRUE
@@ -42,10 +42,10 @@ def judge(caption: str, scene: Scene) -> Verdict:
 
 @cache
 def _laws() -> list[tuple[Law, dict[Kind, int]]]:
-    """The law of every scene, with what it holds; a captioner that errs asks thousands of times."""
+    """Return the law and the counts of every scene; cached, as false captions need them often."""
     return [(support(scene), _counts(scene)) for scene in LONE + PAIRS]
 
 
 def _counts(scene: Scene) -> dict[Kind, int]:
-    """How many things of each kind; no kind occurs in two groups of a scene."""
+    """Count the things of each kind; no kind occurs in two groups of a scene."""
     return {group.kind: group.count for group in scene.groups}

@@ -16,19 +16,19 @@ from captioning.shapes.picture import SIDE, draw
 from captioning.shapes.scene import Scene, from_json, random_scene, to_json
 
 SIZES: Mapping[str, int] = {"train": 8000, "val": 500, "test": 500}
-"""Pictures in each split."""
+"""Number of pictures in each split."""
 
 
 def write(
     folder: Path, seed: int = 0, sizes: Mapping[str, int] = SIZES, captions_per_image: int = 5
 ) -> None:
-    """Make the world in the folder, or leave it alone if just this world is already there.
+    """Generate the world in a folder, unless the same world is already there.
 
-    The folder then holds `annotations/captions_{split}.json` in the COCO form,
+    The folder then contains `annotations/captions_{split}.json` in COCO's format,
     `images/{split}/000001.png` (ids are unique across the splits) and `scenes.json`. The captions
     of a picture are independent draws from the law of its scene. The same arguments give the same
-    bytes. The folder appears whole or not at all, also when several processes make it at once.
-    InputError when it holds something else or cannot be written.
+    bytes. The folder appears atomically, even if several processes write it at once. Raises
+    InputError if the folder has other contents or cannot be written.
     """
     if seed < 0 or min(captions_per_image, len(sizes), *sizes.values()) < 1:
         raise InputError(
@@ -53,7 +53,7 @@ def write(
 
 
 def scenes(folder: Path) -> dict[int, Scene]:
-    """The scene of every image id, as `write` left them; InputError where they cannot be read."""
+    """Read the scene of every image id, as saved by `write`; InputError if that is impossible."""
     try:
         records = json.loads((folder / "scenes.json").read_text())["scenes"]
         return {int(image): from_json(record) for image, record in records.items()}
@@ -67,7 +67,7 @@ def scenes(folder: Path) -> dict[int, Scene]:
 def _write_split(
     world: Path, split: str, ids: range, captions_per_image: int, generator: np.random.Generator
 ) -> dict[int, Scene]:
-    """Pictures and captions of random scenes under these image ids; returns the scenes."""
+    """Write pictures and captions of random scenes with these image ids; return the scenes."""
     pictures = world / "images" / split
     pictures.mkdir(parents=True)
     drawn = {image: random_scene(generator) for image in ids}
@@ -88,7 +88,7 @@ def _write_split(
 
 
 def _publish(world: Path, folder: Path, recipe: Mapping[str, Any]) -> None:
-    """Rename the finished world to its folder, unless another process was quicker."""
+    """Rename the finished world to its folder, unless another process was faster."""
     try:
         world.rename(folder)
     except OSError:
@@ -97,7 +97,7 @@ def _publish(world: Path, folder: Path, recipe: Mapping[str, Any]) -> None:
 
 
 def _holds(folder: Path, recipe: Mapping[str, Any]) -> bool:
-    """True for a world of this recipe, false for nothing; InputError for anything else."""
+    """Return whether a folder has the world of this recipe; InputError if it has anything else."""
     if not folder.exists() or not any(folder.iterdir()):
         return False
     try:
