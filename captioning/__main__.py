@@ -21,7 +21,7 @@ COMMANDS = {
     "shards": ("captioning.commands.shards", "put a data set into tar files, for scale"),
     "features": ("captioning.commands.features", "encode a data set's pictures once and for all"),
     "fetch": ("captioning.commands.fetch", "get what SPICE needs into the user's cache"),
-    "doctor": ("captioning.doctor", "say what is there, what is missing and how to mend it"),
+    "doctor": ("captioning.doctor", "show what is installed, what is missing and how to fix it"),
 }
 
 

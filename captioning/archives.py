@@ -57,9 +57,9 @@ def _unzip(archive: Path, folder: Path, wanted: Callable[[PurePosixPath], bool])
 def _untar(archive: Path, folder: Path, wanted: Callable[[PurePosixPath], bool]) -> None:
     if data_filter is None:
         raise InputError(
-            f"{archive}: a tar archive is unpacked safely by Python 3.10.12, 3.11.4 or newer, this "
-            f"is {platform.python_version()}; take a newer one, or unpack it yourself and name the "
-            "folder by --files with --link"
+            f"{archive}: unpacking tar archives safely needs Python 3.10.12, 3.11.4 or newer, this "
+            f"is {platform.python_version()}; upgrade, or unpack it yourself and give the folder "
+            "by --files with --link"
         )
     with tarfile.open(archive) as opened, progress(f"unpacking {archive.name}", None) as advance:
         for member in opened:

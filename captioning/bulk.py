@@ -142,7 +142,7 @@ def caption_all(
         if not from_first(begin):
             first = place()[0] == 0
             part()
-            whole = f"{parts.output} is whole; name another --output, or remove it to begin anew"
+            whole = f"{parts.output} is complete; name another --output, or remove it to start over"
             return whole if first else None
         counts = collect(lambda: take_part(task, parts))
         if not counts:

@@ -143,6 +143,6 @@ def check_fit(encoder: Encoder, decoder: Decoder, vocabulary: Vocabulary) -> Non
         )
     if settings["vocabulary_size"] != len(vocabulary):
         raise InputError(
-            f"the decoder knows {settings['vocabulary_size']} tokens, the vocabulary has "
-            f"{len(vocabulary)}: they are of different data"
+            f"the decoder has {settings['vocabulary_size']} tokens, the vocabulary has "
+            f"{len(vocabulary)}: they come from different data"
         )

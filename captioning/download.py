@@ -60,8 +60,8 @@ def _receive_all(remote: Remote, part: Path, pauses: Sequence[float]) -> None:
         wait = next(waits, None)
         if wait is None or most == first:
             raise InputError(
-                f"{part.stem} did not come from {remote.address} ({_reason(error)}); run it "
-                "again, which goes on from what has come, or name a folder that has the file"
+                f"{part.stem} could not be downloaded from {remote.address} ({_reason(error)}); "
+                "run it again to resume, or name a folder that has the file"
             ) from error
         time.sleep(wait)
 

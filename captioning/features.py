@@ -68,9 +68,9 @@ class FeatureCache:
         if len(stale) and not renew:
             more = f" and {len(stale) - 1:,} more pictures have" if len(stale) > 1 else " has"
             raise InputError(
-                f"{self.paths[stale[0]]}{more} changed since {self.file.path} was made of it: put "
-                "back what was there, have such features made anew by `captioning features "
-                f"--renew` with the same configuration, or keep others by {SETTING}"
+                f"{self.paths[stale[0]]}{more} changed since {self.file.path} was made of it: "
+                "restore the pictures, recompute their features by `captioning features --renew` "
+                f"with the same configuration, or use another cache by {SETTING}"
             )
         wanted = (state == UNMADE) | changed
         rows: list[int] = np.flatnonzero(wanted).tolist()

@@ -13,7 +13,7 @@ from typing import Any
 from captioning.errors import InputError
 
 MEGABYTE = 10**6
-ELSEWHERE = "mend the permissions, or name another folder"
+ELSEWHERE = "fix the permissions, or name another folder"
 
 
 @contextmanager

@@ -98,8 +98,8 @@ def _download(jar: Jar, repository: str | None, folder: Path) -> Path:
         return Path(context.create_dependency(jar.coordinates).artifact.resolve())
     except RequestException as error:
         raise InputError(
-            f"{jar.file} did not come from {where} ({type(error).__name__}); try again, or fetch "
-            "it elsewhere and name its folder by --source"
+            f"{jar.file} could not be downloaded from {where} ({type(error).__name__}); try again, "
+            "or fetch it elsewhere and give its folder by --source"
         ) from error
     except RuntimeError as error:  # what jgo raises for any answer but 200
         raise InputError(

@@ -87,7 +87,7 @@ class Queue:
             missed = next((name for name in job.needs if name in self.failed), None)
             if missed is not None:
                 self.waiting.remove(job)
-                self.fail(job, f"left out, for it needs {missed}")
+                self.fail(job, f"skipped, because it needs {missed}")
 
     def begin_ready(self) -> None:
         """Start the jobs whose needs are met, as far as there are free environments."""
@@ -104,7 +104,7 @@ class Queue:
             try:
                 fcntl.flock(log, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                self.fail(job, f"left out, for another process is at work on it ({job.log})")
+                self.fail(job, f"skipped, because another process is working on it ({job.log})")
                 return
             # In its own session, so that it receives Ctrl-C only once, from this process.
             process = subprocess.Popen(
@@ -153,7 +153,7 @@ def tell(line: str) -> None:
 def reason(log: Path, status: int) -> str:
     """Return why a process failed: the signal that killed it, or the last line of its log."""
     if status < 0:
-        memory = "" if -status in (SIGINT, SIGTERM) else ", most often for want of memory"
+        memory = "" if -status in (SIGINT, SIGTERM) else ", usually because memory ran out"
         return f"killed by {Signals(-status).name}{memory} ({log})"
     said = log.read_text(encoding="utf-8", errors="replace").replace("\r", "\n").split("\n")
     last = next((line.strip() for line in reversed(said) if line.strip()), "it said nothing")

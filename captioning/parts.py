@@ -50,7 +50,7 @@ class Parts:
 
     def writing(self) -> AbstractContextManager[None]:
         """Turn an OSError into an InputError about the output."""
-        advice = "name another --output; what is done is kept, and the same command goes on"
+        advice = "name another --output; finished parts are kept, and the same command resumes"
         return writing(self.output, advice)
 
     def begin(self, settings: Mapping[str, Any], blocks: Iterable[Block]) -> bool:
@@ -122,7 +122,7 @@ class Parts:
             fcntl.lockf(self.settings, kind | fcntl.LOCK_NB)
         except (BlockingIOError, PermissionError) as error:
             raise InputError(
-                f"{self.output}: another command is at work on it; wait for its end, or name "
+                f"{self.output}: another command is working on it; wait until it ends, or name "
                 "another --output"
             ) from error
 

@@ -116,6 +116,8 @@ def test_a_python_without_safe_unpacking_of_tar_archives_refuses_them(
         unpack(archive, tmp_path / "out", everything)
         assert inside(tmp_path / "out") == {*FILES}
     else:
-        with pytest.raises(InputError, match=r"by Python 3\.10\.12, 3\.11\.4 or newer, this is 3"):
+        with pytest.raises(
+            InputError, match=r"needs Python 3\.10\.12, 3\.11\.4 or newer, this is 3"
+        ):
             unpack(archive, tmp_path / "out", everything)
         assert inside(tmp_path) == {kind}

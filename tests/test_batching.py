@@ -179,7 +179,7 @@ def test_training_does_not_go_on_in_other_shares_than_were_served(tmp_path: Path
     for each in (again, other):
         each.load_state_dict(served.state_dict())
     assert_same(next(again), next(served))
-    with pytest.raises(InputError, match="trained by 3 processes, now there are 2: go on with"):
+    with pytest.raises(InputError, match="trained by 3 processes, now there are 2: resume with"):
         next(other)
 
 

@@ -142,7 +142,7 @@ def test_another_way_of_captioning_is_refused(
     more = ["photos/00.png", "--output", str(tmp_path / OUTPUT), "--num_workers", "0"]
     assert main(["caption", "small-0.ckpt", *more]) == 0
     assert main(["caption", "small-0.ckpt", *more]) == 0
-    assert "is whole" in capsys.readouterr().err
+    assert "is complete" in capsys.readouterr().err
     other = checkpoint(tmp_path, seed=1)
     assert main(["caption", "small-0.ckpt", *more, *options]) == 2
     assert words in capsys.readouterr().err
@@ -183,7 +183,7 @@ def made(folder: Path, output: Path, devices: int) -> bytes:
     while not output.exists():
         with begun(folder, output, devices) as process:
             _, told = process.communicate(timeout=300)
-        assert process.returncode == 0 or "another command is at work on it" in told
+        assert process.returncode == 0 or "another command is working on it" in told
     return output.read_bytes()
 
 

@@ -195,7 +195,7 @@ def test_a_checkpoint_with_a_vocabulary_of_another_size_is_refused(tmp_path: Pat
     content["captioner"]["vocabulary"] = Vocabulary.build(["ant bee"], 1).to_json()
     with pytest.raises(InputError) as error:
         load_captioner(saved(content, tmp_path))
-    assert "knows 10 tokens, the vocabulary has 6" in one_line(error)
+    assert "has 10 tokens, the vocabulary has 6" in one_line(error)
 
 
 def test_attention_refuses_pooled_features() -> None:

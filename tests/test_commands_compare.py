@@ -80,12 +80,12 @@ def test_an_interrupted_suite_goes_on_past_a_failing_row(
     assert main(words) == 1
     shown = capsys.readouterr()
     assert "broken, seed 0: failed: error: no word is said 100000 times" in shown.err
-    assert "after, seed 0: left out, for it needs broken, seed 0" in shown.err
+    assert "after, seed 0: skipped, because it needs broken, seed 0" in shown.err
     assert "| forced | beam 2 |" in shown.out
     assert "| broken |" not in shown.out
     page = tmp_path / "runs" / "compare" / "one-config" / "report.html"
     assert f"{page}  0." in shown.err
-    assert "left out, for it needs broken, seed 0" in page.read_text()
+    assert "skipped, because it needs broken, seed 0" in page.read_text()
     assert '"fault"' in page.read_text()  # the world is known, so that what is false can be found
     assert run.finished_file.exists()
     assert len((run.logs / "metrics.csv").read_text().splitlines()) > 20  # of both parts

@@ -144,7 +144,9 @@ def test_two_commands_do_not_train_one_run(
     before = sorted(trained.rglob("*"))
     with holding(Run(trained).lock_file):
         assert main(["train", "--config", str(trained / "config.yaml"), "--overwrite"]) == 2
-    assert "another command is at work on it; wait for its end, or give --name" in complaint(capsys)
+    assert "another command is working on it; wait until it ends, or give --name" in complaint(
+        capsys
+    )
     assert sorted(trained.rglob("*")) == before
 
 

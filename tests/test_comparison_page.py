@@ -30,7 +30,7 @@ def test_the_page_shows_every_row_and_needs_no_other_file(tmp_path: Path) -> Non
     assert all(address.startswith("data:image/") for address in seen.addresses)
     for words in ("base", "above", "89.5", "[1] A paper, table 1; recalled.", "images:3"):
         assert words in seen.text
-    assert "One seed a row: nothing tells how much another training would differ." in seen.text
+    assert "One seed a row: the variation between training runs is unknown." in seen.text
     assert len(seen.cards) == 3
     assert " ".join(seen.cards[1]).startswith("● base a blue cat 200.0 ■ above a blue cat 400.0")
 

@@ -69,5 +69,5 @@ def test_a_missing_absolute_path_is_sought_nowhere_else(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("path", ["~nobody-of-this-name/a.json", "a" * 5000])
 def test_a_path_that_cannot_even_be_sought_is_named(path: str) -> None:
-    with pytest.raises(InputError, match="cannot be sought"):
+    with pytest.raises(InputError, match="cannot be looked up"):
         locate(path)

@@ -56,8 +56,8 @@ def test_a_failed_job_takes_with_it_only_what_needs_it(
     log = tmp_path / "logs" / "broken.log"
     assert queue.failed == {
         "broken": f"failed: ValueError: no such word ({log})",
-        "after": "left out, for it needs broken",
-        "later": "left out, for it needs after",
+        "after": "skipped, because it needs broken",
+        "later": "skipped, because it needs after",
     }
     assert f"broken: failed: ValueError: no such word ({log})" in capsys.readouterr().err
 
@@ -66,7 +66,7 @@ def test_a_killed_job_is_told_by_its_signal(tmp_path: Path) -> None:
     queue = Queue([job(tmp_path, "big", "import os; os.kill(os.getpid(), 9)")], 1)
     queue.work()
     assert queue.failed["big"].startswith(
-        "failed: killed by SIGKILL, most often for want of memory"
+        "failed: killed by SIGKILL, usually because memory ran out"
     )
 
 
@@ -114,7 +114,7 @@ def test_a_job_that_another_process_is_at_is_not_begun(tmp_path: Path) -> None:
         )
     queue = Queue([one], 1)
     queue.work()
-    assert "another process is at work on it" in queue.failed["one"]
+    assert "another process is working on it" in queue.failed["one"]
     sleeper.communicate(b"\n")
     queue = Queue([one], 1)
     queue.work()

@@ -167,7 +167,7 @@ def test_a_second_command_is_refused_as_long_as_the_first_is_at_work(parts: Part
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as first:
         assert first.stdout is not None
         first.stdout.readline()
-        with pytest.raises(InputError, match="another command is at work on it"), other.opened():
+        with pytest.raises(InputError, match="another command is working on it"), other.opened():
             other.begin(SETTINGS, BLOCKS)
         first.kill()
     with other.opened():

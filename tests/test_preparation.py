@@ -113,7 +113,7 @@ def test_a_dead_address_is_told_before_anything_large_comes(
     tiny: Published, file_server: FileServer, tmp_path: Path
 ) -> None:
     del file_server.files["/home/lists.zip"]
-    assert "lists.zip did not come from" in refused(tiny, tmp_path)
+    assert "lists.zip could not be downloaded from" in refused(tiny, tmp_path)
     assert len(file_server.asked) == 1
 
 

@@ -126,7 +126,7 @@ def test_bad_endings_are_cut_off_or_empty_or_end_in_what_ends_no_true_caption() 
 
 def test_a_picture_of_another_split_is_told() -> None:
     captioner = make_captioner(ShowAndTell)
-    with pytest.raises(InputError, match="references of the training split only"):
+    with pytest.raises(InputError, match="references for the training split only"):
         make_objective(captioner)(captioner, make_batch(), turn="captioner", progress=START)
 
 

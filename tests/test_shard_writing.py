@@ -85,7 +85,7 @@ def test_shards_of_other_settings_are_not_mixed_in(
     capsys.readouterr()
     assert main([*command, "--per-shard", "3", *change]) == 2
     (line,) = [each for each in capsys.readouterr().err.splitlines() if each.startswith("error")]
-    assert "train-00000.tar is there and holds something else" in line
+    assert "train-00000.tar exists with content that does not match" in line
     assert contents(tmp_path / "shards") == before
 
 
@@ -95,7 +95,7 @@ def test_a_picture_that_has_changed_since_is_not_taken_for_the_old_one(
     assert main(command) == 0
     world.examples("val")[0].image.write_bytes(picture())
     assert main(command) == 2
-    assert "val-00000.tar is there and holds something else" in capsys.readouterr().err
+    assert "val-00000.tar exists with content that does not match" in capsys.readouterr().err
 
 
 def test_a_set_without_a_test_split_is_written_as_far_as_it_goes(

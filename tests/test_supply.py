@@ -53,7 +53,7 @@ def test_what_lies_unpacked_is_linked_only_if_asked(
     files = tmp_path / "files"
     with zipfile.ZipFile(io.BytesIO(packed(PACKED | LISTINGS))) as archive:
         archive.extractall(files)
-    assert "lies there unpacked: add --link" in refused(tiny, tmp_path / "tiny", Supply(files))
+    assert "is already unpacked: add --link" in refused(tiny, tmp_path / "tiny", Supply(files))
     assert inside(tmp_path / "tiny") == {".lock"}
     prepare(tiny, tmp_path / "tiny", Supply(files, link=True))
     assert (tmp_path / "tiny/images").readlink() == files / "Packed"
@@ -66,7 +66,10 @@ def test_a_folder_without_anything_of_use_is_one_sentence(
 ) -> None:
     (tmp_path / "files" / "Packed").mkdir(parents=True)
     message = refused(tiny, tmp_path / "tiny", Supply(tmp_path / "files", link))
-    assert f"{tmp_path / 'files'} has nothing of what {tmp_path / 'tiny'} lacks" in message
+    assert (
+        f"{tmp_path / 'files'} contains none of the files missing from {tmp_path / 'tiny'}"
+        in message
+    )
     assert "Packed or dataset_tiny.json or images or lists.zip or pictures.zip" in message
 
 
@@ -75,7 +78,7 @@ def test_what_needs_asking_for_is_taken_on_trust_once(tiny: Published, tmp_path:
     asked = Archive("p.tar.gz", pictures.parts, 1000, remote=None, page="https://ask.example")
     to_ask = tiny._replace(archives=(lists, asked))
     message = refused(to_ask, tmp_path / "tiny")
-    assert "p.tar.gz is not to be had without asking: see https://ask.example" in message
+    assert "p.tar.gz must be requested: see https://ask.example" in message
     with (
         tarfile.open(tmp_path / "p.tar.gz", "w:gz") as archive,
         zipfile.ZipFile(io.BytesIO(packed(PACKED))) as content,

@@ -244,7 +244,9 @@ def make_run(arguments: Sequence[str]) -> int:
     if not first_process():
         return follow(parser, config, run)
     make_folder(run.folder, "choose another --runs")
-    busy = f"{run.folder}: another command is at work on it; wait for its end, or give --name NAME"
+    busy = (
+        f"{run.folder}: another command is working on it; wait until it ends, or give --name NAME"
+    )
     with locked(run.lock_file, busy):
         return follow(parser, config, run)
 

@@ -16,11 +16,13 @@ def about_numbers(rows: Sequence[Compared]) -> list[str]:
     if once := [row.name for row in rows if len(row.evaluations) == 1]:
         every = len(once) == len(rows)
         said.append(
-            "One seed a row: nothing tells how much another training would differ."
+            "One seed a row: the variation between training runs is unknown."
             if every
             else f"Of one evaluation, and so without ±: {', '.join(once)}."
         )
-    said.append("Bold: the best of these rows, where one is; of a divergence, the least.")
+    said.append(
+        "Bold: the best of these rows, where that is defined; of a divergence, the smallest."
+    )
     return said
 
 
@@ -34,24 +36,24 @@ def about_tests(rows: Sequence[Compared], found: Contrasts) -> list[str]:
         said.append(
             f"▲ and ▼ in the first table: above or below {' or '.join(baselines)}, with p < "
             f"{LEVEL} over pictures: each picture's two scores, averaged over seeds, are exchanged "
-            f"by the toss of a coin, {RESAMPLES:,} times (approximate randomisation). In p is "
-            f"Holm's correction for {len(tested)} row{'s' * (len(tested) > 1)}. It tells of other "
-            "pictures for these very captioners, not of other trainings. Only metrics that are "
-            "means over pictures are tested so; BLEU and METEOR are not. The interval is the "
-            "paired bootstrap's."
+            f"by the toss of a coin, {RESAMPLES:,} times (approximate randomisation). p is "
+            f"Holm-corrected for {len(tested)} row{'s' * (len(tested) > 1)}. It covers other "
+            "pictures for these captioners, not other training runs. Only metrics that are means "
+            "over pictures are tested so; BLEU and METEOR are not. The interval is the paired "
+            "bootstrap's."
         )
     if any(contrast.spread is not None for contrast in each):
         said.append(
             "± after a difference is the standard deviation, over seeds, of the differences "
-            "between the two runs of a seed, of which one may have begun where the other ended."
+            "between the two runs of a seed, one of which may have started from the other."
         )
     if any(contrast.over_seeds is not None for contrast in each):
         seeds = max(len(row.evaluations) for row in tested)
         said.append(
-            "p over seeds tells of other trainings: how often the runs of both rows, divided at "
-            "random, differ as much in the mean (Fisher's permutation test, not corrected for the "
-            f"number of rows). With {seeds} seeds a row it is {least_by_seeds(seeds):.2g} at the "
-            "least."
+            "p over seeds covers other training runs: how often a random division of both rows' "
+            "runs gives as large a difference of means (Fisher's permutation test, not corrected "
+            f"for the number of rows). With {seeds} seeds a row it is at least "
+            f"{least_by_seeds(seeds):.2g}."
         )
     return said
 

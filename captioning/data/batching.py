@@ -138,8 +138,8 @@ class TrainingBatches:
         if self.served_to not in (None, world_size):
             raise InputError(
                 f"the run was trained by {self.served_to} processes, now there are {world_size}: "
-                "go on with as many (--trainer.devices, --trainer.num_nodes), or begin a new run "
-                "from its captioner with --from_run"
+                "resume with the same number (--trainer.devices, --trainer.num_nodes), or start a "
+                "new run from its captioner with --from_run"
             )
 
     def state_dict(self) -> dict[str, Any]:

@@ -117,7 +117,7 @@ def open_checked(
     path: Path, kind: "np.dtype[Any]", shape: tuple[int, ...], writable: bool
 ) -> np.memmap[Any, Any]:
     """Map an array into memory; InputError if it is truncated or not of this type and shape."""
-    found = "what is no whole NumPy array"
+    found = "an incomplete NumPy array"
     try:
         array: np.memmap[Any, Any] = np.lib.format.open_memmap(path, "r+" if writable else "r")
         if (array.shape, array.dtype) == (shape, kind):
@@ -130,4 +130,4 @@ def open_checked(
 
 def mend(path: Path) -> str:
     """Return the advice on how to have a file made again."""
-    return f"remove {path} and have its features made anew"
+    return f"remove {path} to have its features recomputed"

@@ -24,7 +24,7 @@ def locate(path: str | Path) -> Path:
         found = next((place for place in places if place.exists() or shard_of(place)), None)
     except (OSError, RuntimeError) as error:
         raise InputError(
-            f"{path}: cannot be sought ({error}); check the name and access"
+            f"{path}: cannot be looked up ({error}); check the name and access"
         ) from error
     if found is not None:
         return found

@@ -113,8 +113,8 @@ def _remote(archive: Archive, supply: Supply) -> Remote:
     """Return where to download an archive."""
     if archive.remote is None:
         raise InputError(
-            f"{archive.file} is not to be had without asking: see {archive.page}, then name the "
-            "folder that you have it in by --files"
+            f"{archive.file} must be requested: see {archive.page}, then give its folder with "
+            "--files"
         )
     if supply.mirror is None:
         return archive.remote

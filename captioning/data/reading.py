@@ -99,7 +99,9 @@ def field(record: Any, name: str, kind: type[T], where: str) -> T:
     if not isinstance(record, dict):
         raise InputError(f"{where}: expected an object, got {type(record).__name__}")
     if name not in record:
-        raise InputError(f"{where}: the field {name!r} is missing; does this reader fit the file?")
+        raise InputError(
+            f"{where}: the field {name!r} is missing; is this the right reader for the file?"
+        )
     value = record[name]
     if not isinstance(value, kind):
         raise InputError(f"{where}: expected {name!r} to be {kind.__name__}, got {value!r:.60}")

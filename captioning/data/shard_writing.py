@@ -83,8 +83,8 @@ def check_shard(file: Path, examples: Keyed) -> None:
         (key, each.image_id, each.captions, checked_size(each)) for key, each in examples.items()
     ]:
         raise InputError(
-            f"{file} is there and holds something else than these settings would put into it: "
-            "delete it, or choose another --output"
+            f"{file} exists with content that does not match these settings: delete it, or choose "
+            "another --output"
         )
 
 

@@ -47,12 +47,13 @@ def look_through(
         elif unpacked and not link:
             part, path = next(iter(unpacked.items()))
             raise InputError(
-                f"{path} lies there unpacked: add --link and {folder / part.place} links to it, or "
+                f"{path} is already unpacked: add --link to link {folder / part.place} to it, or "
                 "put it there yourself; nothing is moved or copied"
             )
     if not archives and lacking(published, folder) == absent:
         raise InputError(
-            f"{files} has nothing of what {folder} lacks: expected, at any depth and whole, "
+            f"{files} contains none of the files missing from {folder}: expected, complete and at "
+            "any depth, "
             f"{' or '.join(sorted(_names(absent)))}"
         )
     return archives

@@ -48,7 +48,7 @@ def run_all(
         return [result.result() for result in results]
     except BrokenProcessPool as error:
         raise InputError(
-            f"{name}: a process was ended from outside, most often for want of memory; "
+            f"{name}: a process was ended from outside, usually because memory ran out; "
             "run fewer at a time by --jobs"
         ) from error
     finally:

@@ -72,7 +72,7 @@ class SelfCritical(Objective):
             return [self.numbers[tuple(texts)] for texts in batch.references]
         except KeyError as error:
             raise InputError(
-                "self-critical training knows the references of the training split only, got a "
+                "self-critical training has references for the training split only, got a "
                 f"picture of {error.args[0][:1]}"
             ) from error
 
