@@ -43,10 +43,10 @@ def caption(
         pictures: Picture files of any common format, folders of them at any depth, tar shards as
             WebDataset has them, or patterns in quotes: 'shards/{000..127}.tar', 'photos/*/*.jpg'.
         search: How captions are made: Greedy, Beam, Sampling.
-        checkpoint: Of a run folder: the best by validation, or the last; null: its own choice.
-        seed: Of sampling.
-        format: Of what is printed: text, or one JSON object a line: image, captions with their
-            log-probabilities.
+        checkpoint: A run folder's best by validation, or its last; null: the run's own choice.
+        seed: Random seed of sampling.
+        format: How captions are printed: text, or one JSON object a line: image, captions with
+            their log-probabilities.
         output: File to write instead, .jsonl or .parquet. If the command breaks off, the same
             command goes on; the pictures are those that were there when it began.
         on_bad_image: Stop at a picture that cannot be opened, or leave it out; an output tells of
@@ -56,7 +56,7 @@ def caption(
         devices: GPUs of each machine, or processes on the CPU where there is none, each of one
             thread; any number writes the same output. Under torchrun or SLURM: as many as those
             start.
-        num_nodes: Machines, which share the output's folder.
+        num_nodes: Number of machines; they share the output's folder.
     """
     for name, number, least in (("batch_size", batch_size, 1), ("num_workers", num_workers, 0)):
         if number < least:

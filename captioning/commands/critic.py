@@ -51,22 +51,22 @@ def criticise(
         discriminator: What the critic is.
         plan: How the critic is trained.
         run: Run folder; null: the newest one.
-        train_on: Split that it learns from: one whose captions the captioner has not learnt; of
-            only hundreds of pictures it may learn nothing, and the training split does better.
+        train_on: Split that it learns from, whose captions the captioner should not have learnt;
+            with only a few hundred pictures it may learn nothing; then use train.
         test_on: Split that it is tested on.
-        own: Test the discriminator that an adversarial run has trained, instead of a fresh one,
-            of which `discriminator`, `plan` and `train_on` speak.
+        own: Test the discriminator that an adversarial run has trained instead of a fresh one,
+            which `discriminator`, `plan` and `train_on` describe.
         on_bad_image: Stop at a bad picture, or leave it out; null: as in training.
         checkpoint: The best by validation, or the last; null: what the run says its result is.
-        seed: Of the critic and of all that is drawn.
+        seed: Random seed of the critic and of every draw.
         format: Text, or one JSON object.
     """
     if seed < 0:
         raise InputError(f"--seed: expected 0 or more, got {seed}")
     if train_on == test_on and not own:
         raise InputError(
-            f"--train_on and --test_on are both {test_on!r}, where a critic could know the "
-            "captions by heart: name two splits"
+            f"--train_on and --test_on are both {test_on!r}, where a critic could have "
+            "memorised the captions: name two splits"
         )
     torch.manual_seed(seed)
     opened = open_run(newest_run() if run is None else Path(run))
@@ -164,8 +164,8 @@ def check_own(config: Namespace, defaults: Namespace) -> None:
     for key in ("discriminator", "plan", "train_on"):
         if config[key] != defaults[key]:
             raise InputError(
-                f"--own tests the discriminator that the run has trained, for which --{key} means "
-                "nothing: leave out one of the two"
+                f"--own tests the discriminator that the run has trained, to which --{key} does "
+                "not apply: leave out one of the two"
             )
 
 

@@ -50,19 +50,19 @@ def evaluate_run(
     Args:
         search: How captions are made: Greedy, Beam, Sampling.
         run: Run folder; null: the newest one.
-        ensemble_with: Run folders whose captioners speak with this one's, probabilities averaged.
+        ensemble_with: Runs to ensemble with this one; probabilities are averaged.
         split: Split of the run's data set: train, val or test.
         checkpoint: The best by validation, or the last; null: what each run says its result is.
         on_bad_image: Stop at a bad picture, or leave it out; null: as in training.
-        metrics: Some of Bleu,METEOR,ROUGE_L,CIDEr,SPICE, with commas; SPICE takes a twentieth of a
-            second for each caption and reference.
-        temperatures: At which to sample, too, for a curve of quality against diversity, with commas
-            between them: 0.3,0.5,1.
-        clip: Folder of a CLIP model with its processor, as transformers saves them, for CLIPScore
-            and RefCLIPScore, too; nothing is downloaded.
+        metrics: Comma-separated, of Bleu, METEOR, ROUGE_L, CIDEr and SPICE; SPICE takes a twentieth
+            of a second for each caption and reference.
+        temperatures: Comma-separated sampling temperatures for a quality–diversity curve, e.g.
+            0.3,0.5,1.
+        clip: Folder of a CLIP model with its processor, as transformers saves them, to add
+            CLIPScore and RefCLIPScore; nothing is downloaded.
         devices: GPUs of each machine, or processes on the CPU where there is none; any number
             gives the same captions and numbers. Under torchrun or SLURM: as many as those start.
-        num_nodes: Machines.
+        num_nodes: Number of machines.
         format: A table to read, or the content of metrics.json alone.
     """
     first = open_run(newest_run() if run is None else Path(run))

@@ -37,11 +37,11 @@ def lab(
     leaves the page of a run of all as it is.
 
     Args:
-        experiment: One by its name, or all.
+        experiment: Name of an experiment, or all.
         seeds: How often each model is trained.
-        size: Small takes seconds and shows that all runs; its claims may not hold.
+        size: Small takes seconds and shows that everything runs; its claims may not hold.
         output: Folder of the page; one experiment's is in it, by its name.
-        jobs: How many models are trained at a time, each on a core; null: one for each core.
+        jobs: Models trained at a time, each on one core; null: one for each core.
     """
     from captioning.lab.page import verdict, write_page
 

@@ -32,7 +32,7 @@ References: TypeAlias = Mapping[ImageId, Sequence[str]]
 
 FLAGS = {
     "partial": "score only the images that the results hold, where some are missing",
-    "intervals": "tell each metric's 95% confidence interval, by the bootstrap over images",
+    "intervals": "print each metric's 95% confidence interval, by the bootstrap over images",
 }
 
 
@@ -57,14 +57,14 @@ def score_results(
         references: COCO captions, or with --split alone Karpathy's file.
         against: Other results of the same images to compare with: the difference, its interval by
             the paired bootstrap, and its p-value by approximate randomisation.
-        metrics: Some of Bleu,METEOR,ROUGE_L,CIDEr,SPICE, with commas; null: all that there are.
+        metrics: Some of Bleu,METEOR,ROUGE_L,CIDEr,SPICE, comma-separated; null: all available.
         split: Split of Karpathy's file, which is --subset if that is given, else --references.
         subset: File of the images to score, where the references hold more: Karpathy's, with
             --split, or a JSON list of ids.
         partial: Score only the images that the results hold, where some are missing.
-        intervals: Tell each metric's 95% confidence interval, by the bootstrap over images.
+        intervals: Print each metric's 95% confidence interval, by the bootstrap over images.
         resamples: How many sets of images are drawn for an interval or a p-value.
-        seed: Of these draws.
+        seed: Random seed of these draws.
         per_image: File for the scores of each image, as JSON.
         format: A table to read, or one JSON object and nothing else.
     """
