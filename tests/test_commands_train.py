@@ -60,7 +60,7 @@ def test_an_existing_run_is_never_overwritten_without_being_asked(
 ) -> None:
     before = (trained / "checkpoints" / "last.ckpt").read_bytes()
     assert main(["train", "--config", str(trained / "config.yaml")]) == 2
-    assert "--resume goes on with it, --overwrite deletes it" in capsys.readouterr().err
+    assert "--resume continues it, --overwrite deletes it" in capsys.readouterr().err
     assert (trained / "checkpoints" / "last.ckpt").read_bytes() == before
 
 
