@@ -86,6 +86,10 @@ def complaint(capsys: pytest.CaptureFixture[str]) -> str:
         (["--trainer.accelerator", "tpu"], "--trainer: "),
         (["--evaluate", "tset"], "no split 'tset'"),
         (["--trainer.gradient_clip_val", "1"], "unrecognized arguments"),
+        (["--trainer.use_distributed_sampler", "true"], "unrecognized arguments"),
+        (["--trainer.default_root_dir", "elsewhere"], "unrecognized arguments"),
+        (["--trainer.limit_test_batches", "1"], "unrecognized arguments"),
+        (["--trainer.limit_predict_batches", "1"], "unrecognized arguments"),
         (["--decoder.tied", "true"], "tied embeddings need"),
         (
             ["--decoder", "captioning.attention.ShowAttendTell"],

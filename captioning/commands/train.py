@@ -20,7 +20,7 @@ from captioning.commands.checks import check_folder, check_length, check_same, s
 from captioning.commands.configuration import Parser, split_files
 from captioning.commands.evaluate import METRICS, evaluate_run, read_temperatures
 from captioning.commands.score import metric_names
-from captioning.commands.trainer import REPLACED, make_trainer, quieten, trainer_options
+from captioning.commands.trainer import WITHHELD, make_trainer, quieten, trainer_options
 from captioning.data.dataset import Dataset
 from captioning.decoder import Decoder
 from captioning.device import free_cores
@@ -169,7 +169,7 @@ def make_parser() -> Parser:
     parser.add_argument("--search", type=Search, help="how --evaluate makes captions")
     parser.add_argument("--metrics", default=METRICS, help="that --evaluate computes")
     parser.add_argument("--temperatures", default="", help="at which --evaluate samples, too")
-    parser.add_class_arguments(Trainer, "trainer", instantiate=False, skip=REPLACED)
+    parser.add_class_arguments(Trainer, "trainer", instantiate=False, skip=WITHHELD)
     parser.set_defaults(
         {
             "validation": {"class_path": "captioning.search.Greedy"},
