@@ -49,6 +49,18 @@ class Run:
         return config
 
     @property
+    def configs_file(self) -> Path:
+        """The content of each configuration file that the last command to train this run gave."""
+        return self.folder / "configs.json"
+
+    @property
+    def configs(self) -> list[str]:
+        """What `configs_file` holds; nothing where a run has none."""
+        file = self.configs_file
+        found: list[str] = parse_json(read_text(file), str(file)) if file.is_file() else []
+        return found
+
+    @property
     def logs(self) -> Path:
         return self.folder / "logs"
 

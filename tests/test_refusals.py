@@ -189,15 +189,15 @@ FORCED = {"objective": named(f"{OBJECTIVES}.teacher_forcing.TeacherForcing")}
         (
             [FORCED, FORCED | {"from_run": "elsewhere"}],
             [],
-            "phase 2: from_run is not for a phase",
+            "phase 2: from_run cannot be given here",
         ),
-        ([FORCED | {"overwrite": True}], [], "phase 1: overwrite is not for a phase to say"),
+        ([FORCED | {"overwrite": True}], [], "phase 1: overwrite cannot be given here"),
         ([FORCED, FORCED], [], "phase 2: "),
         ([FORCED, sampling(parallel=True, replacement="uniform")], [], "leave one of the two out"),
         ([FORCED, {"config": "nowhere.yaml"}], [], "nowhere.yaml"),
         ([FORCED], ["--evaluate", "tset"], "no split 'tset'"),
         ([FORCED], ["--phase2.seed", "3"], "--phase2.seed: expected a phase from 1 to 1, got 2"),
-        ([FORCED], ["--phase1.resume"], "phase 1: resume is not for a phase to say"),
+        ([FORCED], ["--phase1.resume"], "phase 1: resume cannot be given here"),
     ],
 )
 def test_what_is_wrong_with_any_phase_is_told_before_the_first_is_trained(
@@ -211,7 +211,7 @@ def test_what_is_wrong_with_any_phase_is_told_before_the_first_is_trained(
     chain = tmp_path / "chain.yaml"
     chain.write_text(yaml.safe_dump({"phases": phases}))
     runs = ["--runs", str(tmp_path / "runs")]
-    assert main(["chain", str(chain), "--config", sound, *runs, *options]) == 2
+    assert main(["chain", str(chain), "--data", sound, *runs, *options]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert words in line
     assert not (tmp_path / "runs").exists()
@@ -220,5 +220,5 @@ def test_what_is_wrong_with_any_phase_is_told_before_the_first_is_trained(
 def test_a_chain_is_nothing_but_phases(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     chain = tmp_path / "chain.yaml"
     chain.write_text(yaml.safe_dump({"phases": [FORCED], "trainer": {"max_epochs": 7}}))
-    assert main(["chain", str(chain), "--config", str(config(tmp_path))]) == 2
+    assert main(["chain", str(chain), "--data", str(config(tmp_path))]) == 2
     assert "under the key 'phases', nothing else" in complaint(capsys)

@@ -11,6 +11,9 @@ import yaml
 from pytorch_lightning import Callback, LightningModule, Trainer
 
 from captioning.__main__ import main
+from captioning.commands.configuration import config_texts, without_known_files
+from captioning.commands.run_folder import read_config
+from captioning.commands.train import make_parser
 from captioning.runs import Run
 from tests.tiny_run import config, equal, validation_losses, weights
 
@@ -112,3 +115,92 @@ def test_a_resumed_run_takes_up_its_own_settings(trained: Path, tmp_path: Path) 
     assert yaml.safe_load((run / "config.yaml").read_text())["trainer"]["max_epochs"] == 1
     assert main([*command, "--resume", "--trainer.max_epochs", "2"]) == 0
     assert len(validation_losses(run)) == 2
+
+
+def setting(folder: Path, name: str, **settings: Any) -> list[str]:
+    """A configuration file, as the command line names it."""
+    path = folder / name
+    path.write_text(yaml.safe_dump(settings))
+    return ["--config", str(path)]
+
+
+def epochs(number: int) -> dict[str, Any]:
+    return {"trainer": {"max_epochs": number}}
+
+
+@pytest.fixture
+def begun(trained: Path, tmp_path: Path) -> list[str]:
+    """A command with two files, whose run was begun for one epoch by an option beside them."""
+    world = yaml.safe_load((trained.parents[1] / "config.yaml").read_text())
+    command = ["train", *setting(tmp_path, "data.yaml", **world | {"runs": str(tmp_path)})]
+    command += setting(tmp_path, "rate.yaml", optimisation={"gradient_norm": 3.0}, **epochs(3))
+    assert main([*command, "--trainer.max_epochs", "1"]) == 0
+    return command
+
+
+def resumed(command: list[str], *more: str) -> Any:
+    """The settings that a run goes on with."""
+    return read_config(make_parser(), [*command[1:], *more, "--resume"])
+
+
+def test_a_file_that_has_changed_makes_a_run_longer(begun: list[str], tmp_path: Path) -> None:
+    assert main([*begun, "--resume"]) == 0
+    run = tmp_path / "shapes-scheduled-sampling-seed0"
+    assert len(validation_losses(run)) == 1
+    setting(tmp_path, "rate.yaml", **epochs(2))
+    assert main([*begun, "--resume"]) == 0
+    assert len(validation_losses(run)) == 2
+    assert main([*begun, "--resume"]) == 0
+    assert len(validation_losses(run)) == 2
+
+
+def test_a_file_given_before_does_not_undo_an_option_and_may_be_left_out(
+    begun: list[str],
+) -> None:
+    assert resumed(begun).trainer.max_epochs == 1
+    without_rate = resumed(begun[:3])
+    assert without_rate.trainer.max_epochs == 1
+    assert without_rate.optimisation.gradient_norm == 3.0
+
+
+def test_a_new_file_wins_over_what_is_kept_and_a_later_option_over_the_file(
+    begun: list[str], tmp_path: Path
+) -> None:
+    longer = setting(tmp_path, "longer.yaml", **epochs(5))
+    assert resumed(begun, *longer).trainer.max_epochs == 5
+    assert resumed(begun, *longer, "--trainer.max_epochs", "6").trainer.max_epochs == 6
+    assert resumed(begun, "--trainer.max_epochs", "6", *longer).trainer.max_epochs == 5
+
+
+def test_a_changed_file_is_still_weaker_than_a_later_one(begun: list[str]) -> None:
+    data = Path(begun[2])
+    data.write_text(yaml.safe_dump(yaml.safe_load(data.read_text()) | {"threads": 1}))
+    found = resumed(begun)
+    assert (found.threads, found.trainer.max_epochs) == (1, 3)
+
+
+def test_a_file_that_would_make_another_run_is_refused_by_name(
+    begun: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wider = setting(tmp_path, "wider.yaml", decoder={"init_args": {"hidden_size": 24}})
+    assert main([*begun, *wider, "--resume"]) == 2
+    assert "its decoder.init_args.hidden_size is 16, not 24" in capsys.readouterr().err
+
+
+def test_the_files_of_a_run_without_a_record_count_as_new(begun: list[str]) -> None:
+    Run(Path(begun[2]).parent / "shapes-scheduled-sampling-seed0").configs_file.unlink()
+    assert resumed(begun).trainer.max_epochs == 3
+
+
+def test_configuration_may_stand_on_the_command_line_itself(tmp_path: Path) -> None:
+    file = setting(tmp_path, "a.yaml", seed=1)[1]
+    words = [f"--config={file}", "--seed", "2", "--config", '{"seed": 3}', "--resume"]
+    known = config_texts(words)
+    assert known == ["seed: 1\n", '{"seed": 3}']
+    assert without_known_files(words, known) == ["--seed", "2", "--resume"]
+    assert without_known_files(words, known[:1]) == [
+        *("--seed", "2", "--config", '{"seed": 3}', "--resume")
+    ]
+    assert without_known_files(words, known[1:]) == [
+        *("--config", file, "--seed", "2", "--config", '{"seed": 3}', "--resume")
+    ]

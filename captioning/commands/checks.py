@@ -37,7 +37,8 @@ def check_folder(run: Run, config: Namespace) -> None:
         raise InputError(
             f"--from_run names {run.folder}, which --overwrite would delete: give --name NAME"
         )
-    kept = [*run.checkpoint("last").parent.glob("*.ckpt"), *run.folder.glob("*.json")]
+    results = set(run.folder.glob("*.json")) - {run.configs_file}
+    kept = results.union(run.checkpoint("last").parent.glob("*.ckpt"))
     if config.resume and not run.checkpoint("last").exists():
         raise InputError(f"nothing to resume: {run.folder} holds no checkpoint; leave out --resume")
     if kept and not (config.resume or config.overwrite):

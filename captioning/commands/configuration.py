@@ -3,14 +3,18 @@
 import difflib
 import importlib
 import inspect
-import itertools
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from itertools import pairwise
+from pathlib import Path
 from typing import Any, NoReturn
 
 from jsonargparse import ArgumentParser, Namespace
 
 from captioning.errors import InputError
+
+# Where the data sets' configuration files are, one a data set.
+DATA = Path("configs/data")
 
 UNKNOWN = re.compile(
     r"Option '(?P<option>[^']+)' is not accepted|unrecognized arguments: --(?P<flag>\S+)"
@@ -89,16 +93,55 @@ def parameters(class_path: str) -> Iterator[str]:
     return iter(inspect.signature(constructor).parameters)
 
 
-def split_files(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Part the configuration files of a command line, with their option, from all else."""
-    words = iter(arguments)
-    files: list[str] = []
-    others: list[str] = []
+def data_file(name: str) -> Path:
+    """Return the path of a data set's configuration file, given by its name or its path."""
+    path = Path(name) if Path(name).suffix else DATA / f"{name}.yaml"
+    if not path.is_file():
+        there = ", ".join(sorted(each.stem for each in DATA.glob("*.yaml"))) or "none"
+        raise InputError(f"--data: {path} does not exist; expected a YAML file, or one of: {there}")
+    return path
+
+
+def config_texts(arguments: Sequence[str]) -> list[str]:
+    """Return the content of every configuration file of a command line, in its order."""
+    words = separated(arguments)
+    return [content(value) for word, value in pairwise(words) if word == "--config"]
+
+
+def without_known_files(arguments: Sequence[str], known: Collection[str]) -> list[str]:
+    """Leave out the configuration files before the first whose content is not `known`.
+
+    A file after that one stays, known or not: it still wins over the one that changed.
+    """
+    words = iter(separated(arguments))
+    kept: list[str] = []
+    changed = False
     for word in words:
-        if word == "--config":
-            files += [word, *itertools.islice(words, 1)]
-        elif word.startswith("--config="):
-            files.append(word)
-        else:
-            others.append(word)
-    return files, others
+        if word != "--config":
+            kept.append(word)
+            continue
+        value = next(words)
+        changed = changed or content(value) not in known
+        if changed:
+            kept += [word, value]
+    return kept
+
+
+def separated(arguments: Sequence[str]) -> list[str]:
+    """Write each `--config=FILE` as two words."""
+    joined = "--config="
+    return [
+        part
+        for word in arguments
+        for part in (
+            ("--config", word.removeprefix(joined)) if word.startswith(joined) else (word,)
+        )
+    ]
+
+
+def content(value: str) -> str:
+    """Return the content of a configuration file; `--config` also takes YAML itself."""
+    try:
+        return Path(value).read_text(encoding="utf-8")
+    except OSError:  # no such file, or too long for the name of one
+        return value

@@ -16,6 +16,7 @@ from captioning.code_version import digest, version
 from captioning.commands import train
 from captioning.commands.configuration import Parser
 from captioning.commands.evaluate import SWEEP, code_of, file_name, full_name
+from captioning.commands.run_folder import run_folder
 from captioning.commands.suites import PLANNED, Evaluate, Row, Suite
 from captioning.data.dataset import Dataset
 from captioning.data.image import picture_status
@@ -57,7 +58,7 @@ class Recipe:
     def run(self, seed: int) -> Run:
         config = self.config.clone()
         config.seed, config.name = seed, self.name
-        return train.run_folder(config)
+        return run_folder(config)
 
     def seconds(self) -> float | None:
         """How long such runs took on average, by this code or other; None if there were none."""

@@ -1,10 +1,9 @@
 """`captioning train`: a data set, a captioner and an objective become a run folder."""
 
-import re
-import shutil
+import json
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -16,9 +15,10 @@ from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
 
 from captioning.captioner import Captioner, load_weights, read_checkpoint
-from captioning.commands.checks import check_folder, check_length, check_same, steps_of
-from captioning.commands.configuration import Parser, split_files
+from captioning.commands.checks import check_folder, check_length, steps_of
+from captioning.commands.configuration import Parser, config_texts
 from captioning.commands.evaluate import METRICS, evaluate_run, read_temperatures
+from captioning.commands.run_folder import read_config, run_folder, start_folder
 from captioning.commands.score import metric_names
 from captioning.commands.trainer import WITHHELD, make_trainer, quieten, trainer_options
 from captioning.data.dataset import Dataset
@@ -26,7 +26,7 @@ from captioning.decoder import Decoder
 from captioning.device import free_cores
 from captioning.encoder import Encoder
 from captioning.errors import InputError
-from captioning.files import locked, make_folder, remove_leftovers, write, write_json
+from captioning.files import locked, make_folder, write_json
 from captioning.interruption import Interrupted, Interruption
 from captioning.loaders import (
     Loading,
@@ -63,7 +63,7 @@ def train(
     resume: bool = False,
     *,
     run: Run,
-    config: str,
+    record: Mapping[Path, str],
     trainer: dict[str, Any],
 ) -> None:
     """Train a captioner, keep the best and the last, judged by CIDEr-D of freely decoded captions.
@@ -78,12 +78,15 @@ def train(
         validation: How the validation split is captioned after each epoch.
         from_run: Run folder whose captioner training starts from; null: from new weights.
         patience: Validations without a better CIDEr-D after which training stops; null: never.
-        seed: Of the weights' first values, the order of the data and every draw.
+        seed: Random seed of the initial weights, the order of the data and every draw.
         matmul_precision: PyTorch's float32 matrix products; medium may round to bfloat16 where the
             hardware has it, and is twice as fast on AMD processors.
-        threads: Of PyTorch on the CPU; null: OMP_NUM_THREADS, or a core for each but those that
-            open pictures. With more threads than free cores, training takes many times as long.
+        threads: PyTorch's threads on the CPU; null: OMP_NUM_THREADS, or one for each core except
+            those that open pictures. More threads than free cores make training many times slower.
         resume: Go on with the run where it stopped.
+        run: Where everything is kept.
+        record: Texts to keep in the run folder, which say how the run is made.
+        trainer: Options of Lightning's Trainer.
     """
     torch.set_float32_matmul_precision(matmul_precision)
     torch.set_num_threads(threads or free_cores(0 if encoder.frozen else loading.num_workers))
@@ -113,7 +116,7 @@ def train(
         options["logger"] = [csv, TensorBoardLogger(run.folder, name=run.logs.name, version="")]
     fitting = make_trainer(options, several=len(module.players) > 1)
     if first_process():
-        start_folder(run, config, resume)
+        start_folder(run, record, resume)
         if resume and csv in fitting.loggers:
             continue_csv(csv, run.logs / "metrics.csv", batches.served)
     start = str(run.checkpoint("last")) if resume else None
@@ -153,9 +156,9 @@ def make_parser() -> Parser:
     parser.add_argument(
         "--config", action="config", help="YAML file of any of these; later ones win"
     )
-    parser.add_function_arguments(train, skip={"resume", "run", "config", "trainer"})
-    parser.add_argument("--name", default="", help="tells apart runs of one data set and objective")
-    parser.add_argument("--runs", default="runs", help="folder of the run folders")
+    parser.add_function_arguments(train, skip={"resume", "run", "record", "trainer"})
+    parser.add_argument("--name", default="", help="part of the folder's name, to tell runs apart")
+    parser.add_argument("--runs", default="runs", help="folder that holds the run folders")
     parser.add_argument(
         "--result",
         choices=["best", "last"],
@@ -163,12 +166,17 @@ def make_parser() -> Parser:
         help="the checkpoint that the run stands for: the best by CIDEr-D, or the last, where "
         "the objective seeks something else",
     )
-    parser.add_argument("--resume", action="store_true", help="go on with the run where it stopped")
-    parser.add_argument("--overwrite", action="store_true", help="delete what the folder holds")
-    parser.add_argument("--evaluate", help="split to be evaluated on afterwards, such as test")
+    parser.add_argument(
+        "--resume",
+        action="store_true",
+        help="resume the run with its own settings; options given now, and --config files that "
+        "are new or have changed since, override them",
+    )
+    parser.add_argument("--overwrite", action="store_true", help="delete what the run folder holds")
+    parser.add_argument("--evaluate", help="split to evaluate on afterwards, such as test")
     parser.add_argument("--search", type=Search, help="how --evaluate makes captions")
-    parser.add_argument("--metrics", default=METRICS, help="that --evaluate computes")
-    parser.add_argument("--temperatures", default="", help="at which --evaluate samples, too")
+    parser.add_argument("--metrics", default=METRICS, help="metrics that --evaluate computes")
+    parser.add_argument("--temperatures", default="", help="those at which --evaluate also samples")
     parser.add_class_arguments(Trainer, "trainer", instantiate=False, skip=WITHHELD)
     parser.set_defaults(
         {
@@ -182,45 +190,11 @@ def make_parser() -> Parser:
     return parser
 
 
-def run_folder(config: Namespace) -> Run:
-    """Give the run that a configuration makes: `runs/<data>-<objective>[-<name>]-seed<N>`."""
-    objective = re.sub(r"(?<!^)(?=[A-Z])", "-", config.objective.class_path.split(".")[-1]).lower()
-    data = vars(config.data.init_args).get("name") or config.data.class_path.split(".")[-1].lower()
-    parts = [data, objective, *([config.name] if config.name else []), f"seed{config.seed}"]
-    return Run(Path(config.runs) / "-".join(parts))
-
-
-def start_folder(run: Run, config: str, resume: bool) -> None:
-    """Keep the configuration; begin with an empty folder unless the run goes on."""
-    if resume:
-        remove_leftovers([run.checkpoint("best"), run.checkpoint("last")])
-    else:
-        for path in set(run.folder.iterdir()) - {run.lock_file}:
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
-    run.finished_file.unlink(missing_ok=True)
-    run.checkpoint("last").parent.mkdir(parents=True, exist_ok=True)
-    write(run.config_file, config.encode())  # others may be reading it
-
-
 def main(arguments: Sequence[str]) -> int:
     """Parse, build, run; 130 if interrupted."""
     status = make_run(arguments)
     part()
     return status
-
-
-def read_config(parser: Parser, arguments: Sequence[str]) -> Namespace:
-    """Read a command line; a run that goes on keeps its own settings but for what is said beside.
-
-    InputError if what is said would make another run of it.
-    """
-    config = parser.read(arguments)
-    run = run_folder(config)
-    if config.resume and run.config_file.is_file():
-        kept = ["--config", str(run.config_file)]
-        config = parser.read([*kept, *split_files(arguments)[1]])
-        check_same(config, parser.read(kept), run.folder)
-    return config
 
 
 def check_evaluation(config: Namespace, data: Dataset) -> None:
@@ -239,19 +213,21 @@ def make_run(arguments: Sequence[str]) -> int:
     quieten()
     parser = make_parser()
     config = read_config(parser, arguments)
+    texts = config_texts(arguments)
     run = run_folder(config)
     check_folder(run, config)  # each for itself: one that stopped would keep the others waiting
     if not first_process():
-        return follow(parser, config, run)
+        return follow(parser, config, texts)
     make_folder(run.folder, "choose another --runs")
     busy = f"{run.folder}: another command is at work on it; wait for its end, or give --name NAME"
     with locked(run.lock_file, busy):
-        return follow(parser, config, run)
+        return follow(parser, config, texts)
 
 
-def follow(parser: Parser, config: Namespace, run: Run) -> int:
-    """Train and evaluate as a configuration says; 130 if interrupted."""
+def follow(parser: Parser, config: Namespace, texts: list[str]) -> int:
+    """Train and evaluate as a configuration, read from these texts, says; 130 if interrupted."""
     start = time.monotonic()
+    run = run_folder(config)
     torch.manual_seed(config.seed)
     built = parser.build(config)
     if config.evaluate:
@@ -259,11 +235,11 @@ def follow(parser: Parser, config: Namespace, run: Run) -> int:
     # How this run was begun is no part of what it is: run again, it begins anew.
     resolved = config.clone()
     resolved.resume = resolved.overwrite = False
+    # The settings first: cut off between the two, the files count as new, not as known.
+    record = {run.config_file: parser.dump(resolved), run.configs_file: json.dumps(texts)}
     inputs = {key: value for key, value in vars(built).items() if key not in PLACE | EVALUATION}
     try:
-        train(
-            **inputs | {"run": run, "config": parser.dump(resolved), "trainer": vars(built.trainer)}
-        )
+        train(**inputs | {"run": run, "record": record, "trainer": vars(built.trainer)})
     except Interrupted:
         if first_process():
             last = run.checkpoint("last")
