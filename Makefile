@@ -14,7 +14,7 @@ PYTHON =
 python := .venv/bin/python
 captioning := $(python) -m captioning
 train = $(captioning) train --config configs/data/$(DATA).yaml --config configs/$(1).yaml --evaluate test $(ARGS)
-chain = $(captioning) chain configs/chains/$(1).yaml --config configs/data/$(DATA).yaml --evaluate test $(ARGS)
+chain = $(captioning) chain configs/chains/$(1).yaml --data $(DATA) --evaluate test $(ARGS)
 
 help: ## this list
 	@echo "make TARGET [DATA=$(DATA)] [SUITE=$(SUITE)] [RUN=the newest] [ARGS='anything the command takes']"

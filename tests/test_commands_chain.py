@@ -11,7 +11,8 @@ import yaml
 
 from captioning.__main__ import main
 from captioning.captioner import load_captioner
-from captioning.commands.chain import read_phases, split_phases
+from captioning.commands.chain import read_phases, split_phases, words_of_phases
+from captioning.commands.train import make_parser
 from captioning.runs import Run, Which
 from tests.tiny_run import config, equal, validation_losses, weights
 
@@ -50,7 +51,7 @@ def chained(tmp_path_factory: pytest.TempPathFactory) -> Path:
         {"config": str(folder / "forced.yaml"), "name": "second"},
         {"objective": ADVERSARIAL},
     )
-    assert main(["chain", chain, "--config", str(config(folder))]) == 0
+    assert main(["chain", chain, "--data", str(config(folder))]) == 0
     return folder
 
 
@@ -76,11 +77,9 @@ def test_a_chain_begun_again_takes_finished_phases_as_they_are(
 ) -> None:
     runs = sorted(chained.glob("runs/*"))
     before = [weights(run) for run in runs]
-    assert (
-        main(["chain", str(chained / "chain.yaml"), "--config", str(chained / "config.yaml")]) == 0
-    )
+    assert main(["chain", str(chained / "chain.yaml"), "--data", str(chained / "config.yaml")]) == 0
     assert all(equal(weights(run), one) for run, one in zip(runs, before, strict=True))
-    assert "phase 3 of 3 goes on with" in capsys.readouterr().err
+    assert "phase 3 of 3 resumes" in capsys.readouterr().err
 
 
 @pytest.mark.slow
@@ -146,7 +145,7 @@ def test_another_runs_folder_is_not_taken_for_a_phase(
 ) -> None:
     run = chained / "runs" / "shapes-scheduled-sampling-seed0"
     before = (run / "checkpoints" / "last.ckpt").read_bytes()
-    chain = ["chain", str(chained / "chain.yaml"), "--config", str(chained / "config.yaml")]
+    chain = ["chain", str(chained / "chain.yaml"), "--data", str(chained / "config.yaml")]
     assert main([*chain, "--decoder.hidden_size", "9"]) == 2
     error = capsys.readouterr().err
     assert "holds another run: its decoder.init_args.hidden_size is" in error
@@ -168,10 +167,36 @@ def test_a_bad_chain_is_one_line(
 ) -> None:
     path = tmp_path / "chain.yaml"
     path.write_text(content)
-    assert main(["chain", str(path), "--config", str(config(tmp_path))]) == 2
+    assert main(["chain", str(path), "--data", str(config(tmp_path))]) == 2
     error = capsys.readouterr().err
     assert words in error
     assert error.strip().splitlines()[-1].startswith("error: ")
+
+
+def test_a_file_is_weaker_than_the_phase_as_data_and_stronger_as_config(tmp_path: Path) -> None:
+    phase = {"objective": FORCED, "trainer": {"max_epochs": 5}, "patience": 5}
+    chain = write_chain(tmp_path, phase, phase)
+    mine = tmp_path / "mine.yaml"
+    mine.write_text(yaml.safe_dump({"patience": 7, "threads": 1}))
+    own = ["--config", str(mine), "--phase2.patience", "9"]
+    first, second = (
+        make_parser().read(words)
+        for words in words_of_phases(Path(chain), str(config(tmp_path)), own)
+    )
+    assert (first.trainer.max_epochs, first.patience, first.threads) == (5, 7, 1)
+    assert (second.trainer.max_epochs, second.patience, second.threads) == (5, 9, 1)
+
+
+@pytest.mark.slow
+def test_a_phase_whose_file_has_changed_trains_on(tmp_path: Path) -> None:
+    phase = tmp_path / "phase.yaml"
+    command = ["chain", write_chain(tmp_path, {"config": str(phase)})]
+    command += ["--data", str(config(tmp_path))]
+    run = tmp_path / "runs" / "shapes-teacher-forcing-seed0"
+    for epochs, expected in ((1, 1), (2, 2), (2, 2)):
+        phase.write_text(yaml.safe_dump({"objective": FORCED, "trainer": {"max_epochs": epochs}}))
+        assert main(command) == 0
+        assert len(validation_losses(run)) == expected
 
 
 CHAINS = sorted((Path(__file__).parents[1] / "configs" / "chains").glob("*.yaml"))

@@ -21,7 +21,7 @@ FORCED = {"objective": {"class_path": "captioning.objectives.teacher_forcing.Tea
 def test_options_for_all_rows_may_not_say_what_the_plan_says() -> None:
     options, rest = parse(["s.yaml", "--jobs", "2", "--trainer.max_epochs", "1"])
     assert (options.jobs, rest) == (2, ["--trainer.max_epochs", "1"])
-    with pytest.raises(InputError, match="--from-run=x: from_run is not for the command line"):
+    with pytest.raises(InputError, match="--from_run cannot be given here: the plan sets it"):
         parse(["s.yaml", "--from-run=x"])
     with pytest.raises(InputError, match="--seeds: expected 1 or more, got 0"):
         parse(["s.yaml", "--seeds", "0"])
@@ -31,7 +31,7 @@ def test_data_is_named_as_in_configs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(Path(__file__).parents[1])
     assert data_file("flickr8k") == Path("configs/data/flickr8k.yaml")
     assert data_file("configs/data/shapes.yaml") == Path("configs/data/shapes.yaml")
-    with pytest.raises(InputError, match=r"flicker.yaml is not there; .* coco_mini, flickr8k"):
+    with pytest.raises(InputError, match=r"flicker.yaml does not exist; .* coco_mini, flickr8k"):
         data_file("flicker")
 
 

@@ -11,8 +11,8 @@ from captioning.__main__ import main
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--files", "nowhere"], "--files: nowhere is no folder"),
-        (["--link"], "--link: name the folder that has the files by --files"),
+        (["--files", "nowhere"], "--files: nowhere is not a folder"),
+        (["--link"], "--link: give the folder that has the files with --files"),
         (["--mirror", "host"], "--mirror: expected http:// or https://, got 'host'"),
     ],
 )

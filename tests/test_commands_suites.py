@@ -94,9 +94,9 @@ def put(*path: str) -> Callable[[dict[str, Any], Any], None]:
         ),
         (put("rows", "forced", "from_row"), "game", "one of [], got 'game'"),
         (put("rows", "all", "options"), {"a": 1}, "'all': an ensemble is not trained"),
-        (put("rows", "forced", "published"), {"source": "x"}, "numbers and data must be said, too"),
+        (put("rows", "forced", "published"), {"source": "x"}, "numbers and data are also required"),
         (put("variants"), {"x": {"published": {"gam": {}}}}, "the nearest valid key is 'game'"),
-        (put("rows", "game", "options"), {"seed": 1}, "seed is not for a suite to say, but for"),
+        (put("rows", "game", "options"), {"seed": 1}, "seed cannot be given here: the plan"),
         (put("evaluate"), {"splits": "val"}, "evaluate: no key 'splits'; the nearest valid key is"),
         (
             put("evaluate"),

@@ -11,7 +11,8 @@ import yaml
 
 from captioning.__main__ import main
 from captioning.captioner import load_captioner
-from captioning.commands.train import make_parser, start_folder
+from captioning.commands.run_folder import run_folder, start_folder
+from captioning.commands.train import make_parser
 from captioning.data import Shapes
 from captioning.runs import Run
 from tests.builders import holding
@@ -60,7 +61,7 @@ def test_an_existing_run_is_never_overwritten_without_being_asked(
 ) -> None:
     before = (trained / "checkpoints" / "last.ckpt").read_bytes()
     assert main(["train", "--config", str(trained / "config.yaml")]) == 2
-    assert "--resume goes on with it, --overwrite deletes it" in capsys.readouterr().err
+    assert "--resume continues it, --overwrite deletes it" in capsys.readouterr().err
     assert (trained / "checkpoints" / "last.ckpt").read_bytes() == before
 
 
@@ -84,8 +85,17 @@ def complaint(capsys: pytest.CaptureFixture[str]) -> str:
         (["--loading.batch_size", "0"], "loading.batch_size must be 1 or more, got 0"),
         (["--optimisation.accumulate", "0"], "optimisation.accumulate must be 1 or more, got 0"),
         (["--trainer.accelerator", "tpu"], "--trainer: "),
+        (
+            ["--trainer.precision", "bf16-true"],
+            "expected 32-true, 16-mixed or bf16-mixed, got bf16-true",
+        ),
+        (["--trainer.precision", "64"], "expected 32-true, 16-mixed or bf16-mixed, got 64"),
         (["--evaluate", "tset"], "no split 'tset'"),
         (["--trainer.gradient_clip_val", "1"], "unrecognized arguments"),
+        (["--trainer.use_distributed_sampler", "true"], "unrecognized arguments"),
+        (["--trainer.default_root_dir", "elsewhere"], "unrecognized arguments"),
+        (["--trainer.limit_test_batches", "1"], "unrecognized arguments"),
+        (["--trainer.limit_predict_batches", "1"], "unrecognized arguments"),
         (["--decoder.tied", "true"], "tied embeddings need"),
         (
             ["--decoder", "captioning.attention.ShowAttendTell"],
@@ -221,6 +231,23 @@ def test_every_combination_of_configurations_parses(
     parsed = make_parser().read([word for path in files for word in ("--config", str(path))])
     assert parsed.trainer.max_epochs > 0
     assert ("ShowAttendTell" in parsed.decoder.class_path) == attention
+
+
+@pytest.mark.parametrize(
+    ("files", "folder"),
+    [
+        (["teacher_forcing"], "shapes-teacher-forcing-seed0"),
+        (["adversarial"], "shapes-adversarial-seed0"),
+        (["self_critical"], "shapes-self-critical-seed0"),
+        (["gumbel"], "shapes-adversarial-straight-through-seed0"),
+        (["adversarial", "small_decoder"], "shapes-adversarial-small-decoder-seed0"),
+        (["small_decoder", "gumbel"], "shapes-adversarial-straight-through-small-decoder-seed0"),
+    ],
+)
+def test_a_run_folder_is_named_by_what_is_trained(files: list[str], folder: str) -> None:
+    paths = [ROOT / "configs" / f"{name}.yaml" for name in ("data/shapes", *files)]
+    parsed = make_parser().read([word for path in paths for word in ("--config", str(path))])
+    assert run_folder(parsed).folder == Path("runs", folder)
 
 
 def test_overwriting_deletes_nothing_until_the_new_run_can_begin(

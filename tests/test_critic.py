@@ -198,9 +198,9 @@ def test_pictures_that_cannot_be_opened_may_be_left_out(
         (["--seed", "-1"], "--seed: expected 0 or more, got -1"),
         (["--train_on", "test"], "--train_on and --test_on are both 'test'"),
         (["--train_on", "tset"], "no split 'tset'"),
-        ([*OWN, "--plan.steps", "20"], "for which --plan means nothing"),
-        ([*OWN, "--discriminator.hidden_size", "8"], "for which --discriminator means nothing"),
-        ([*OWN, "--train_on", "train"], "for which --train_on means nothing"),
+        ([*OWN, "--plan.steps", "20"], "to which --plan does not apply"),
+        ([*OWN, "--discriminator.hidden_size", "8"], "to which --discriminator does not apply"),
+        ([*OWN, "--train_on", "train"], "to which --train_on does not apply"),
     ],
 )
 def test_a_mistake_is_one_line_before_any_work(

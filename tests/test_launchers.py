@@ -91,7 +91,8 @@ def test_a_chain_stays_together_from_phase_to_phase(
     chain = tmp_path / "chain.yaml"
     phases = [{"objective": TEACHER, "name": name} for name in ("one", "two")]
     chain.write_text(yaml.safe_dump({"phases": phases}))
-    told = check(launch("chain", str(chain), *options(trained, tmp_path)))
+    data = str(trained.parents[1] / "config.yaml")
+    told = check(launch("chain", str(chain), "--data", data, "--runs", str(tmp_path)))
     runs = [tmp_path / f"shapes-teacher-forcing-{name}-seed0" for name in ("one", "two")]
     assert told == "".join(f"{run}\n" for run in runs)
     assert not equal(*map(weights, runs))
@@ -100,4 +101,4 @@ def test_a_chain_stays_together_from_phase_to_phase(
 def test_a_run_that_is_refused_keeps_no_process_waiting(trained: Path) -> None:
     for done in by_slurm("train", *options(trained, trained.parent)):
         assert done.returncode == 2
-        assert "holds a run already" in done.stderr
+        assert "already holds a run" in done.stderr

@@ -45,7 +45,7 @@ def test_a_source_that_is_no_folder_is_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["fetch", "spice", "--source", str(tmp_path / "none")]) == 2
-    assert capsys.readouterr().err == f"error: --source: {tmp_path / 'none'} is no folder\n"
+    assert capsys.readouterr().err == f"error: --source: {tmp_path / 'none'} is not a folder\n"
 
 
 def test_a_source_that_lacks_the_jars_is_refused(

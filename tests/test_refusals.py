@@ -8,7 +8,15 @@ import pytest
 import yaml
 
 from captioning.__main__ import main
+from captioning.objectives.teacher_forcing import TeacherForcing
 from tests.tiny_run import config
+
+
+class Onlooker(TeacherForcing):
+    """An objective under which the captioner never learns."""
+
+    turns = ("discriminator",)
+
 
 OBJECTIVES = "captioning.objectives"
 SHARE = "must stay between 0 and 1, got"
@@ -93,6 +101,10 @@ REFUSED = [
     ({"patience": 0}, "--patience must be 1 or more, or null, got 0"),
     ({"threads": -1}, "--threads must be 1 or more, or null, got -1"),
     ({"trainer": {"max_epochs": 0}}, "the captioner would never play"),
+    (adversarial(warm_up=5) | {"trainer": {"limit_train_batches": 3}}, "may end after 6"),
+    (adversarial(warm_up=3) | {"trainer": {"limit_train_batches": 0.4}}, "may end after 4"),
+    (adversarial(warm_up=1) | {"trainer": {"overfit_batches": 1}}, "may end after 2"),
+    ({"objective": named("tests.test_refusals.Onlooker")}, "expected 'captioner' among its turns"),
 ]
 
 
@@ -138,7 +150,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--overwrite"], "--resume goes on with a run, --overwrite deletes it"),
+        (["--overwrite"], "--resume continues a run, --overwrite deletes it"),
         (["--objective.discriminator.hidden_size", "4"], "its objective.init_args.discriminator"),
         (["--objective.prior.real", "0.9"], "is 0.5, not 0.9; --name NAME makes one beside it"),
         (["--optimisation.optimizer", "torch.optim.SGD"], "not 'torch.optim.SGD'"),
@@ -174,14 +186,18 @@ FORCED = {"objective": named(f"{OBJECTIVES}.teacher_forcing.TeacherForcing")}
 @pytest.mark.parametrize(
     ("phases", "options", "words"),
     [
-        ([FORCED, FORCED | {"from_run": "elsewhere"}], [], "phase 2: from_run is not for a phase"),
-        ([FORCED | {"overwrite": True}], [], "phase 1: overwrite is not for a phase to say"),
+        (
+            [FORCED, FORCED | {"from_run": "elsewhere"}],
+            [],
+            "phase 2: from_run cannot be given here",
+        ),
+        ([FORCED | {"overwrite": True}], [], "phase 1: overwrite cannot be given here"),
         ([FORCED, FORCED], [], "phase 2: "),
         ([FORCED, sampling(parallel=True, replacement="uniform")], [], "leave one of the two out"),
         ([FORCED, {"config": "nowhere.yaml"}], [], "nowhere.yaml"),
         ([FORCED], ["--evaluate", "tset"], "no split 'tset'"),
         ([FORCED], ["--phase2.seed", "3"], "--phase2.seed: expected a phase from 1 to 1, got 2"),
-        ([FORCED], ["--phase1.resume"], "phase 1: resume is not for a phase to say"),
+        ([FORCED], ["--phase1.resume"], "phase 1: resume cannot be given here"),
     ],
 )
 def test_what_is_wrong_with_any_phase_is_told_before_the_first_is_trained(
@@ -195,7 +211,7 @@ def test_what_is_wrong_with_any_phase_is_told_before_the_first_is_trained(
     chain = tmp_path / "chain.yaml"
     chain.write_text(yaml.safe_dump({"phases": phases}))
     runs = ["--runs", str(tmp_path / "runs")]
-    assert main(["chain", str(chain), "--config", sound, *runs, *options]) == 2
+    assert main(["chain", str(chain), "--data", sound, *runs, *options]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert words in line
     assert not (tmp_path / "runs").exists()
@@ -204,5 +220,5 @@ def test_what_is_wrong_with_any_phase_is_told_before_the_first_is_trained(
 def test_a_chain_is_nothing_but_phases(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     chain = tmp_path / "chain.yaml"
     chain.write_text(yaml.safe_dump({"phases": [FORCED], "trainer": {"max_epochs": 7}}))
-    assert main(["chain", str(chain), "--config", str(config(tmp_path))]) == 2
+    assert main(["chain", str(chain), "--data", str(config(tmp_path))]) == 2
     assert "under the key 'phases', nothing else" in complaint(capsys)

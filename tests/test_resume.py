@@ -11,6 +11,8 @@ import yaml
 from pytorch_lightning import Callback, LightningModule, Trainer
 
 from captioning.__main__ import main
+from captioning.commands.run_folder import read_config
+from captioning.commands.train import make_parser
 from captioning.runs import Run
 from tests.tiny_run import config, equal, validation_losses, weights
 
@@ -104,11 +106,57 @@ def test_a_run_is_finished_until_it_is_made_longer(trained: Path, tmp_path: Path
     assert json.loads(run.finished_file.read_text()) == {"seconds": None}
 
 
-def test_a_resumed_run_takes_up_its_own_settings(trained: Path, tmp_path: Path) -> None:
-    command = ["train", "--config", str(trained / "config.yaml"), "--runs", str(tmp_path)]
+def setting(folder: Path, name: str, **settings: Any) -> list[str]:
+    """A configuration file, as the command line names it."""
+    path = folder / name
+    path.write_text(yaml.safe_dump(settings))
+    return ["--config", str(path)]
+
+
+def epochs(number: int) -> dict[str, Any]:
+    return {"trainer": {"max_epochs": number}}
+
+
+@pytest.fixture
+def begun(trained: Path, tmp_path: Path) -> list[str]:
+    """A command with two files, whose run was begun for one epoch by an option beside them."""
+    world = yaml.safe_load((trained.parents[1] / "config.yaml").read_text())
+    command = ["train", *setting(tmp_path, "data.yaml", **world | {"runs": str(tmp_path)})]
+    command += setting(tmp_path, "rate.yaml", optimisation={"gradient_norm": 3.0}, **epochs(3))
     assert main([*command, "--trainer.max_epochs", "1"]) == 0
-    assert main([*command, "--resume"]) == 0
-    run = tmp_path / trained.name
-    assert yaml.safe_load((run / "config.yaml").read_text())["trainer"]["max_epochs"] == 1
-    assert main([*command, "--resume", "--trainer.max_epochs", "2"]) == 0
+    return command
+
+
+def resumed(command: list[str], *more: str) -> Any:
+    """The settings that a run goes on with."""
+    return read_config(make_parser(), [*command[1:], *more, "--resume"])
+
+
+def test_a_resumed_run_keeps_its_settings_but_for_those_given_now(
+    begun: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    capsys.readouterr()
+    assert resumed(begun, "--trainer.max_epochs", "1").trainer.max_epochs == 1
+    assert capsys.readouterr().err == ""
+    without_rate = resumed(begun[:3])  # data.yaml asks for two epochs
+    assert (without_rate.optimisation.gradient_norm, without_rate.trainer.max_epochs) == (3.0, 2)
+    assert capsys.readouterr().err == "resumes with trainer.max_epochs 2, which was 1\n"
+    assert resumed(begun).trainer.max_epochs == 3
+    assert resumed(begun, "--trainer.max_epochs", "6").trainer.max_epochs == 6
+
+
+def test_a_file_that_has_changed_makes_a_run_longer(begun: list[str], tmp_path: Path) -> None:
+    run = tmp_path / "shapes-scheduled-sampling-seed0"
+    setting(tmp_path, "rate.yaml", **epochs(2))
+    assert main([*begun, "--resume"]) == 0
     assert len(validation_losses(run)) == 2
+    assert main([*begun, "--resume"]) == 0
+    assert len(validation_losses(run)) == 2
+
+
+def test_a_file_that_would_make_another_run_is_refused_by_name(
+    begun: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wider = setting(tmp_path, "wider.yaml", decoder={"init_args": {"hidden_size": 24}})
+    assert main([*begun, *wider, "--resume"]) == 2
+    assert "its decoder.init_args.hidden_size is 16, not 24" in capsys.readouterr().err

@@ -51,7 +51,7 @@ def project(tmp_path: Path) -> Path:
             TRAIN + f"flickr8k.yaml --config {SS} --seed=3",
         ),
         *(
-            (target, f"{CHAIN}{name}.yaml --config configs/data/shapes.yaml --evaluate test")
+            (target, f"{CHAIN}{name}.yaml --data shapes --evaluate test")
             for target, name in [
                 ("train-adv", "adversarial"),
                 ("train-gumbel", "gumbel"),

@@ -53,7 +53,7 @@ def test_what_lies_unpacked_is_linked_only_if_asked(
     files = tmp_path / "files"
     with zipfile.ZipFile(io.BytesIO(packed(PACKED | LISTINGS))) as archive:
         archive.extractall(files)
-    assert "is already unpacked: add --link" in refused(tiny, tmp_path / "tiny", Supply(files))
+    assert "is already unpacked: pass --link" in refused(tiny, tmp_path / "tiny", Supply(files))
     assert inside(tmp_path / "tiny") == {".lock"}
     prepare(tiny, tmp_path / "tiny", Supply(files, link=True))
     assert (tmp_path / "tiny/images").readlink() == files / "Packed"

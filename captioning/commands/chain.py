@@ -12,7 +12,8 @@ import yaml
 
 from captioning.commands import train
 from captioning.commands.checks import check_same
-from captioning.commands.configuration import split_files
+from captioning.commands.configuration import data_file
+from captioning.commands.run_folder import run_folder
 from captioning.data.reading import read_text
 from captioning.errors import InputError
 from captioning.processes import first_process, part
@@ -30,31 +31,33 @@ def main(arguments: Sequence[str]) -> int:
         "captioning chain",
         description="Train objectives one after another, each with fresh optimisers from the "
         "captioner of the last one. A phase is a run of its own, in the folder that `captioning "
-        "train` would give it: what is there is gone on with, or taken as it is if finished.",
+        "train` would give it. An unfinished run is resumed; a finished one is reused. Both "
+        "take new settings as `captioning train --resume` does.",
         epilog="All other options are those of `captioning train`, and hold for every phase; after "
-        "`--phaseN.` for one alone: --phase2.objective.prior.real 0.9.",
+        "`--phaseN.` for one alone: --phase2.objective.prior.real 0.9. Later ones win: first the "
+        "file of --data, then the phase, then options and --config files, then a phase's own.",
         allow_abbrev=False,
     )
     parser.add_argument(
         "chain", type=Path, metavar="CHAIN.yaml", help="phases: a list of what train's files hold"
     )
+    parser.add_argument(
+        "--data", required=True, help="file of configs/data, by its name or its path"
+    )
     parser.add_argument("--evaluate", metavar="SPLIT", help="split to evaluate the last phase on")
     options, rest = parser.parse_known_args(arguments)
-    phases = read_phases(options.chain)
-    files, others = split_files(rest)
-    words, own = split_phases(others, len(phases))
-    phases = [[*files, *phase, *words, *own[n]] for n, phase in enumerate(phases, start=1)]
+    phases = words_of_phases(options.chain, options.data, rest)
     check_phases(options, phases)
     status, last = 0, None
     for number, phase in enumerate(phases, start=1):
         given = phase + ([] if last is None else ["--from_run", str(last)])
         parser = train.make_parser()
         config = parser.read(given)
-        run = train.run_folder(config)
-        begun = run.checkpoint("last").exists() and "--overwrite" not in words
+        run = run_folder(config)
+        begun = run.checkpoint("last").exists() and not config.overwrite
         if begun:
             check_same(config, parser.read(["--config", str(run.config_file)]), run.folder)
-        doing = "goes on with" if begun else "begins"
+        doing = "resumes" if begun else "begins"
         if first_process():
             print(f"phase {number} of {len(phases)} {doing} {run.folder}", file=sys.stderr)
         given += ["--resume"] if begun else []
@@ -66,6 +69,14 @@ def main(arguments: Sequence[str]) -> int:
         last = run.folder
     part()
     return status
+
+
+def words_of_phases(chain: Path, data: str, rest: Sequence[str]) -> list[list[str]]:
+    """Return the command line of each phase; of what it says twice, `train` takes the later."""
+    phases = read_phases(chain)
+    base = ["--config", str(data_file(data))]
+    words, own = split_phases(rest, len(phases))
+    return [[*base, *phase, *words, *own[n]] for n, phase in enumerate(phases, start=1)]
 
 
 def split_phases(words: Sequence[str], count: int) -> tuple[list[str], dict[int, list[str]]]:
@@ -91,7 +102,7 @@ def split_phases(words: Sequence[str], count: int) -> tuple[list[str], dict[int,
 def check_own(key: str, where: str) -> None:
     """Refuse an option that is not allowed in a single phase."""
     if key in NOT_ITS_OWN:
-        raise InputError(f"{where}: {key} is not for a phase to say, but for the whole chain")
+        raise InputError(f"{where}: {key} cannot be given here, only for the whole chain")
 
 
 def check_phases(options: Namespace, phases: list[list[str]]) -> None:
@@ -100,11 +111,11 @@ def check_phases(options: Namespace, phases: list[list[str]]) -> None:
     for number, phase in enumerate(phases, start=1):
         parser = train.make_parser()
         config = parser.read(phase)
-        folder = train.run_folder(config).folder
+        folder = run_folder(config).folder
         if folder in folders:
             raise InputError(
-                f"{options.chain}, phase {number}: {folder} is an earlier phase's, too: give this "
-                "phase a name"
+                f"{options.chain}, phase {number}: {folder} already belongs to an earlier "
+                "phase: give this phase a name"
             )
         folders.append(folder)
         built = parser.build(config)

@@ -28,7 +28,7 @@ ESSENTIAL = (
 def check_folder(run: Run, config: Namespace) -> None:
     """Refuse, before any work, to touch an earlier run unless asked to."""
     if config.resume and config.overwrite:
-        raise InputError("--resume goes on with a run, --overwrite deletes it: leave one out")
+        raise InputError("--resume continues a run, --overwrite deletes it: leave one out")
     for name in ("patience", "threads"):
         if config[name] is not None and config[name] < 1:
             raise InputError(f"--{name} must be 1 or more, or null, got {config[name]}")
@@ -42,7 +42,7 @@ def check_folder(run: Run, config: Namespace) -> None:
         raise InputError(f"nothing to resume: {run.folder} holds no checkpoint; leave out --resume")
     if kept and not (config.resume or config.overwrite):
         raise InputError(
-            f"{run.folder} holds a run already: --resume goes on with it, --overwrite deletes it, "
+            f"{run.folder} already holds a run: --resume continues it, --overwrite deletes it, "
             "--name NAME or another --seed makes a run beside it"
         )
 
@@ -70,12 +70,26 @@ def steps_of(
     epochs = [last] if last is not None and last >= 0 else []
     epochs += [] if patience is None else [1 + patience]
     steps = [trainer["max_steps"]] if trainer["max_steps"] >= 0 else []
-    steps += [epoch * math.ceil(len(batches) / optimisation.accumulate) for epoch in epochs]
+    served = batches_of_epoch(trainer, len(batches))
+    steps += [epoch * math.ceil(served / optimisation.accumulate) for epoch in epochs]
     return float(min(steps, default=math.inf))
 
 
+def batches_of_epoch(trainer: dict[str, Any], available: int) -> int:
+    """Count the batches that Lightning takes of those available: a number of them, or a share."""
+    limit = trainer["overfit_batches"] or trainer["limit_train_batches"]
+    if limit is None:
+        return available
+    return min(limit, available) if isinstance(limit, int) else int(limit * available)
+
+
 def check_length(objective: Objective, steps: float) -> None:
-    """Refuse a run that would end before the captioner's first turn."""
+    """Refuse a run that would end before the captioner's first turn, or has no such turn."""
+    if "captioner" not in objective.turns:
+        raise InputError(
+            f"{type(objective).__name__}: expected 'captioner' among its turns, got "
+            f"{objective.turns}; without a turn the captioner would never learn"
+        )
     first = next(step for step in itertools.count() if objective.turn(step) == "captioner")
     if first >= steps:
         raise InputError(

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from captioning.commands.configuration import data_file
 from captioning.commands.evaluate import read_data
 from captioning.commands.plan import Planner, Trial
 from captioning.commands.suites import PLANNED, Suite, read_suite
@@ -17,8 +18,6 @@ from captioning.jobs import Job, Queue, room
 from captioning.known_world import known_scenes
 from captioning.report.table import named_table
 from captioning.runs import read_evaluation
-
-DATA = Path("configs/data")
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -58,9 +57,9 @@ def make_parser() -> ArgumentParser:
         "captioning compare",
         description="Train and evaluate every row of a suite, each with several seeds, print their "
         "table, and write FOLDER/compare/SUITE-DATA/report.html, with all pictures and captions. "
-        "What is done already is taken as it is, by whichever suite; what was begun "
-        "goes on. A run is known by its settings, its data and the code that it reaches, which "
-        "its name ends in: where any of these changed, it is made anew, beside the earlier one.",
+        "A finished run is reused, whichever suite made it; an unfinished one is resumed. A "
+        "run's name ends in letters of its settings, its data and the code that it uses: where "
+        "any of these changed, a new run is made beside the earlier one.",
         epilog="All other options are those of `captioning train`, and hold for every row: "
         "--trainer.max_epochs 1.",
         allow_abbrev=False,
@@ -71,18 +70,20 @@ def make_parser() -> ArgumentParser:
     )
     parser.add_argument("--seeds", type=int, metavar="N", help="default: the suite's")
     parser.add_argument(
-        "--jobs", type=int, metavar="N", help="at a time; default: one a GPU, or one a core"
+        "--jobs", type=int, metavar="N", help="jobs at a time; default: one a GPU, or one a core"
     )
-    parser.add_argument("--runs", default="runs", metavar="FOLDER", help="default: %(default)s")
+    parser.add_argument(
+        "--runs", default="runs", metavar="FOLDER", help="folder of the runs; default: %(default)s"
+    )
     parser.add_argument(
         "--pictures",
         type=int,
         default=PICTURES,
         metavar="N",
-        help="on the page, at most; all numbers are of all pictures; default: %(default)s",
+        help="most pictures on the page; all numbers are of all pictures; default: %(default)s",
     )
     what = parser.add_mutually_exclusive_group()
-    what.add_argument("--dry-run", action="store_true", help="only say what there is to do")
+    what.add_argument("--dry-run", action="store_true", help="only list what there is to do")
     what.add_argument(
         "--print-commands",
         action="store_true",
@@ -90,9 +91,7 @@ def make_parser() -> ArgumentParser:
         "machine; those that need their results are printed when these are done",
     )
     what.add_argument(
-        "--gather",
-        action="store_true",
-        help="only print and write what is done, and name what is not",
+        "--gather", action="store_true", help="only print and write what is done; list the rest"
     )
     return parser
 
@@ -107,17 +106,8 @@ def parse(arguments: Sequence[str]) -> tuple[Namespace, list[str]]:
     for word in rest:
         key = word.removeprefix("--").partition("=")[0].replace("-", "_")
         if word.startswith("--") and key in PLANNED:
-            raise InputError(f"{word}: {key} is not for the command line to say, but for the plan")
+            raise InputError(f"--{key} cannot be given here: the plan sets it")
     return options, rest
-
-
-def data_file(name: str) -> Path:
-    """Find a data set's configuration."""
-    path = Path(name) if Path(name).suffix else DATA / f"{name}.yaml"
-    if not path.is_file():
-        there = ", ".join(sorted(each.stem for each in DATA.glob("*.yaml"))) or "none"
-        raise InputError(f"--data: {path} is not there; expected a YAML file, or one of: {there}")
-    return path
 
 
 def tell_left_out(suite: Suite, trials: Sequence[Trial]) -> None:

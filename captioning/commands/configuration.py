@@ -3,14 +3,17 @@
 import difflib
 import importlib
 import inspect
-import itertools
 import re
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
 from jsonargparse import ArgumentParser, Namespace
 
 from captioning.errors import InputError
+
+# Where the data sets' configuration files are, one a data set.
+DATA = Path("configs/data")
 
 UNKNOWN = re.compile(
     r"Option '(?P<option>[^']+)' is not accepted|unrecognized arguments: --(?P<flag>\S+)"
@@ -89,16 +92,10 @@ def parameters(class_path: str) -> Iterator[str]:
     return iter(inspect.signature(constructor).parameters)
 
 
-def split_files(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Separate the configuration files of a command line, with their option, from the rest."""
-    words = iter(arguments)
-    files: list[str] = []
-    others: list[str] = []
-    for word in words:
-        if word == "--config":
-            files += [word, *itertools.islice(words, 1)]
-        elif word.startswith("--config="):
-            files.append(word)
-        else:
-            others.append(word)
-    return files, others
+def data_file(name: str) -> Path:
+    """Return the path of a data set's configuration file, given by its name or its path."""
+    path = Path(name) if Path(name).suffix else DATA / f"{name}.yaml"
+    if not path.is_file():
+        there = ", ".join(sorted(each.stem for each in DATA.glob("*.yaml"))) or "none"
+        raise InputError(f"--data: {path} does not exist; expected a YAML file, or one of: {there}")
+    return path

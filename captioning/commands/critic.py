@@ -66,8 +66,8 @@ def criticise(
         raise InputError(f"--seed: expected 0 or more, got {seed}")
     if train_on == test_on and not own:
         raise InputError(
-            f"--train_on and --test_on are both {test_on!r}, where a critic could know the "
-            "captions by heart: name two splits"
+            f"--train_on and --test_on are both {test_on!r}, where a critic could have "
+            "memorised the captions: name two splits"
         )
     torch.manual_seed(seed)
     opened = open_run(newest_run() if run is None else Path(run))
@@ -165,8 +165,8 @@ def check_own(config: Namespace, defaults: Namespace) -> None:
     for key in ("discriminator", "plan", "train_on"):
         if config[key] != defaults[key]:
             raise InputError(
-                f"--own tests the discriminator that the run has trained, for which --{key} means "
-                "nothing: leave out one of the two"
+                f"--own tests the discriminator that the run has trained, to which --{key} does "
+                "not apply: leave out one of the two"
             )
 
 

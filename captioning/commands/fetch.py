@@ -20,7 +20,7 @@ def main(arguments: Sequence[str]) -> int:
     place.add_argument("--repository", help="address of a Maven repository; default: Maven Central")
     options = parser.parse_args(arguments)
     if options.source is not None and not options.source.is_dir():
-        raise InputError(f"--source: {options.source} is no folder")
+        raise InputError(f"--source: {options.source} is not a folder")
     fetch(JARS, jars_folder(), options.source, options.repository)
     print(jars_folder())
     return 0

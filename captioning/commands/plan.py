@@ -16,6 +16,7 @@ from captioning.code_version import digest, version
 from captioning.commands import train
 from captioning.commands.configuration import Parser
 from captioning.commands.evaluate import SWEEP, code_of, file_name, full_name
+from captioning.commands.run_folder import run_folder
 from captioning.commands.suites import PLANNED, Evaluate, Row, Suite
 from captioning.data.dataset import Dataset
 from captioning.data.image import picture_status
@@ -58,7 +59,7 @@ class Recipe:
     def run(self, seed: int) -> Run:
         config = self.config.clone()
         config.seed, config.name = seed, self.name
-        return train.run_folder(config)
+        return run_folder(config)
 
     def seconds(self) -> float | None:
         """Return how long such runs took on average, or None if there were none.
@@ -67,7 +68,7 @@ class Recipe:
         """
         plain = self.config.clone()
         plain.name = ""
-        alike = train.run_folder(plain).group
+        alike = run_folder(plain).group
         for pattern in (f"*-{self.settings}-*-seed*", f"{alike}-*"):
             files = sorted(Path(self.config.runs).glob(f"{pattern}/finished.json"))
             found = [parse_json(read_text(file), str(file)).get("seconds") for file in files]

@@ -22,16 +22,16 @@ def main(arguments: Sequence[str]) -> int:
         "--files", type=Path, help="folder to look through for archives before downloading any"
     )
     parser.add_argument(
-        "--link", action="store_true", help="link what lies unpacked in the folder of --files"
+        "--link", action="store_true", help="link what is already unpacked in the folder of --files"
     )
     parser.add_argument(
         "--mirror", help="server to ask in place of the home page: https://mirror.example/data"
     )
     options = parser.parse_args(arguments)
     if options.files is not None and not options.files.is_dir():
-        raise InputError(f"--files: {options.files} is no folder")
+        raise InputError(f"--files: {options.files} is not a folder")
     if options.link and options.files is None:
-        raise InputError("--link: name the folder that has the files by --files")
+        raise InputError("--link: give the folder that has the files with --files")
     if options.mirror is not None and not options.mirror.startswith(("http://", "https://")):
         raise InputError(f"--mirror: expected http:// or https://, got {options.mirror!r}")
     supply = Supply(options.files, options.link, options.mirror)

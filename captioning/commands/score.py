@@ -32,7 +32,7 @@ References: TypeAlias = Mapping[ImageId, Sequence[str]]
 
 FLAGS = {
     "partial": "score only the images that the results hold, where some are missing",
-    "intervals": "tell each metric's 95% confidence interval, by the bootstrap over images",
+    "intervals": "print each metric's 95% confidence interval, by the bootstrap over images",
 }
 
 

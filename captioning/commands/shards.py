@@ -22,11 +22,15 @@ def main(arguments: Sequence[str]) -> int:
         description=f"{__doc__} Run it again after whatever stopped it: it goes on from there.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    parser.add_argument("--config", type=Path, required=True, help="YAML file that has `data`")
+    parser.add_argument("--config", type=Path, required=True, help="YAML file with a key `data`")
     parser.add_argument("--output", type=Path, required=True, help="folder for the shards")
-    parser.add_argument("--splits", nargs="+", help="which to write; by default all that are there")
+    parser.add_argument(
+        "--splits", nargs="+", help="splits to write; default: all of the data set's"
+    )
     parser.add_argument("--per-shard", type=int, default=2000, help="pictures in a shard")
-    parser.add_argument("--seed", type=int, default=0, help="of the training split's order")
+    parser.add_argument(
+        "--seed", type=int, default=0, help="random seed of the training split's order"
+    )
     options = parser.parse_args(arguments)
     if options.per_shard < 1:
         raise InputError(f"--per-shard must be 1 or more, got {options.per_shard}")

@@ -150,7 +150,7 @@ def read_published(record: dict[str, Any] | None, where: str) -> Published | Non
         return None
     checked(record, PUBLISHED, f"{where}, published")
     if missing := [key for key in PUBLISHED if key not in record]:
-        raise InputError(f"{where}, published: {' and '.join(missing)} must be said, too")
+        raise InputError(f"{where}, published: {' and '.join(missing)} are also required")
     return Published(**record)
 
 
@@ -171,7 +171,7 @@ def check_rows(rows: dict[str, Any], baseline: str | None, path: Path) -> None:
         if "ensemble_of" not in row:
             trained.append(name)
         elif PART.keys() & row or "from_row" in row:
-            raise InputError(f"{where}: an ensemble is not trained: say nothing but ensemble_of")
+            raise InputError(f"{where}: an ensemble is not trained: give only ensemble_of")
     if baseline is not None and baseline not in rows:
         raise InputError(f"{path}: the baseline must be one of {list(rows)}, got {baseline!r}")
 
@@ -196,7 +196,7 @@ def words_of(part: dict[str, Any], where: str) -> Iterator[str]:
     options = part.get("options", {})
     for key in options:
         if key in PLANNED:
-            raise InputError(f"{where}: {key} is not for a suite to say, but for the plan")
+            raise InputError(f"{where}: {key} cannot be given here: the plan sets it")
     for file in part.get("configs", []):
         yield from ("--config", str(file))
     if options:

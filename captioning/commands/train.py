@@ -1,7 +1,5 @@
 """`captioning train`: train a captioner on a data set, with an objective, into a run folder."""
 
-import re
-import shutil
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -16,17 +14,18 @@ from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
 
 from captioning.captioner import Captioner, load_weights, read_checkpoint
-from captioning.commands.checks import check_folder, check_length, check_same, steps_of
-from captioning.commands.configuration import Parser, split_files
+from captioning.commands.checks import check_folder, check_length, steps_of
+from captioning.commands.configuration import Parser
 from captioning.commands.evaluate import METRICS, evaluate_run, read_temperatures
+from captioning.commands.run_folder import read_config, run_folder, start_folder
 from captioning.commands.score import metric_names
-from captioning.commands.trainer import REPLACED, make_trainer, quieten, trainer_options
+from captioning.commands.trainer import WITHHELD, make_trainer, quieten, trainer_options
 from captioning.data.dataset import Dataset
 from captioning.decoder import Decoder
 from captioning.device import free_cores
 from captioning.encoder import Encoder
 from captioning.errors import InputError
-from captioning.files import locked, make_folder, remove_leftovers, write, write_json
+from captioning.files import locked, make_folder, write_json
 from captioning.interruption import Interrupted, Interruption
 from captioning.loaders import (
     Loading,
@@ -154,8 +153,8 @@ def make_parser() -> Parser:
         "--config", action="config", help="YAML file of any of these; later ones win"
     )
     parser.add_function_arguments(train, skip={"resume", "run", "config", "trainer"})
-    parser.add_argument("--name", default="", help="tells apart runs of one data set and objective")
-    parser.add_argument("--runs", default="runs", help="folder of the run folders")
+    parser.add_argument("--name", default="", help="part of the folder's name, to tell runs apart")
+    parser.add_argument("--runs", default="runs", help="folder that holds the run folders")
     parser.add_argument(
         "--result",
         choices=["best", "last"],
@@ -163,13 +162,18 @@ def make_parser() -> Parser:
         help="the checkpoint that the run stands for: the best by CIDEr-D, or the last, where "
         "the objective seeks something else",
     )
-    parser.add_argument("--resume", action="store_true", help="go on with the run where it stopped")
-    parser.add_argument("--overwrite", action="store_true", help="delete what the folder holds")
-    parser.add_argument("--evaluate", help="split to be evaluated on afterwards, such as test")
+    parser.add_argument(
+        "--resume",
+        action="store_true",
+        help="resume the run with its own settings, except those given now, by option or file; "
+        "what changes is printed",
+    )
+    parser.add_argument("--overwrite", action="store_true", help="delete what the run folder holds")
+    parser.add_argument("--evaluate", help="split to evaluate on afterwards, such as test")
     parser.add_argument("--search", type=Search, help="how --evaluate makes captions")
-    parser.add_argument("--metrics", default=METRICS, help="that --evaluate computes")
-    parser.add_argument("--temperatures", default="", help="at which --evaluate samples, too")
-    parser.add_class_arguments(Trainer, "trainer", instantiate=False, skip=REPLACED)
+    parser.add_argument("--metrics", default=METRICS, help="metrics that --evaluate computes")
+    parser.add_argument("--temperatures", default="", help="those at which --evaluate also samples")
+    parser.add_class_arguments(Trainer, "trainer", instantiate=False, skip=WITHHELD)
     parser.set_defaults(
         {
             "validation": {"class_path": "captioning.search.Greedy"},
@@ -182,45 +186,11 @@ def make_parser() -> Parser:
     return parser
 
 
-def run_folder(config: Namespace) -> Run:
-    """Return a configuration's run: `runs/<data>-<objective>[-<name>]-seed<N>`."""
-    objective = re.sub(r"(?<!^)(?=[A-Z])", "-", config.objective.class_path.split(".")[-1]).lower()
-    data = vars(config.data.init_args).get("name") or config.data.class_path.split(".")[-1].lower()
-    parts = [data, objective, *([config.name] if config.name else []), f"seed{config.seed}"]
-    return Run(Path(config.runs) / "-".join(parts))
-
-
-def start_folder(run: Run, config: str, resume: bool) -> None:
-    """Save the configuration; empty the folder first, unless the run is resumed."""
-    if resume:
-        remove_leftovers([run.checkpoint("best"), run.checkpoint("last")])
-    else:
-        for path in set(run.folder.iterdir()) - {run.lock_file}:
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
-    run.finished_file.unlink(missing_ok=True)
-    run.checkpoint("last").parent.mkdir(parents=True, exist_ok=True)
-    write(run.config_file, config.encode())  # others may be reading it
-
-
 def main(arguments: Sequence[str]) -> int:
     """Parse the command line and run the command; return 130 if interrupted."""
     status = make_run(arguments)
     part()
     return status
-
-
-def read_config(parser: Parser, arguments: Sequence[str]) -> Namespace:
-    """Parse a command line; a resumed run keeps its settings, except those given here.
-
-    Raises InputError if those would make it another run.
-    """
-    config = parser.read(arguments)
-    run = run_folder(config)
-    if config.resume and run.config_file.is_file():
-        kept = ["--config", str(run.config_file)]
-        config = parser.read([*kept, *split_files(arguments)[1]])
-        check_same(config, parser.read(kept), run.folder)
-    return config
 
 
 def check_evaluation(config: Namespace, data: Dataset) -> None:
@@ -242,18 +212,19 @@ def make_run(arguments: Sequence[str]) -> int:
     run = run_folder(config)
     check_folder(run, config)  # in every process: if only one stopped, the others would wait for it
     if not first_process():
-        return follow(parser, config, run)
+        return follow(parser, config)
     make_folder(run.folder, "choose another --runs")
     busy = (
         f"{run.folder}: another command is working on it; wait until it ends, or give --name NAME"
     )
     with locked(run.lock_file, busy):
-        return follow(parser, config, run)
+        return follow(parser, config)
 
 
-def follow(parser: Parser, config: Namespace, run: Run) -> int:
+def follow(parser: Parser, config: Namespace) -> int:
     """Train and evaluate according to a configuration; return 130 if interrupted."""
     start = time.monotonic()
+    run = run_folder(config)
     torch.manual_seed(config.seed)
     built = parser.build(config)
     if config.evaluate:

@@ -14,8 +14,18 @@ from captioning.errors import InputError
 from captioning.processes import by_slurm, check_tasks
 from captioning.runs import Run
 
-# Options that the Trainer refuses with manual optimisation; `Optimisation` has its own.
-REPLACED = {"gradient_clip_val", "gradient_clip_algorithm", "accumulate_grad_batches"}
+# Options of the Trainer that are not offered.
+WITHHELD = {
+    # It refuses them under manual optimisation; `Optimisation` has its own.
+    *("gradient_clip_val", "gradient_clip_algorithm", "accumulate_grad_batches"),
+    # `trainer_options` sets them.
+    *("use_distributed_sampler", "default_root_dir"),
+    # Training neither tests nor predicts.
+    *("limit_test_batches", "limit_predict_batches"),
+}
+
+# Precisions of the weights in which they do not meet features and statistics, which are float32.
+UNFIT = {"16-true", "bf16-true", "64-true", "64"}
 
 
 def trainer_options(trainer: dict[str, Any], run: Run) -> dict[str, Any]:
@@ -42,6 +52,11 @@ def make_trainer(options: dict[str, Any], several: bool = False) -> Trainer:
     With `several` players, the weights of those whose turn it is not get no gradient in a step,
     which DDP must be told.
     """
+    if str(options["precision"]) in UNFIT:
+        raise InputError(
+            "--trainer.precision: expected 32-true, 16-mixed or bf16-mixed, got "
+            f"{options['precision']}"
+        )
     try:
         trainer = Trainer(**options)
         if several and type(trainer.strategy) is DDPStrategy:

@@ -47,7 +47,7 @@ def look_through(
         elif unpacked and not link:
             part, path = next(iter(unpacked.items()))
             raise InputError(
-                f"{path} is already unpacked: add --link to link {folder / part.place} to it, or "
+                f"{path} is already unpacked: pass --link to link it to {folder / part.place}, or "
                 "put it there yourself; nothing is moved or copied"
             )
     if not archives and lacking(published, folder) == absent:
