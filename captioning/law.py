@@ -69,7 +69,10 @@ def jensen_shannon(p: Float[Tensor, " b"], log_q: Float[Tensor, " b"]) -> Float[
 
 
 def total_variation(p: Float[Tensor, " b"], log_q: Float[Tensor, " b"]) -> Float[Tensor, ""]:
-    """Give ½ Σ |P - Q| from the captions that P says; what else Q says counts whole."""
+    """Give ½ Σ |P - Q|, from 0 to 1, the most by which the two differ on any event.
+
+    It takes the captions that P says; what else Q says counts whole.
+    """
     q = log_q.exp()
     return ((p - q).abs().sum() + 1 - q.sum()) / 2
 
