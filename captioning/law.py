@@ -69,7 +69,10 @@ def jensen_shannon(p: Float[Tensor, " b"], log_q: Float[Tensor, " b"]) -> Float[
 
 
 def total_variation(p: Float[Tensor, " b"], log_q: Float[Tensor, " b"]) -> Float[Tensor, ""]:
-    """Return ½ Σ |P - Q| from the captions in the support of P; outside it |P - Q| = Q."""
+    """Return ½ Σ |P - Q|, from 0 to 1: the largest difference of the two on any event.
+
+    The captions given are those in the support of P; outside it |P - Q| = Q.
+    """
     q = log_q.exp()
     return ((p - q).abs().sum() + 1 - q.sum()) / 2
 

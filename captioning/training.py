@@ -103,6 +103,7 @@ class CaptioningModule(lightning.LightningModule):
             )
         self.captions: dict[ImageId, str] = {}
         self.references: dict[ImageId, Sequence[str]] = {}
+        self.collapsed = False
 
     def configure_optimizers(self) -> list[Optimizer]:
         """Make an optimiser for each player."""
@@ -155,12 +156,22 @@ class CaptioningModule(lightning.LightningModule):
             optimizer.zero_grad()
         loss = self.objective(self.captioner, batch, turn=turn, progress=self.progress)
         self.manual_backward(loss.value / accumulate)
-        warn_of_collapse(loss.logs)
+        self.look_for_collapse(loss.logs)
         logs = {f"train/{name}": value for name, value in loss.logs.items()}
         self.log_dict(logs, batch_size=len(batch.image_ids))
         self.log("loss", loss.value.detach(), prog_bar=True, logger=False)
         if (batch_index + 1) % accumulate == 0 or self.trainer.is_last_batch:
             self.step(optimizer)
+
+    def look_for_collapse(self, logs: dict[str, Tensor]) -> None:
+        """Warn of a collapse once in a run; look every `log_every_n_steps` rounds of turns.
+
+        Rounds, not steps: of these, one in so many might never be the captioner's.
+        """
+        every = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
+        rounds = (self.global_step - len(self.objective.opening)) // len(self.objective.turns)
+        if every and not self.collapsed and rounds % every == 0:
+            self.collapsed = warn_of_collapse(logs)
 
     def optimizer_of(self, player: str) -> Any:
         """Return a player's optimiser, wrapped by Lightning."""
@@ -237,20 +248,27 @@ def rate_of(rate: float | None) -> dict[str, float]:
     return {} if rate is None else {"lr": rate}
 
 
-def warn_of_collapse(logs: dict[str, Tensor]) -> None:
-    """Warn once when the captions that the captioner draws hardly vary."""
+def warn_of_collapse(logs: dict[str, Tensor]) -> bool:
+    """Warn if the captions that the captioner draws hardly vary; return whether they do not.
+
+    On a GPU this waits until the logs are computed.
+    """
+    signs = []
     if "entropy" in logs and logs["entropy"] < LEAST_ENTROPY:
-        warnings.warn(
-            f"the captioner has collapsed: its entropy fell below {LEAST_ENTROPY} nats a word, so "
-            "it says nearly the same every time; lower its learning rate or mix a likelihood in",
-            stacklevel=1,
+        signs.append(
+            f"its entropy fell below {LEAST_ENTROPY} nats a word, so it says nearly the same every "
+            "time"
         )
     if "distinct" in logs and logs["distinct"] < LEAST_DISTINCT:
+        signs.append(
+            f"fewer than {LEAST_DISTINCT:.0%} of the captions that it draws in a batch are distinct"
+        )
+    for sign in signs:
         warnings.warn(
-            f"the captioner has collapsed: fewer than {LEAST_DISTINCT:.0%} of the captions that it "
-            "draws in a batch are distinct; lower its learning rate or mix a likelihood in",
+            f"the captioner has collapsed: {sign}; lower its learning rate or mix a likelihood in",
             stacklevel=1,
         )
+    return bool(signs)
 
 
 def cider_d(

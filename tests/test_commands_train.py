@@ -208,11 +208,6 @@ def test_two_processes_train_and_evaluate_together(tmp_path: Path) -> None:
     assert torch.load(run / "checkpoints" / "last.ckpt")["global_step"] == 6
 
 
-def test_every_configuration_opens_with_its_command() -> None:
-    for path in sorted((ROOT / "configs").rglob("*.yaml")):
-        assert path.read_text(encoding="utf-8").startswith("# make "), path
-
-
 DATA = sorted((ROOT / "configs" / "data").glob("*.yaml"))
 OBJECTIVES = [
     path

@@ -85,7 +85,7 @@ def test_the_drawing_tells_what_is_exact_and_what_was_trained() -> None:
 
 def test_all_claims_hold_where_every_model_lands() -> None:
     made = claims(MADE_UP)
-    assert len(made) == 7
+    assert len(made) == 6
     assert all(claim.holds for claim in made)
     assert made[0].measured == pytest.approx(0.001)
     assert made[-1].measured == pytest.approx(
@@ -94,14 +94,14 @@ def test_all_claims_hold_where_every_model_lands() -> None:
 
 
 def test_a_claim_fails_where_its_model_does_not_land() -> None:
-    for share in SHARES:
+    for share in SHARES[1:]:
         missed = MADE_UP | {share: [Outcome(exact(share), 0.011)]}
         failed = [claim.claim for claim in claims(missed) if not claim.holds]
         assert failed == [f"Scheduled sampling at ε = {share:g} lands on its fixed point: KL[Q*‖Q]"]
     far = claims(MADE_UP | {1.0: [Outcome(0.006, 0.001)]})
-    assert [claim.holds for claim in far] == [False] + [True] * 6
+    assert [claim.holds for claim in far] == [False] + [True] * 5
     fallen = claims(MADE_UP | {0.0: [Outcome(exact(0.25) - 0.01, 0.001)]})
-    assert [claim.holds for claim in fallen] == [True] * 6 + [False]
+    assert [claim.holds for claim in fallen] == [True] * 5 + [False]
 
 
 def test_the_claim_of_the_feeds_is_about_the_worst_of_them() -> None:
@@ -124,7 +124,7 @@ def test_the_section_has_all_its_parts() -> None:
     made = section(1, "small", 1)
     assert made.name == "scheduled-sampling"
     assert [len(table.rows) for table in made.tables] == [len(SHARES), len(FEEDS)]
-    assert len(made.claims) == 9
+    assert len(made.claims) == 8
     assert len(made.drawings) == 1
 
 

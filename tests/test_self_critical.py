@@ -1,17 +1,20 @@
 """Self-critical training: its rewards, and what it does to a captioner."""
 
 from collections.abc import Sequence
+from copy import deepcopy
 
 import numpy as np
 import pytest
 import torch
 from pycocoevalcap.bleu.bleu import Bleu
 
-from captioning.batch import Captions
+from captioning.batch import Batch, Captions
 from captioning.captioner import Captioner
 from captioning.decoder import ShowAndTell
+from captioning.encoder import SmallCnn
 from captioning.errors import InputError
 from captioning.metrics import CiderD
+from captioning.objectives.base import Objective
 from captioning.objectives.policy_gradient import PolicyGradient
 from captioning.objectives.rewards import (
     BleuReward,
@@ -21,8 +24,9 @@ from captioning.objectives.rewards import (
     Words,
 )
 from captioning.objectives.self_critical import SelfCritical, enders
+from captioning.objectives.teacher_forcing import TeacherForcing
 from captioning.schedules import Progress
-from captioning.text import END
+from captioning.text import END, Vocabulary
 from tests.builders import DECODERS, make_batch, make_captioner, make_features
 
 START = Progress(0, 0.0)
@@ -149,3 +153,54 @@ def test_a_reward_is_climbed(kind: type, baseline: str) -> None:
         optimizer.step()
         earned.append(loss.logs["reward"].item())
     assert np.mean(earned[-5:]) > np.mean(earned[:2]) + 0.15
+
+
+# Each of six beasts comes with five things, of which its picture tells nothing.
+BEASTS = [[f"a beast{i} with a thing{i}{thing}" for thing in "vwxyz"] for i in range(6)]
+
+
+def make_beasts() -> tuple[Captioner, Batch]:
+    """An untrained captioner, and all that there is to see and to say."""
+    torch.manual_seed(0)
+    vocabulary = Vocabulary.build([text for texts in BEASTS for text in texts], minimum_count=1)
+    decoder = ShowAndTell(len(vocabulary), 6, 32, 32, dropout=0.0)
+    encoder = SmallCnn(channels=6, image_size=16, features="grid")
+    captioner = Captioner(encoder, decoder, vocabulary)
+    rows = [[*row, END] for texts in BEASTS for row in vocabulary.encode(texts)]
+    captions = Captions.from_lists(rows, [i for i in range(6) for _ in range(5)])
+    references = tuple(map(tuple, BEASTS))
+    return captioner, Batch(None, 3 * torch.eye(6)[:, None], captions, tuple(range(6)), references)
+
+
+def train_on(
+    captioner: Captioner, batch: Batch, objective: Objective, turns: int, rate: float
+) -> list[dict[str, torch.Tensor]]:
+    """Train, and give what was logged at every turn."""
+    objective.prepare(captioner, BEASTS)
+    optimizer = torch.optim.Adam(captioner.decoder.parameters(), rate)
+    logs = []
+    for turn in range(turns):
+        torch.manual_seed(turn)
+        optimizer.zero_grad()
+        loss = objective(captioner, batch, turn="captioner", progress=START)
+        loss.value.backward()
+        optimizer.step()
+        logs.append(loss.logs)
+    return logs
+
+
+@pytest.mark.slow
+def test_captions_lose_their_endings_where_the_end_is_no_word_of_the_reward() -> None:
+    """A guess at the thing costs more than it earns, unless "with a" and the end cost, too."""
+    forced, batch = make_beasts()
+    train_on(forced, batch, TeacherForcing(), 200, 0.01)
+
+    def bad_endings(count_end: bool) -> list[float]:
+        objective = SelfCritical(PolicyGradient(10, steps=8), count_end=count_end)
+        logs = train_on(deepcopy(forced), batch, objective, 400, 0.005)
+        return [each["bad_endings"].item() for each in logs]
+
+    cut, whole = bad_endings(count_end=False), bad_endings(count_end=True)
+    assert np.mean(cut[:20]) < 0.1
+    assert np.mean(cut[-20:]) > 0.9
+    assert np.mean(whole[-20:]) < 0.05

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -78,6 +79,34 @@ def test_a_target_runs_its_command(words: str, command: str) -> None:
     printed = make("--dry-run", *words.split())
     assert printed.returncode == 0, printed.stderr
     assert command in printed.stdout
+
+
+CONFIGS = sorted(path.relative_to(ROOT) for path in (ROOT / "configs").rglob("*.yaml"))
+
+
+def files_read(command: str) -> set[str]:
+    """Which files of configs/ a command reads, those that a chain names among them."""
+    _, *words = shlex.split(command)
+    variables = re.findall(r"^([A-Z]+) =", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert {word.split("=")[0] for word in words if "=" in word} <= {*variables}
+    printed = make("--dry-run", *words)
+    assert printed.returncode == 0, printed.stderr
+    files = re.findall(r"configs/[\w/.-]+", printed.stdout)
+    chains = [(ROOT / file).read_text() for file in files if file.startswith("configs/chains/")]
+    return {*files, *re.findall(r"configs/[\w/.-]+", "".join(chains))}
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=str)
+def test_a_configuration_opens_with_a_command_that_reads_it_and_names_none_that_fails(
+    config: Path,
+) -> None:
+    lines = (ROOT / config).read_text(encoding="utf-8").splitlines()
+    header = "".join(line[1:] for line in lines if line.startswith("#"))
+    commands = re.findall(r"\bmake [a-z-]+(?: [A-Z]+=(?:\"[^\"]*\"|[\w.-]+))*", header)
+    assert header.startswith(f" {commands[0]}")
+    assert str(config) in files_read(commands[0])
+    for command in commands:
+        assert all((ROOT / file).is_file() for file in files_read(command)), command
 
 
 def test_an_environment_variable_does_not_choose_the_data(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -38,12 +38,17 @@ TINY = {
 }
 
 
-def read_tiny(files: Sequence[Path], folder: Path, **changes: object) -> Namespace:
-    """What these files say, but for everything that has a size, and for `changes`, by last names.
+def read_tiny(
+    files: Sequence[Path], folder: Path, options: Sequence[str] = (), **changes: object
+) -> Namespace:
+    """What these files say, and options as `captioning train` takes them.
 
-    The shapes world that they are about is made in this folder.
+    But for everything that has a size, and for `changes`, by last names. The shapes world that they
+    are about is made in this folder.
     """
-    config = parser().read([word for file in files for word in ("--config", str(file))])
+    config = parser().read(
+        [*(word for file in files for word in ("--config", str(file))), *options]
+    )
     values = TINY | {"folder": str(folder)} | changes
     for key in [*config.keys(), "data.init_args.sizes"]:
         name = key.split(".")[-1]

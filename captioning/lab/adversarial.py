@@ -10,7 +10,7 @@ from torch import Generator, Tensor
 
 from captioning.discriminator import RecurrentDiscriminator
 from captioning.lab.claims import Claim, mean_and_spread, shown
-from captioning.lab.divergences import js, kl
+from captioning.lab.divergences import best_log_odds, discriminator_value, entropy, js, kl
 from captioning.lab.drawings import Frame, Series, plot
 from captioning.lab.models import Bigram, log_table, speaker
 from captioning.lab.optimum import Family, best_of
@@ -126,7 +126,7 @@ def section(seeds: int, size: str, jobs: int) -> Section:
         TEXT,
         [path_table(exact, first), ways_table(exact, trained)],
         [path_drawing(exact, first), divergence_drawing(exact, first)],
-        claims(exact, trained),
+        [discriminator_claim(), *claims(exact, trained)],
     )
 
 
@@ -242,6 +242,26 @@ def claims(
         ),
         share_claim(exact, trained["share"]),
     ]
+
+
+def discriminator_claim() -> Claim:
+    """Return the claim on the discriminator's value: exact sums, for an untrained model."""
+    world = make_world()
+    log_p, log_q = world.log_table, log_table(speaker(world, Bigram, 0).double(), world).detach()
+
+    def gap(prior: float) -> float:
+        best = best_log_odds(log_p, log_q, prior)
+        value = discriminator_value(best, log_p, log_q, prior)
+        coin = entropy(log_p.new_tensor([prior, 1 - prior]).log())
+        return (value - (js(log_p, log_q, prior) - coin)).abs().item()
+
+    return Claim(
+        "The value of the best discriminator is JS_π − H(π): the largest difference over π",
+        SOURCE,
+        0.0,
+        max(map(gap, PRIORS)),
+        1e-9,
+    )
 
 
 def share_claim(exact: Sequence[Divergences], trained: Sequence[Sequence[Divergences]]) -> Claim:

@@ -55,11 +55,6 @@ def neither(log_p: Float[Tensor, "*x"], log_q: Float[Tensor, "*x"]) -> Bool[Tens
     return log_p.isneginf() & log_q.isneginf()
 
 
-def total_variation(log_p: Float[Tensor, "*x"], log_q: Float[Tensor, "*x"]) -> Float[Tensor, ""]:
-    """Return ½ Σ |P - Q|, from 0 to 1: the largest difference of the two on any event."""
-    return (log_p.exp() - log_q.exp()).abs().sum() / 2
-
-
 def mutual_information(log_p: Float[Tensor, "x y"]) -> Float[Tensor, ""]:
     """Return I(x; y) = H[x] + H[y] - H[x, y] of a law of pairs.
 

@@ -1,4 +1,4 @@
-"""Models of a small world: the package's captioner without pictures, and two too small to fit."""
+"""Models of a small world: the package's captioner without pictures, and one too small to fit."""
 
 import itertools
 from collections.abc import Callable
@@ -37,24 +37,6 @@ class NoPicture(Encoder):
     def transform(self) -> Transform:
         """Return a transform that ignores the picture."""
         return lambda _picture: NOTHING[0]
-
-
-class Unigram(Decoder):
-    """One law of words for every position, independent of the words before it."""
-
-    def __init__(self, vocabulary_size: int, feature_size: int) -> None:
-        settings = arguments(locals()) | {"dropout": 0.0, "tied": False}
-        super().__init__(settings, 1, 1)
-        self.embedding.requires_grad_(False)
-        self.output.weight.requires_grad_(False)
-
-    def begin(self, features: Float[Tensor, "n r d"], image_index: Int[Tensor, " b"]) -> State:
-        """Remember nothing."""
-        return State(*2 * (features.new_zeros(len(image_index), 0),))
-
-    def step(self, words: Words, state: State) -> tuple[Float[Tensor, "b h"], State]:
-        """Ignore the word."""
-        return torch.zeros_like(self.embed(words)), state
 
 
 class Bigram(Decoder):
