@@ -23,7 +23,9 @@ def blocks() -> list[str]:
 
 
 @pytest.mark.slow  # trains twice
-def test_the_python_of_the_readme_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_python_of_the_readme_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     use, own = blocks()
     monkeypatch.chdir(tmp_path)
     assert main(["train", "--config", str(config(tmp_path))]) == 0
@@ -32,7 +34,9 @@ def test_the_python_of_the_readme_runs(tmp_path: Path, monkeypatch: pytest.Monke
     words = [sys.executable, "-c", use]
     here = {**os.environ, "PYTHONPATH": str(ROOT)}
     said = subprocess.run(words, env=here, capture_output=True, text=True, check=True).stdout
-    assert re.fullmatch(r"[\w ]* -\d+\.\d+\n", said)
+    capsys.readouterr()
+    assert main(["caption", RUN, "picture.jpg", "--search", "Beam"]) == 0
+    assert capsys.readouterr().out == f"picture.jpg: {said}"
 
     (tmp_path / "my").mkdir()
     (tmp_path / "my" / "module.py").write_text(own)
