@@ -7,7 +7,8 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from captioning.batch import Captions
-from captioning.decoder import blank, embed, run_lstm
+from captioning.decoder.base import embed
+from captioning.decoder.lstm import blank, run_lstm
 from captioning.settings import check_sizes
 
 

@@ -14,13 +14,12 @@ from torch import Tensor, nn
 from torchvision import models
 from torchvision.transforms import v2
 
-from captioning.attention import ShowAttendTell
 from captioning.batch import Batch, Captions
 from captioning.captioner import Captioner
 from captioning.data.dataset import Example
 from captioning.data.feature_file import ABSENT, FeatureFile
 from captioning.data.pictures import StoredFeatures
-from captioning.decoder import Decoder, Lrcn, ShowAndTell
+from captioning.decoder import Decoder, Lrcn, ShowAndTell, ShowAttendTell
 from captioning.discriminator import Discriminator, MatchingDiscriminator, RecurrentDiscriminator
 from captioning.encoder import Encoder, SmallCnn
 from captioning.errors import InputError

@@ -5,10 +5,9 @@ import math
 import torch
 from torch import Tensor
 
-from captioning.attention import ShowAttendTell
 from captioning.batch import Captions
 from captioning.captioner import Captioner
-from captioning.decoder import Decoder, Lrcn, ShowAndTell
+from captioning.decoder import Decoder, Lrcn, ShowAndTell, ShowAttendTell
 from captioning.encoder import SmallCnn
 from captioning.search import Beam, Greedy, Hypotheses, Sampling, Search
 from captioning.text import END, PAD, Vocabulary

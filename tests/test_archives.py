@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from captioning.archives import unpack
+from captioning.downloads.archives import unpack
 from captioning.errors import InputError
 
 FILES = {"top/pictures/a.jpg": b"picture", "top/pictures/b.jpg": b"other", "notes.txt": b"notes"}
@@ -110,7 +110,7 @@ def test_a_changed_byte_in_a_zip_is_found(tmp_path: Path) -> None:
 def test_a_python_without_safe_unpacking_of_tar_archives_refuses_them(
     kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("captioning.archives.data_filter", None)
+    monkeypatch.setattr("captioning.downloads.archives.data_filter", None)
     archive = pack(tmp_path / kind, FILES)
     if kind.endswith(".zip"):
         unpack(archive, tmp_path / "out", everything)

@@ -3,7 +3,8 @@
 import torch
 from torch import Tensor
 
-from captioning.attention import ShowAttendTell, weighted_sum
+from captioning.decoder import ShowAttendTell
+from captioning.decoder.attention import weighted_sum
 from tests.builders import make_captions, make_decoder, make_features
 
 

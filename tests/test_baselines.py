@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from captioning.baselines import TOGETHER, most_common_caption, nearest
 from captioning.data.dataset import Example
+from captioning.evaluation.baselines import TOGETHER, most_common_caption, nearest
 
 
 def test_of_captions_said_equally_often_the_first_by_the_alphabet_is_the_most_common() -> None:

@@ -14,10 +14,10 @@ import torch
 from torch import Tensor
 
 from captioning.__main__ import main
-from captioning.bulk import Task, caption_all
+from captioning.bulk.collection import find
+from captioning.bulk.generation import Task, caption_all
+from captioning.bulk.parts import Parts
 from captioning.captioner import Captioner, load_captioner
-from captioning.data.collection import find
-from captioning.parts import Parts
 from captioning.search import Hypotheses, Sampling, Search
 from tests.launching import by_hand, by_slurm, by_torchrun
 from tests.tiny_captions import checkpoint, picture, shard

@@ -7,9 +7,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from captioning.attention import ShowAttendTell
 from captioning.captioner import Captioner, load_captioner, load_weights, read_checkpoint
-from captioning.decoder import Decoder, Lrcn, ShowAndTell
+from captioning.decoder import Decoder, Lrcn, ShowAndTell, ShowAttendTell
 from captioning.encoder import Backbone, SmallCnn
 from captioning.errors import InputError
 from captioning.text import Vocabulary
@@ -159,7 +158,7 @@ def test_arguments_that_a_class_does_not_know_are_told(tmp_path: Path) -> None:
     content["captioner"]["decoder"]["init_args"]["heads"] = 8
     with pytest.raises(InputError) as error:
         load_captioner(saved(content, tmp_path))
-    assert "captioning.decoder.ShowAndTell is of another version" in one_line(error)
+    assert "captioning.decoder.lstm.ShowAndTell is of another version" in one_line(error)
     assert "heads" in one_line(error)
 
 

@@ -9,8 +9,13 @@ import pytest
 import torch
 from PIL import Image
 
-from captioning.clip_score import clip_score, clip_scores, load_clip, reference_clip_score
 from captioning.errors import InputError
+from captioning.evaluation.clip_score import (
+    clip_score,
+    clip_scores,
+    load_clip,
+    reference_clip_score,
+)
 
 TEXTS = ["a red dog", "two blue cats.", "a red dog"]
 REFERENCES = [["a dog", "the red animal"], ["a cat"], ["a red dog", "a cat", "it"]]

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from captioning.__main__ import main
-from captioning.law import Divergences
+from captioning.evaluation.law import Divergences
 from tests.tiny_run import config
 
 ROOT = Path(__file__).parents[1]

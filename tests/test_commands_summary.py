@@ -1,8 +1,8 @@
 """An evaluation as it is told on a terminal."""
 
 from captioning.commands.summary import text, true_law
-from captioning.law import Divergences
-from captioning.temperatures import Point
+from captioning.evaluation.law import Divergences
+from captioning.evaluation.temperatures import Point
 
 VARIED = {"self_bleu_4": 0.5, "words": 12.0, "length": 9.74}
 SUMMARY = {

@@ -11,10 +11,11 @@ import yaml
 
 from captioning.__main__ import main
 from captioning.captioner import load_captioner
-from captioning.commands.run_folder import run_folder, start_folder
+from captioning.commands.run_folder import run_folder
 from captioning.commands.train import make_parser
 from captioning.data import Shapes
 from captioning.runs import Run
+from captioning.training.run import start_folder
 from tests.builders import holding
 from tests.tiny_run import config, equal, validation_losses, weights
 
@@ -98,7 +99,7 @@ def complaint(capsys: pytest.CaptureFixture[str]) -> str:
         (["--trainer.limit_predict_batches", "1"], "unrecognized arguments"),
         (["--decoder.tied", "true"], "tied embeddings need"),
         (
-            ["--decoder", "captioning.attention.ShowAttendTell"],
+            ["--decoder", "captioning.decoder.ShowAttendTell"],
             "set the encoder's features to 'grid'",
         ),
         (["--loading.minimum_count", "100000"], "lower --loading.minimum_count"),

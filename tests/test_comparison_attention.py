@@ -9,11 +9,10 @@ import pytest
 import torch
 from PIL import Image
 
-from captioning.attention import ShowAttendTell
 from captioning.captioner import Captioner
 from captioning.comparison.attention_maps import attention_maps, follow, glances, shaded
 from captioning.comparison.compared import Compared, read_pictures
-from captioning.decoder import Lrcn
+from captioning.decoder import Lrcn, ShowAttendTell
 from tests.builders import make_captioner, make_features
 from tests.tiny_comparison import compared
 

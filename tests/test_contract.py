@@ -18,7 +18,7 @@ from captioning.batch import Captions
 from captioning.data.dataset import Example
 from captioning.schedules import Progress
 from captioning.text import END, PAD
-from captioning.training import Optimisation
+from captioning.training.module import Optimisation
 from tests.tiny_training import Training, read_tiny
 
 CONFIGS = Path(__file__).parents[1] / "configs"

@@ -9,12 +9,12 @@ import torch
 import yaml
 from torch import Tensor
 
-from captioning import critic
 from captioning.__main__ import main
 from captioning.batch import Captions
-from captioning.critic import Judged, Plan, Shown
 from captioning.discriminator import Discriminator, RecurrentDiscriminator
 from captioning.errors import InputError
+from captioning.evaluation import critic
+from captioning.evaluation.critic import Judged, Plan, Shown
 from captioning.text import END
 from tests.builders import VOCABULARY, make_captions
 from tests.test_refusals import adversarial

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from captioning.data.collection import find
+from captioning.bulk.collection import find
 from captioning.errors import InputError
 from tests.tiny_captions import picture, shard
 

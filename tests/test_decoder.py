@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from captioning.attention import ShowAttendTell
-from captioning.decoder import Decoder, Lrcn, ShowAndTell, State, linear_cross_entropy
+from captioning.decoder import Decoder, Lrcn, ShowAndTell, ShowAttendTell, State
+from captioning.decoder.base import linear_cross_entropy
 from captioning.errors import InputError
 from captioning.text import BEGIN
 from tests.builders import (

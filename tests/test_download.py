@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from captioning.download import Remote, download
+from captioning.downloads.remote import Remote, download
 from captioning.errors import InputError
 from tests.file_server import FileServer, full_disk
 
@@ -18,7 +18,7 @@ HALF = len(CONTENT) // 2  # whole blocks, so that nothing of it is lost when the
 DOWNLOAD = """
 import sys
 from pathlib import Path
-from captioning.download import Remote, download
+from captioning.downloads.remote import Remote, download
 address, size, checksum, target = sys.argv[1:]
 download(Remote(address, int(size), checksum), Path(target))
 """

@@ -6,8 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from captioning.attention import ShowAttendTell
-from captioning.decoder import Decoder, Lrcn
+from captioning.decoder import Decoder, Lrcn, ShowAttendTell
 from captioning.objectives.estimators import (
     complete,
     describe,

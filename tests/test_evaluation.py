@@ -18,13 +18,13 @@ from captioning.data.pictures import ImageFiles
 from captioning.decoder import Lrcn
 from captioning.encoder import SmallCnn
 from captioning.errors import InputError
-from captioning.evaluation import Share, Task, join_captions, look
-from captioning.known_world import known_scenes
+from captioning.evaluation.evaluate import Share, Task, join_captions, look
+from captioning.evaluation.known_world import known_scenes
+from captioning.evaluation.temperatures import samplings
 from captioning.loaders import Loading
 from captioning.processes import join
 from captioning.search import Beam, Greedy, Sampling, Search
 from captioning.shapes.grammar import support
-from captioning.temperatures import samplings
 from captioning.text import Vocabulary
 from tests.tiny_run import config
 

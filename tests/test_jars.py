@@ -12,8 +12,8 @@ from threading import Event, Thread
 
 import pytest
 
+from captioning.downloads.jars import Jar, fetch, missing
 from captioning.errors import InputError
-from captioning.jars import Jar, fetch, missing
 
 CONTENT = bytes(range(256)) * 2000
 JAR = Jar("a.group:thing:1.0:models", len(CONTENT), hashlib.sha256(CONTENT).hexdigest())
@@ -22,7 +22,7 @@ FETCH = """
 import sys
 from pathlib import Path
 from captioning.errors import InputError
-from captioning.jars import Jar, fetch
+from captioning.downloads.jars import Jar, fetch
 coordinates, size, sha256, folder, address = sys.argv[1:]
 try:
     fetch([Jar(coordinates, int(size), sha256)], Path(folder), repository=address)

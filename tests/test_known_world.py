@@ -3,15 +3,15 @@
 import pytest
 import torch
 
-from captioning import known_world
 from captioning.batch import Captions
 from captioning.captioner import Captioner
 from captioning.data import Coco, Shapes
 from captioning.data.batching import EvaluationBatches
 from captioning.decoder import Lrcn
 from captioning.encoder import SmallCnn
-from captioning.known_world import World
-from captioning.law import SAMPLES, Measured
+from captioning.evaluation import known_world
+from captioning.evaluation.known_world import World
+from captioning.evaluation.law import SAMPLES, Measured
 from captioning.loaders import Loading, evaluation_batches
 from captioning.search import Sampling
 from captioning.shapes.grammar import support

@@ -11,6 +11,7 @@ from torch import Tensor, tensor
 from torch.testing import assert_close
 
 from captioning.errors import InputError
+from captioning.evaluation.law import total_variation
 from captioning.lab.divergences import (
     best_log_odds,
     discriminator_value,
@@ -22,7 +23,6 @@ from captioning.lab.divergences import (
 )
 from captioning.lab.optimum import fit
 from captioning.lab.worlds import random_world
-from captioning.law import total_variation
 
 INFINITE = -math.inf
 examples = settings(deadline=None, max_examples=40)

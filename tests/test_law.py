@@ -8,12 +8,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from captioning import law
 from captioning.batch import Captions
 from captioning.captioner import Captioner
 from captioning.decoder import Decoder, State, Words
 from captioning.encoder import SmallCnn
-from captioning.law import DELTA, Divergences, Measured
+from captioning.evaluation import law
+from captioning.evaluation.law import DELTA, Divergences, Measured
 from captioning.search import Sampling
 from captioning.search.ensemble import Ensemble
 from captioning.text import BEGIN, END, PAD, SPECIAL

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from captioning.data.collection import Block, find
+from captioning.bulk.collection import Block, find
+from captioning.bulk.parts import Parts, Tally
+from captioning.bulk.records import Record, as_line
 from captioning.errors import InputError
 from captioning.files import whole
-from captioning.parts import Parts, Tally
-from captioning.records import Record, as_line
 
 SETTINGS = {"seed": 0, "search": {"name": "Greedy"}}
 BLOCKS = [Block("/photos", ["a.png", "b.png", "caf\udce9.png"]), Block("/photos", ["d.png"])]

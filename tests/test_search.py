@@ -5,8 +5,7 @@ import math
 import pytest
 import torch
 
-from captioning.attention import ShowAttendTell
-from captioning.decoder import Decoder, ShowAndTell
+from captioning.decoder import Decoder, ShowAndTell, ShowAttendTell
 from captioning.errors import InputError
 from captioning.search import Beam, Greedy, Hypotheses, Sampling, Search
 from captioning.text import BEGIN, END, PAD, UNKNOWN

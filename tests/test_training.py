@@ -21,7 +21,7 @@ from captioning.errors import InputError
 from captioning.objectives.base import Loss, Objective
 from captioning.schedules import Constant, Linear, Progress
 from captioning.search import Greedy
-from captioning.training import CaptioningModule, Optimisation, fused_adam, warn_of_collapse
+from captioning.training.module import CaptioningModule, Optimisation, fused_adam, warn_of_collapse
 from tests.builders import make_batch, make_captioner, make_features
 
 plain = partial(SGD, lr=1.0)

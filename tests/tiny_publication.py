@@ -12,7 +12,7 @@ from captioning.data import Karpathy
 from captioning.data.preparation import prepare
 from captioning.data.published import Archive, Part, Published
 from captioning.data.supply import Supply
-from captioning.download import Remote
+from captioning.downloads.remote import Remote
 from captioning.errors import InputError
 from tests.file_server import FileServer
 

@@ -11,10 +11,10 @@ from pytorch_lightning import Callback
 from captioning.batch import Batch
 from captioning.captioner import Captioner
 from captioning.commands.train import make_parser
-from captioning.commands.trainer import make_trainer
 from captioning.data.dataset import Example
 from captioning.loaders import build_vocabulary, training_batches
-from captioning.training import CaptioningModule
+from captioning.training.module import CaptioningModule
+from captioning.training.trainer import make_trainer
 
 parser = cache(make_parser)  # a twentieth of a second each
 

@@ -5,17 +5,17 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from captioning.bulk import Task, batches_of, caption_all, caption_batches
+from captioning.bulk.collection import Block, find
+from captioning.bulk.generation import Task, batches_of, caption_all, caption_batches
+from captioning.bulk.parts import Parts
+from captioning.bulk.records import as_line, check_format
 from captioning.captioner import load_captioner
 from captioning.commands.configuration import Parser
 from captioning.data.batching import OnBadImage
-from captioning.data.collection import Block, find
 from captioning.device import best_device
 from captioning.errors import InputError
 from captioning.files import digest
-from captioning.parts import Parts
 from captioning.processes import place, start
-from captioning.records import as_line, check_format
 from captioning.runs import Which, open_run
 from captioning.search import Search
 

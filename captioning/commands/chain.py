@@ -11,9 +11,8 @@ from typing import Any
 import yaml
 
 from captioning.commands import train
-from captioning.commands.checks import check_same
 from captioning.commands.configuration import data_file
-from captioning.commands.run_folder import run_folder
+from captioning.commands.run_folder import check_same, run_folder
 from captioning.data.reading import read_text
 from captioning.errors import InputError
 from captioning.processes import first_process, part

@@ -14,8 +14,8 @@ from captioning.commands.suites import PLANNED, Suite, read_suite
 from captioning.comparison.compared import Compared
 from captioning.comparison.page import PICTURES, compare, write_page
 from captioning.errors import InputError
+from captioning.evaluation.known_world import known_scenes
 from captioning.jobs import Job, Queue, room
-from captioning.known_world import known_scenes
 from captioning.report.table import named_table
 from captioning.runs import read_evaluation
 

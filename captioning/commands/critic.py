@@ -9,7 +9,6 @@ from typing import Any, Literal
 import torch
 from jsonargparse import Namespace
 
-from captioning import critic
 from captioning.captioner import Captioner, load_captioner, read_checkpoint
 from captioning.commands.configuration import Parser
 from captioning.commands.evaluate import full_name, read_data
@@ -18,8 +17,9 @@ from captioning.data.dataset import Dataset
 from captioning.device import best_device
 from captioning.discriminator import Discriminator
 from captioning.errors import InputError
-from captioning.known_world import comparable, known_scenes, measure_batch
-from captioning.law import summarise
+from captioning.evaluation import critic
+from captioning.evaluation.known_world import comparable, known_scenes, measure_batch
+from captioning.evaluation.law import summarise
 from captioning.loaders import evaluation_batches
 from captioning.objectives.adversarial import Adversarial
 from captioning.objectives.base import Objective

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 from captioning.captioner import load_captioner
-from captioning.clip_score import load_clip
 from captioning.code_version import digest, version
 from captioning.commands.configuration import Parser
 from captioning.commands.score import metric_names
@@ -17,14 +16,15 @@ from captioning.data.batching import OnBadImage
 from captioning.data.dataset import Dataset
 from captioning.device import best_device
 from captioning.errors import InputError
-from captioning.evaluation import Findings, Task, as_json, evaluate
+from captioning.evaluation.clip_score import load_clip
+from captioning.evaluation.evaluate import Findings, Task, as_json, evaluate
+from captioning.evaluation.temperatures import SAMPLES, samplings
 from captioning.files import make_folder, write_json
 from captioning.loaders import Loading
 from captioning.processes import start
 from captioning.report import report_run
 from captioning.runs import Run, Which, newest_run, open_run
 from captioning.search import Search
-from captioning.temperatures import SAMPLES, samplings
 
 METRICS = "Bleu,METEOR,ROUGE_L,CIDEr"  # the field's usual ones, which are fast
 SWEEP = "temperatures"  # in place of a search's name, for sampling at several temperatures
@@ -99,7 +99,7 @@ def evaluate_run(
 
 def code_of(search: Search) -> str:
     """Return the version of the code that generates and scores captions."""
-    return version(["captioning.evaluation", type(search).__module__])
+    return version(["captioning.evaluation.evaluate", type(search).__module__])
 
 
 def full_name(what: str, checkpoint: Which | None, members: Sequence[Run]) -> str:

@@ -9,12 +9,12 @@ import torch
 
 from captioning.commands.configuration import Parser
 from captioning.commands.train import make_parser
-from captioning.commands.trainer import quieten
 from captioning.data.dataset import all_splits
 from captioning.device import free_cores
 from captioning.errors import InputError
 from captioning.features import ADVICE, FeatureCache
 from captioning.files import check_room
+from captioning.training.trainer import quieten
 
 # Settings that training requires and features do not depend on.
 DEFAULTS = {

@@ -4,9 +4,9 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from captioning.downloads.jars import fetch
 from captioning.errors import InputError
 from captioning.files import MEGABYTE
-from captioning.jars import fetch
 from captioning.metrics.spice import JARS, jars_folder
 
 

@@ -29,7 +29,7 @@ from captioning.search import Search
 
 # Settings that do not affect a captioner, or that the recipe contains in another form.
 ELSEWHERE = PLANNED | {"data", "threads"}
-TRAINING = ("captioning.training", "captioning.loaders")
+TRAINING = ("captioning.training.run",)
 
 
 @dataclass(frozen=True)

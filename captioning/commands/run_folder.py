@@ -1,18 +1,27 @@
 """A run's folder: its name, and the settings saved in it, with which a run resumes."""
 
 import re
-import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from jsonargparse import Namespace
 
-from captioning.commands.checks import check_same
 from captioning.commands.configuration import Parser
-from captioning.files import remove_leftovers, write
+from captioning.errors import InputError
 from captioning.processes import first_process
 from captioning.runs import Run
+
+# Settings that a resumed run cannot change, unlike the length and speed of training.
+ESSENTIAL = (
+    "data",
+    "encoder",
+    "decoder",
+    "objective",
+    "loading.batch_size",
+    "optimisation.optimizer.class_path",
+    "from_run",
+)
 
 # What a run folder's name leaves out.
 USUAL_ESTIMATOR = "policy-gradient"
@@ -37,16 +46,38 @@ def with_dashes(class_path: str) -> str:
     return re.sub(r"(?<!^)(?=[A-Z])", "-", class_path.rpartition(".")[2]).lower()
 
 
-def start_folder(run: Run, config: str, resume: bool) -> None:
-    """Save the configuration; empty the folder first, unless the run is resumed."""
-    if resume:
-        remove_leftovers([run.checkpoint("best"), run.checkpoint("last")])
-    else:
-        for path in set(run.folder.iterdir()) - {run.lock_file}:
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
-    run.finished_file.unlink(missing_ok=True)
-    run.checkpoint("last").parent.mkdir(parents=True, exist_ok=True)
-    write(run.config_file, config.encode())  # others may be reading it
+def check_folder(run: Run, config: Namespace) -> None:
+    """Refuse, before any work, to touch an earlier run unless asked to."""
+    if config.resume and config.overwrite:
+        raise InputError("--resume continues a run, --overwrite deletes it: leave one out")
+    for name in ("patience", "threads"):
+        if config[name] is not None and config[name] < 1:
+            raise InputError(f"--{name} must be 1 or more, or null, got {config[name]}")
+    source = config.from_run and Path(config.from_run).resolve()
+    if config.overwrite and source == run.folder.resolve():
+        raise InputError(
+            f"--from_run names {run.folder}, which --overwrite would delete: give --name NAME"
+        )
+    kept = [*run.checkpoint("last").parent.glob("*.ckpt"), *run.folder.glob("*.json")]
+    if config.resume and not run.checkpoint("last").exists():
+        raise InputError(f"nothing to resume: {run.folder} holds no checkpoint; leave out --resume")
+    if kept and not (config.resume or config.overwrite):
+        raise InputError(
+            f"{run.folder} already holds a run: --resume continues it, --overwrite deletes it, "
+            "--name NAME or another --seed makes a run beside it"
+        )
+
+
+def check_same(config: Namespace, earlier: Namespace, folder: Path) -> None:
+    """Refuse to resume a run with essential settings of another."""
+    ours, theirs = vars(config.as_flat()), vars(earlier.as_flat())
+    unlike = [key for key in {**ours, **theirs} if ours.get(key) != theirs.get(key)]
+    for key in unlike:
+        if f"{key}.".startswith(tuple(f"{each}." for each in ESSENTIAL)):
+            raise InputError(
+                f"{folder} holds another run: its {key} is {theirs.get(key)!r}, not "
+                f"{ours.get(key)!r}; --name NAME makes one beside it, --overwrite deletes it"
+            )
 
 
 def read_config(parser: Parser, arguments: Sequence[str]) -> Namespace:

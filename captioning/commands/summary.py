@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from captioning.commands.alignment import aligned
+from captioning.evaluation.temperatures import Point
 from captioning.report.columns import COLUMNS, column, write
-from captioning.temperatures import Point
 
 DIVERSITY = (
     *("distinct_1", "distinct_2", "self_bleu_4", "vocabulary_share", "novel", "words"),

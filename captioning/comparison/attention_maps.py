@@ -11,11 +11,11 @@ from PIL import Image
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from captioning.attention import ShowAttendTell
 from captioning.captioner import Captioner, load_captioner
 from captioning.comparison.compared import Compared, Pictures
 from captioning.data.image import open_image
 from captioning.data.paths import locate
+from captioning.decoder import ShowAttendTell
 from captioning.errors import InputError
 from captioning.report.html import data_address
 from captioning.text import BEGIN

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from captioning.comparison.compared import Pictures
-from captioning.known_world import Scenes
+from captioning.evaluation.known_world import Scenes
 from captioning.report.gallery import RANKED_BY, Thumbnail, thumbnail
 from captioning.shapes.scene import Scene
 from captioning.shapes.verdict import Verdict, judge

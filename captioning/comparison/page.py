@@ -17,8 +17,8 @@ from captioning.comparison.keys import Key
 from captioning.comparison.significance import contrasts
 from captioning.comparison.table import Table, against_baseline, of_other_data, tables
 from captioning.errors import InputError
+from captioning.evaluation.known_world import Scenes
 from captioning.files import write
-from captioning.known_world import Scenes
 from captioning.report.html import Drawing, fill
 from captioning.runs import Evaluation
 

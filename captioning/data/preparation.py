@@ -5,7 +5,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
-from captioning.archives import unpack
 from captioning.data.published import (
     Archive,
     Part,
@@ -15,7 +14,8 @@ from captioning.data.published import (
     lacking,
 )
 from captioning.data.supply import Supply, look_through
-from captioning.download import Remote, download
+from captioning.downloads.archives import unpack
+from captioning.downloads.remote import Remote, download
 from captioning.errors import InputError
 from captioning.files import MEGABYTE, check_content, check_room, digest, empty_folder, writing
 

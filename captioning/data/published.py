@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from captioning.data.dataset import Dataset
-from captioning.download import Remote
+from captioning.downloads.remote import Remote
 
 
 class Part(NamedTuple):

@@ -5,7 +5,7 @@ from pathlib import Path
 from captioning.data.flickr import Flickr
 from captioning.data.karpathy import Karpathy
 from captioning.data.published import Archive, Part, Published
-from captioning.download import Remote
+from captioning.downloads.remote import Remote
 from captioning.files import MEGABYTE
 
 # Sizes and SHA-256 of COCO's and Karpathy's files, as recorded by TensorFlow Datasets

@@ -17,8 +17,8 @@ from typing import TypeAlias
 from pycocoevalcap import spice as pycocoevalcap_spice
 
 from captioning.cache import cache_folder
+from captioning.downloads.jars import Jar, missing
 from captioning.errors import InputError
-from captioning.jars import Jar, missing
 from captioning.metrics.java import JavaProcess
 
 # The parser with its models, and a JavaScript engine, with which SPICE indents its answer: Java had

@@ -18,12 +18,12 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from captioning.bulk import Opening, Task, batches_of, caption_all, say
+from captioning.bulk.collection import Block, find
+from captioning.bulk.generation import Opening, Task, batches_of, caption_all, say
+from captioning.bulk.parts import Parts
 from captioning.captioner import Captioner
-from captioning.data.collection import Block, find
 from captioning.decoder import ShowAndTell
 from captioning.encoder import Backbone
-from captioning.parts import Parts
 from captioning.search import Beam
 from captioning.text import SPECIAL, Vocabulary
 

@@ -9,13 +9,19 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from captioning.baselines import Direction, directions, embed, most_common_caption, nearest
 from captioning.captioner import Captioner
-from captioning.clip_score import Clip, clip_scores
 from captioning.data.batching import EvaluationBatches, batch_by_batch
 from captioning.data.dataset import Dataset, Example, ImageId
 from captioning.errors import InputError
-from captioning.known_world import (
+from captioning.evaluation.baselines import (
+    Direction,
+    directions,
+    embed,
+    most_common_caption,
+    nearest,
+)
+from captioning.evaluation.clip_score import Clip, clip_scores
+from captioning.evaluation.known_world import (
     Scenes,
     World,
     comparable,
@@ -24,7 +30,8 @@ from captioning.known_world import (
     known_scenes,
     measure_batch,
 )
-from captioning.law import Measured
+from captioning.evaluation.law import Measured
+from captioning.evaluation.temperatures import Drawn, Point, curve, draw_batch
 from captioning.loaders import Loading, evaluation_batches
 from captioning.metrics import (
     Diversity,
@@ -40,7 +47,6 @@ from captioning.metrics.statistics import mean_of
 from captioning.metrics.uncertainty import described
 from captioning.processes import collect, join, place
 from captioning.search import Sampling, Search, caption_texts
-from captioning.temperatures import Drawn, Point, curve, draw_batch
 from captioning.text import SPECIAL
 
 # Share of known words below which a vocabulary is taken to be from other data.

@@ -14,10 +14,10 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from captioning.data.collection import Block
+from captioning.bulk.collection import Block
+from captioning.bulk.records import Record, as_line, write_records
 from captioning.errors import InputError
 from captioning.files import remove_leftovers, whole, writing
-from captioning.records import Record, as_line, write_records
 
 
 class Tally(NamedTuple):

@@ -4,7 +4,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from captioning.decoder import Decoder, State, Words, lstm_step
+from captioning.decoder.base import Decoder, State, Words
+from captioning.decoder.lstm import lstm_step
 from captioning.settings import arguments
 
 

@@ -14,15 +14,15 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
+from captioning.bulk.collection import Block
+from captioning.bulk.parts import Parts
+from captioning.bulk.records import Record
 from captioning.captioner import Captioner
 from captioning.data.batching import OnBadImage
-from captioning.data.collection import Block
 from captioning.data.image import ImageError
 from captioning.data.pictures import ImageFiles, Transform
 from captioning.errors import InputError
-from captioning.parts import Parts
 from captioning.processes import collect, from_first, leave_if_abandoned, part, place
-from captioning.records import Record
 from captioning.search import Search, seeded
 
 

@@ -9,10 +9,10 @@ from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning import Trainer
 from pytorch_lightning.strategies import DDPStrategy
 
-from captioning.checkpoints import WholeFiles
 from captioning.errors import InputError
 from captioning.processes import by_slurm, check_tasks
 from captioning.runs import Run
+from captioning.training.checkpoints import WholeFiles
 
 # Options of the Trainer that are not offered.
 WITHHELD = {

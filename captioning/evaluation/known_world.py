@@ -12,7 +12,7 @@ from torch import Tensor
 from captioning.captioner import Captioner
 from captioning.data.dataset import Dataset, ImageId
 from captioning.data.shapes import Shapes
-from captioning.law import DELTA, SAMPLES, Measured, measure, summarise
+from captioning.evaluation.law import DELTA, SAMPLES, Measured, measure, summarise
 from captioning.search import seeded
 from captioning.shapes.grammar import sample, support
 from captioning.shapes.scene import Scene

@@ -1,0 +1,112 @@
+"""LSTM decoders that see a picture as a whole: once at first, or at every step."""
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence
+
+from captioning.batch import Captions
+from captioning.decoder.base import Decoder, State, Words
+from captioning.settings import arguments
+
+
+class ShowAndTell(Decoder):
+    """An LSTM that sees the picture once, as its first input (Vinyals et al. 2015, eq. 10-12)."""
+
+    def __init__(
+        self,
+        vocabulary_size: int,
+        feature_size: int,
+        hidden_size: int = 512,
+        embedding_size: int = 512,
+        dropout: float = 0.5,
+        tied: bool = False,
+    ) -> None:
+        settings = arguments(locals())
+        super().__init__(settings, embedding_size, hidden_size)
+        self.image = nn.Linear(feature_size, embedding_size)
+        self.lstm = nn.LSTM(embedding_size, hidden_size)
+
+    def begin(self, features: Float[Tensor, "n r d"], image_index: Int[Tensor, " b"]) -> State:
+        """Feed the picture, averaged over its regions."""
+        picture = self.image(features.mean(1))
+        state = lstm_step(self.lstm, picture, blank(picture, self.lstm.hidden_size))
+        return state.select(image_index)
+
+    def step(self, words: Words, state: State) -> tuple[Float[Tensor, "b h"], State]:
+        """Feed one word to each caption."""
+        state = lstm_step(self.lstm, self.embed(words), state)
+        return self.dropout(state.hidden), state
+
+    def forward(
+        self, features: Float[Tensor, "n r d"], inputs: Int[Tensor, "b t"], captions: Captions
+    ) -> Float[Tensor, "p h"]:
+        """Run all steps in one fused call."""
+        state = self.begin(features, captions.image_index)
+        words = self.embed(captions.pack(inputs))
+        outputs: Tensor = self.dropout(run_lstm(self.lstm, words, state, captions.active))
+        return outputs
+
+
+class Lrcn(Decoder):
+    """An LSTM that sees the picture with the word at every step (LRCN, Donahue et al. 2015)."""
+
+    def __init__(
+        self,
+        vocabulary_size: int,
+        feature_size: int,
+        hidden_size: int = 512,
+        embedding_size: int = 512,
+        dropout: float = 0.5,
+        tied: bool = False,
+    ) -> None:
+        settings = arguments(locals())
+        super().__init__(settings, embedding_size, hidden_size)
+        self.image = nn.Linear(feature_size, embedding_size)
+        self.lstm = nn.LSTM(2 * embedding_size, hidden_size)
+
+    def begin(self, features: Float[Tensor, "n r d"], image_index: Int[Tensor, " b"]) -> State:
+        """Keep the picture, averaged over its regions, as memory."""
+        picture = self.image(features.mean(1))[image_index]
+        return blank(picture, self.lstm.hidden_size)._replace(memory=(picture,))
+
+    def step(self, words: Words, state: State) -> tuple[Float[Tensor, "b h"], State]:
+        """Feed one word to each caption, along with its picture."""
+        both = torch.cat([self.embed(words), state.memory[0]], dim=1)
+        state = lstm_step(self.lstm, both, state)
+        return self.dropout(state.hidden), state
+
+    def forward(
+        self, features: Float[Tensor, "n r d"], inputs: Int[Tensor, "b t"], captions: Captions
+    ) -> Float[Tensor, "p h"]:
+        """Run all steps in one fused call."""
+        state = self.begin(features, captions.image_index)
+        words = self.embed(captions.pack(inputs))
+        pictures = captions.along(state.memory[0])
+        both = torch.cat([words, pictures], dim=1)
+        outputs: Tensor = self.dropout(run_lstm(self.lstm, both, state, captions.active))
+        return outputs
+
+
+def blank(like: Float[Tensor, "b d"], hidden_size: int) -> State:
+    """Return the zero state of an LSTM, with as many rows as `like`."""
+    zeros = like.new_zeros(len(like), hidden_size)
+    return State(zeros, zeros)
+
+
+def lstm_step(lstm: nn.LSTM | nn.LSTMCell, inputs: Float[Tensor, "b d"], state: State) -> State:
+    """Advance a one-layer LSTM by one step."""
+    hidden, cell = torch.lstm_cell(inputs, (state.hidden, state.cell), *lstm.parameters())
+    return state._replace(hidden=hidden, cell=cell)
+
+
+def run_lstm(
+    lstm: nn.LSTM, inputs: Float[Tensor, "p d"], state: State, active: Sequence[int]
+) -> Float[Tensor, "p h"]:
+    """Run a one-layer LSTM over whole captions, packed: padding costs nothing."""
+    packed = PackedSequence(inputs, torch.tensor(active))
+    outputs, _ = lstm(packed, (state.hidden[None], state.cell[None]))
+    hidden: Tensor = outputs.data
+    return hidden

@@ -1,0 +1,1 @@
+"""What is fetched from elsewhere: addresses, archives, jars, and where they are kept."""

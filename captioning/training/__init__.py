@@ -1,0 +1,1 @@
+"""Training a captioner, by PyTorch Lightning."""
