@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from captioning.cache import cache_folder
-from tests.file_server import FileServer, serving
+from tests.support.file_server import FileServer, serving
 
 # One thread is fastest for tiny tensors and gives the same bits on every machine. It has to be said
 # before torch is loaded, and said here it holds for the commands that tests start, too.

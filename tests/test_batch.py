@@ -8,7 +8,7 @@ from torch.nn.utils.rnn import pack_padded_sequence
 
 from captioning.batch import Captions
 from captioning.text import BEGIN, END, PAD
-from tests.builders import OWNERS, ROWS, make_captions
+from tests.support.builders import OWNERS, ROWS, make_captions
 
 rows_of_ids = st.lists(
     st.lists(st.integers(min_value=END, max_value=9), min_size=1, max_size=6), min_size=1

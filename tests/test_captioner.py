@@ -12,7 +12,7 @@ from captioning.decoder import Decoder, Lrcn, ShowAndTell, ShowAttendTell
 from captioning.encoder import Backbone, SmallCnn
 from captioning.errors import InputError
 from captioning.text import Vocabulary
-from tests.builders import (
+from tests.support.builders import (
     DECODERS,
     VOCABULARY,
     make_batch,

@@ -15,7 +15,7 @@ from captioning.discriminator import (
     RecurrentDiscriminator,
 )
 from captioning.text import END
-from tests.builders import (
+from tests.support.builders import (
     DISCRIMINATORS,
     OWNERS,
     ROWS,

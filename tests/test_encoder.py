@@ -11,7 +11,7 @@ from torchvision import models
 from captioning.encoder import Backbone, SmallCnn
 from captioning.errors import InputError
 from captioning.settings import describe, rebuild
-from tests.builders import (
+from tests.support.builders import (
     FASTEST,
     SMALLEST,
     make_network,

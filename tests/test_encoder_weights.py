@@ -12,7 +12,7 @@ from torchvision import models
 
 from captioning.encoder import Backbone
 from captioning.errors import InputError
-from tests.builders import (
+from tests.support.builders import (
     FASTEST,
     SMALLEST,
     make_network,

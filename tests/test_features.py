@@ -19,7 +19,7 @@ from captioning.data.pictures import ImageFiles, StoredFeatures
 from captioning.encoder import Encoder, SmallCnn
 from captioning.errors import InputError
 from captioning.features import FeatureCache, open_pictures
-from tests.builders import Halves, make_examples, one_line
+from tests.support.builders import Halves, make_examples, one_line
 
 FIVE = [["a"]] * 5
 

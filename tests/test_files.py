@@ -18,8 +18,8 @@ from captioning.files import (
     write,
     write_json,
 )
-from tests.builders import holding, one_line
-from tests.file_server import full_disk
+from tests.support.builders import holding, one_line
+from tests.support.file_server import full_disk
 
 
 def names(folder: Path) -> list[str]:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from captioning.__main__ import main
-from tests.tiny_run import config
+from tests.support.tiny_run import config
 
 ROOT = Path(__file__).parents[1]
 RUN = "runs/shapes-scheduled-sampling-seed0"

@@ -1,0 +1,219 @@
+"""From a suite to its runs: what is one run, what is taken as it is, and what goes on."""
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from captioning.commands.compare import longest, outline
+from captioning.commands.evaluate import SWEEP
+from captioning.commands.plan import Planner, Trial
+from captioning.commands.suites import Evaluate, Row, Suite
+from captioning.errors import InputError
+from captioning.jobs import Job
+from captioning.runs import Run
+from tests.support.tiny_run import config
+
+FORCED = {"objective": {"class_path": "captioning.objectives.teacher_forcing.TeacherForcing"}}
+SHORT = ("--trainer.max_epochs", "1")
+
+
+def planner(
+    folder: Path,
+    *rows: Row,
+    search: str = "Greedy",
+    after: tuple[str, ...] = (),
+    metrics: tuple[str, ...] = (),
+    temperatures: tuple[float | int, ...] = (),
+) -> Planner:
+    """The planner of a suite in the tiny world, whose runs lie in `folder/runs`."""
+    found = {"class_path": f"captioning.search.{search}"}
+    evaluate = Evaluate("test", found, metrics, temperatures)
+    file = folder / "config.yaml" if (folder / "config.yaml").exists() else config(folder)
+    words = ("--runs", str(folder / "runs"), *after)
+    return Planner(Suite("tiny", rows, evaluate), ("--config", str(file)), words)
+
+
+def forced(name: str = "forced", *more: str) -> Row:
+    return Row(name, ("--config", json.dumps(FORCED), *more))
+
+
+def finish(trial: Trial, code: str, seconds: float | None = 90.0, *metrics: str) -> None:
+    """Leave in a run's folder what a run leaves there that is finished and evaluated."""
+    trial.evaluation.mkdir(parents=True)
+    names = ("data", "split", "search", "signature")
+    record = dict.fromkeys(names, "") | {"rows": {}, "images": 8, "code": code}
+    record["metrics"] = dict.fromkeys(metrics, 0.5)
+    (trial.evaluation / "metrics.json").write_text(json.dumps(record))
+    trial.run.finished_file.write_text(json.dumps({"seconds": seconds}))
+
+
+def begin(run: Run) -> None:
+    """Leave in a run's folder what a run leaves there that is in its middle."""
+    run.checkpoint("last").parent.mkdir(parents=True)
+    run.checkpoint("last").touch()
+
+
+def command(trial: Trial) -> str:
+    assert trial.job
+    return " ".join(trial.job.command)
+
+
+def test_one_row_is_one_run_in_whichever_suite_and_under_whichever_name(tmp_path: Path) -> None:
+    (one,) = planner(tmp_path, forced()).plan(1)
+    (same,) = planner(tmp_path, forced("maximum likelihood"), search="Beam").plan(1)
+    assert one.run == same.run
+    assert one.evaluation.name == "test-greedy"
+    assert same.evaluation.name == "test-beam-5"
+
+
+def test_what_changes_a_captioner_makes_another_run_and_what_does_not_does_not(
+    tmp_path: Path,
+) -> None:
+    (run,) = (trial.run for trial in planner(tmp_path, forced()).plan(1))
+    rows = [forced("a", *SHORT), forced("b", "--threads", "1"), forced("c", "--decoder.tied", "1")]
+    longer, threads, other = (trial.run for trial in planner(tmp_path, *rows[:2], rows[0]).plan(1))
+    assert longer == other != run
+    assert threads == run
+    captions = tmp_path / "shapes" / "annotations" / "captions_train.json"
+    captions.write_text(captions.read_text().replace("circle", "disc"))
+    data = {"data": {"class_path": "captioning.data.Coco", "init_args": coco(tmp_path / "shapes")}}
+    file = tmp_path / "config.yaml"
+    file.write_text(yaml.safe_dump(yaml.safe_load(file.read_text()) | data))
+    (renamed,) = (trial.run for trial in planner(tmp_path, forced()).plan(1))
+    captions.write_text(captions.read_text().replace("disc", "circle"))
+    (again,) = (trial.run for trial in planner(tmp_path, forced()).plan(1))
+    assert again == run != renamed
+
+
+def coco(folder: Path) -> dict[str, object]:
+    """The tiny world as a data set of files."""
+    splits = ("train", "val", "test")
+    return {
+        "name": "shapes",
+        "images": {each: str(folder / "images" / each) for each in splits},
+        "annotations": {
+            each: str(folder / "annotations" / f"captions_{each}.json") for each in splits
+        },
+    }
+
+
+def test_a_row_that_starts_from_another_waits_for_the_run_of_the_same_seed(tmp_path: Path) -> None:
+    rows = forced(), Row("sampled", SHORT, from_row="forced")
+    trials = planner(tmp_path, *rows).plan(2)
+    assert [trial.name for trial in trials] == [
+        *("forced, seed 0", "sampled, seed 0"),
+        *("forced, seed 1", "sampled, seed 1"),
+    ]
+    source, started = trials[2:]
+    assert started.job
+    assert started.job.needs == ("forced, seed 1",)
+    assert f"--from_run {source.run.folder} --evaluate test" in command(started)
+    (alone,) = planner(tmp_path, Row("sampled", SHORT)).plan(1)
+    assert alone.run != trials[1].run
+
+
+def test_what_is_done_is_taken_as_it_is_and_what_was_begun_goes_on(tmp_path: Path) -> None:
+    rows = forced(), Row("sampled", SHORT, from_row="forced")
+    plan = planner(tmp_path, *rows)
+    trials = plan.plan(2)
+    finish(trials[0], plan.code)
+    finish(trials[2], "of other code", seconds=150.0)
+    begin(trials[1].run)
+    done, begun, stale, fresh = planner(tmp_path, *rows).plan(2)
+    assert done.job is None
+    assert begun.job
+    assert (begun.job.doing, begun.job.needs) == ("go on", ())
+    assert command(begun).endswith("--resume")
+    assert stale.job
+    assert stale.job.doing == "evaluate"
+    assert f"captioning evaluate {stale.run.folder} --split test" in command(stale)
+    assert fresh.job
+    assert (fresh.job.doing, fresh.job.needs) == ("train", ())  # from a run that is finished
+
+
+def test_a_run_that_was_not_sampled_at_all_temperatures_is_evaluated_again(tmp_path: Path) -> None:
+    (plain,) = planner(tmp_path, forced()).plan(1)
+    plan = planner(tmp_path, forced(), temperatures=(0.5, 1))
+    (trial,) = plan.plan(1)
+    assert trial.run == plain.run
+    finish(trial, plan.code)
+
+    def left_to_do(temperatures: tuple[float | int, ...]) -> bool:
+        return planner(tmp_path, forced(), temperatures=temperatures).plan(1)[0].job is not None
+
+    assert [left_to_do(each) for each in ((), (0.5, 1))] == [False, True]
+    sweep = plan.evaluation([trial.run], SWEEP) / "temperatures.json"
+    sweep.parent.mkdir()
+    points = [{"temperature": each} for each in (0, 0.5, 1)]
+    sweep.write_text(json.dumps({"points": points, "code": plan.code}))
+    assert [left_to_do(each) for each in ((1,), (0.5, 1), (0.7,))] == [False, False, True]
+    sweep.write_text(json.dumps({"points": points, "code": "other"}))
+    assert left_to_do((1,))
+    assert "--temperatures 0.5,1" in command(
+        planner(tmp_path, forced(), temperatures=(0.5, 1)).plan(1)[0]
+    )
+
+
+def test_a_run_that_lacks_a_wanted_metric_is_evaluated_again(tmp_path: Path) -> None:
+    plan = planner(tmp_path, forced(), metrics=("Bleu", "CIDEr"))
+    (trial,) = plan.plan(1)
+    assert "--metrics Bleu,CIDEr" in command(trial)
+    finish(trial, plan.code, 90.0, "Bleu_1", "Bleu_4", "CIDEr")
+    wanted = (), ("CIDEr", "Bleu"), ("CIDEr", "METEOR")
+    trials = [planner(tmp_path, forced(), metrics=each).plan(1)[0] for each in wanted]
+    assert [trial.job is None for trial in trials] == [True, True, False]
+    assert f"evaluate {trial.run.folder} --split test" in command(trials[-1])
+    with pytest.raises(InputError, match="unknown metric 'BLEU'; choose among Bleu"):
+        planner(tmp_path, forced(), metrics=("BLEU",))
+
+
+def test_a_dry_run_says_how_long_runs_took_by_whichever_code(tmp_path: Path) -> None:
+    rows = forced(), Row("sampled", SHORT)
+    plan = planner(tmp_path, *rows)
+    trials = plan.plan(2)
+    jobs = [trial.job for trial in trials if trial.job]
+    assert outline(trials, jobs, 2).endswith(
+        "4 of 4 to do, 2 at a time: no earlier run tells how long"
+    )
+    code = plan.recipes["forced"].code
+    earlier = Run(Path(str(trials[0].run.folder).replace(code, "0ther0ne")))
+    finish(Trial("", rows[0], earlier, earlier.folder / "evaluations" / "x", None), "", 600.0)
+    trials = planner(tmp_path, *rows).plan(2)
+    jobs = [trial.job for trial in trials if trial.job]
+    lines = outline(trials, jobs, 2).splitlines()
+    folder = trials[0].run.folder
+    assert lines[0] == f"forced, seed 0: train, 10.0 minutes  {folder}"
+    assert lines[1] == f"sampled, seed 0: train               {trials[1].run.folder}"
+    assert lines[-1] == (
+        "4 of 4 to do, 2 at a time: about 10 minutes, and 2 of which no earlier run tells"
+    )
+    assert "4 at a time: about 10 minutes" in outline(trials, jobs, 16)
+    (like,) = planner(tmp_path, forced("wider", "--decoder.hidden_size", "24")).plan(1)
+    assert like.job
+    assert like.job.seconds == 600.0  # of the same data and objective
+
+
+def test_jobs_that_need_one_another_take_their_time_whatever_room_there_is() -> None:
+    first, second = (
+        Job(name, "train", (), Path("log"), needs, 60.0)
+        for name, needs in (("a", ()), ("b", ("a", "done before")))
+    )
+    assert longest([first, second]) == 120.0
+
+
+def test_an_ensemble_waits_for_all_of_its_members_and_needs_two(tmp_path: Path) -> None:
+    rows = forced(), Row("together", ensemble_of="forced")
+    assert [trial.name for trial in planner(tmp_path, *rows).plan(1)] == ["forced, seed 0"]
+    *members, together = planner(tmp_path, *rows).plan(12)
+    assert together.job
+    assert together.job.needs == tuple(f"forced, seed {seed}" for seed in range(12))
+    assert json.dumps([str(each.run.folder) for each in members[1:]]) in together.job.command
+    assert together.evaluation.name.startswith(f"test-greedy-with-{members[1].run.name}")
+    assert len(together.evaluation.name) < 255
+
+
+def test_a_wrong_row_is_told_before_anything_is_trained(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"tiny, row 'a': .*nearest valid key is 'patience'"):
+        planner(tmp_path, Row("a", ("--patient", "1"))).plan(1)

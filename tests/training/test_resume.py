@@ -1,0 +1,162 @@
+"""Training that is stopped goes on as if it had not been."""
+
+import json
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from pytorch_lightning import Callback, LightningModule, Trainer
+
+from captioning.__main__ import main
+from captioning.commands.run_folder import read_config
+from captioning.commands.train import make_parser
+from captioning.runs import Run
+from tests.support.tiny_run import config, equal, validation_losses, weights
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of an uninterrupted run, and its configuration beside `runs`."""
+    folder = tmp_path_factory.mktemp("trained")
+    assert main(["train", "--config", str(config(folder))]) == 0
+    return folder / "runs" / "shapes-scheduled-sampling-seed0"
+
+
+class InterruptAfter(Callback):
+    """Sends this process the signal that a terminal sends for Ctrl-C."""
+
+    def __init__(self, batch: int) -> None:
+        self.batch = batch
+
+    def on_train_batch_start(self, trainer: Trainer, module: LightningModule, *_: Any) -> None:
+        if trainer.fit_loop.epoch_loop.total_batch_idx == self.batch:
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+@pytest.mark.parametrize("batch", [0, 4, 5, 8])
+def test_an_interrupted_run_resumes_to_the_same_bits(
+    trained: Path, tmp_path: Path, batch: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = signal.getsignal(signal.SIGINT)
+    command = ["train", "--config", str(trained / "config.yaml"), "--runs", str(tmp_path)]
+    stop = {"class_path": f"{__name__}.InterruptAfter", "init_args": {"batch": batch}}
+    with_signal = tmp_path / "interrupt.yaml"
+    with_signal.write_text(yaml.safe_dump({"trainer": {"callbacks": [stop]}}))
+    assert main([*command, "--config", str(with_signal)]) == 130
+    assert "--resume goes on" in capsys.readouterr().err
+    run = tmp_path / trained.name
+    assert not Run(run).finished_file.exists()
+    assert main([*command, "--resume"]) == 0
+    assert Run(run).finished_file.exists()
+    assert equal(weights(run), weights(trained))
+    assert validation_losses(run) == validation_losses(trained)
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_resuming_with_another_architecture_is_refused(
+    trained: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["train", "--config", str(trained / "config.yaml"), "--resume"]
+    assert main([*command, "--decoder.hidden_size", "24"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "its decoder.init_args.hidden_size is 16, not 24; --name NAME" in line
+
+
+@pytest.fixture(scope="module")
+def summed(trained: Path) -> list[str]:
+    """A command that trains in steps of two batches, of which a whole run is there already.
+
+    Five batches an epoch: two steps of two, and one of the batch that remains.
+    """
+    command = ["train", "--config", str(trained / "config.yaml"), "--optimisation.accumulate", "2"]
+    assert main([*command, "--runs", str(trained.parents[1] / "summed")]) == 0
+    return command
+
+
+@pytest.mark.parametrize("batch", [1, 4])
+def test_a_run_of_summed_gradients_can_be_stopped_and_resumed(
+    trained: Path, summed: list[str], tmp_path: Path, batch: int
+) -> None:
+    stop = {"class_path": f"{__name__}.InterruptAfter", "init_args": {"batch": batch}}
+    with_signal = tmp_path / "interrupt.yaml"
+    with_signal.write_text(yaml.safe_dump({"trainer": {"callbacks": [stop]}}))
+    parts = [*summed, "--runs", str(tmp_path)]
+    assert main([*parts, "--config", str(with_signal)]) == 130
+    assert main([*parts, "--resume", "--trainer.callbacks", "null"]) == 0
+    whole, resumed = trained.parents[1] / "summed" / trained.name, tmp_path / trained.name
+    assert equal(weights(resumed), weights(whole))
+    assert (resumed / "logs" / "metrics.csv").read_text() == (
+        whole / "logs" / "metrics.csv"
+    ).read_text()
+
+
+def test_a_run_is_finished_until_it_is_made_longer(trained: Path, tmp_path: Path) -> None:
+    run = Run(tmp_path / trained.name)
+    command = ["train", "--config", str(trained / "config.yaml"), "--runs", str(tmp_path)]
+    assert main([*command, "--trainer.max_epochs", "1"]) == 0
+    assert json.loads(run.finished_file.read_text())["seconds"] > 0
+    stop = {"class_path": f"{__name__}.InterruptAfter", "init_args": {"batch": 6}}
+    longer = ["--trainer.max_epochs", "2", "--trainer.callbacks", json.dumps([stop])]
+    assert main([*command, "--resume", *longer]) == 130
+    assert not run.finished_file.exists()
+    assert main([*command, "--resume", "--trainer.callbacks", "null"]) == 0
+    assert json.loads(run.finished_file.read_text()) == {"seconds": None}
+
+
+def setting(folder: Path, name: str, **settings: Any) -> list[str]:
+    """A configuration file, as the command line names it."""
+    path = folder / name
+    path.write_text(yaml.safe_dump(settings))
+    return ["--config", str(path)]
+
+
+def epochs(number: int) -> dict[str, Any]:
+    return {"trainer": {"max_epochs": number}}
+
+
+@pytest.fixture
+def begun(trained: Path, tmp_path: Path) -> list[str]:
+    """A command with two files, whose run was begun for one epoch by an option beside them."""
+    world = yaml.safe_load((trained.parents[1] / "config.yaml").read_text())
+    command = ["train", *setting(tmp_path, "data.yaml", **world | {"runs": str(tmp_path)})]
+    command += setting(tmp_path, "rate.yaml", optimisation={"gradient_norm": 3.0}, **epochs(3))
+    assert main([*command, "--trainer.max_epochs", "1"]) == 0
+    return command
+
+
+def resumed(command: list[str], *more: str) -> Any:
+    """The settings that a run goes on with."""
+    return read_config(make_parser(), [*command[1:], *more, "--resume"])
+
+
+def test_a_resumed_run_keeps_its_settings_but_for_those_given_now(
+    begun: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    capsys.readouterr()
+    assert resumed(begun, "--trainer.max_epochs", "1").trainer.max_epochs == 1
+    assert capsys.readouterr().err == ""
+    without_rate = resumed(begun[:3])  # data.yaml asks for two epochs
+    assert (without_rate.optimisation.gradient_norm, without_rate.trainer.max_epochs) == (3.0, 2)
+    assert capsys.readouterr().err == "resumes with trainer.max_epochs 2, which was 1\n"
+    assert resumed(begun).trainer.max_epochs == 3
+    assert resumed(begun, "--trainer.max_epochs", "6").trainer.max_epochs == 6
+
+
+def test_a_file_that_has_changed_makes_a_run_longer(begun: list[str], tmp_path: Path) -> None:
+    run = tmp_path / "shapes-scheduled-sampling-seed0"
+    setting(tmp_path, "rate.yaml", **epochs(2))
+    assert main([*begun, "--resume"]) == 0
+    assert len(validation_losses(run)) == 2
+    assert main([*begun, "--resume"]) == 0
+    assert len(validation_losses(run)) == 2
+
+
+def test_a_file_that_would_make_another_run_is_refused_by_name(
+    begun: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wider = setting(tmp_path, "wider.yaml", decoder={"init_args": {"hidden_size": 24}})
+    assert main([*begun, *wider, "--resume"]) == 2
+    assert "its decoder.init_args.hidden_size is 16, not 24" in capsys.readouterr().err
