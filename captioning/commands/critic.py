@@ -115,7 +115,7 @@ def own_discriminator(run: Run, source: Path, captioner: Captioner) -> tuple[Dis
             f"{run.folder} has no discriminator of its own, its objective is "
             f"{type(objective).__name__}: leave out --own"
         )
-    objective.prepare(captioner, ())
+    objective.prepare(captioner, {})
     prefix = "objective.discriminator."
     weights = read_checkpoint(source)["state_dict"].items()
     objective.discriminator.load_state_dict(

@@ -95,7 +95,7 @@ def adversarial(estimator: Estimator) -> Callable[[World, Captioner], Objective]
     def make(world: World, captioner: Captioner) -> Objective:
         log_ratio = world.log_table - log_table(captioner, world).detach()
         objective = Adversarial(lambda *_: TrueRatio(log_ratio), estimator, Prior(PRIOR))
-        objective.prepare(captioner, ())
+        objective.prepare(captioner, {})
         return objective
 
     return make

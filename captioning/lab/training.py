@@ -35,7 +35,7 @@ def train(captioner: Captioner, objective: Objective, world: World, plan: Plan, 
     """Train all players in the objective's turns, each with its own optimiser."""
     torch.manual_seed(seed)
     generator = torch.Generator().manual_seed(seed)
-    objective.prepare(captioner, ())
+    objective.prepare(captioner, {})
     players = {
         player: captioner if player == "captioner" else objective.get_submodule(player)
         for player in (*objective.opening, *objective.turns)

@@ -1,6 +1,6 @@
 """Adversarial training with a prior π: from covering all true captions to seeking natural ones."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from captioning.batch import Batch, Captions
 from captioning.captioner import Captioner
+from captioning.data.dataset import ImageId
 from captioning.discriminator import Discriminator
 from captioning.errors import InputError
 from captioning.objectives.base import Loss, Objective
@@ -154,7 +155,7 @@ class Adversarial(Objective):
         self.replay = Replay(self.negatives.replay)
         self.likelihood = likelihood
 
-    def prepare(self, captioner: Captioner, references: Sequence[Sequence[str]]) -> None:
+    def prepare(self, captioner: Captioner, references: Mapping[ImageId, Sequence[str]]) -> None:
         """Build a discriminator for the captioner's vocabulary and features."""
         device = captioner.feature_mean.device
         sizes = len(captioner.vocabulary), captioner.encoder.feature_size

@@ -1,7 +1,7 @@
 """The interface between an objective and its trainer."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from jaxtyping import Float
@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from captioning.batch import Batch
 from captioning.captioner import Captioner
+from captioning.data.dataset import ImageId
 from captioning.schedules import Progress
 
 
@@ -37,10 +38,10 @@ class Objective(nn.Module, ABC):
             return self.opening[step]
         return self.turns[(step - len(self.opening)) % len(self.turns)]
 
-    def prepare(self, captioner: Captioner, references: Sequence[Sequence[str]]) -> None:
+    def prepare(self, captioner: Captioner, references: Mapping[ImageId, Sequence[str]]) -> None:
         """Set up what depends on the captioner and the training captions, before the first turn.
 
-        The captions are grouped by picture. By default, nothing is set up.
+        `references` has every caption of each training picture. By default, nothing is set up.
         """
 
     @abstractmethod

@@ -1,7 +1,7 @@
 """Self-critical training: sample captions and reinforce those that a metric scores higher."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 from jaxtyping import Float
@@ -9,6 +9,7 @@ from torch import Tensor
 
 from captioning.batch import Batch, Captions
 from captioning.captioner import Captioner
+from captioning.data.dataset import ImageId
 from captioning.errors import InputError
 from captioning.objectives.base import Loss, Objective
 from captioning.objectives.policy_gradient import PolicyGradient
@@ -39,13 +40,13 @@ class SelfCritical(Objective):
         self.reward = reward or CiderDReward()
         self.count_end = count_end
 
-    def prepare(self, captioner: Captioner, references: Sequence[Sequence[str]]) -> None:
+    def prepare(self, captioner: Captioner, references: Mapping[ImageId, Sequence[str]]) -> None:
         """Split the references of every training picture into words, as the captioner would."""
         vocabulary = captioner.vocabulary
         end = (SPECIAL[END],) if self.count_end else ()
-        split = [[(*vocabulary.split(text), *end) for text in texts] for texts in references]
+        split = [[(*vocabulary.split(t), *end) for t in texts] for texts in references.values()]
         self.reward.prepare(split)
-        self.numbers = {tuple(texts): number for number, texts in enumerate(references)}
+        self.numbers = {image_id: number for number, image_id in enumerate(references)}
         self.tokens = vocabulary.tokens
         plain = [words[: len(words) - len(end)] for texts in split for words in texts]
         ending = enders(plain)
@@ -67,13 +68,13 @@ class SelfCritical(Objective):
         return Loss(loss.value, loss.logs | {"bad_endings": bad[0]})
 
     def number(self, batch: Batch) -> list[int]:
-        """Return the batch's pictures as numbers of training pictures, found by their captions."""
+        """Return the batch's pictures as numbers of training pictures."""
         try:
-            return [self.numbers[tuple(texts)] for texts in batch.references]
+            return [self.numbers[image_id] for image_id in batch.image_ids]
         except KeyError as error:
             raise InputError(
-                "self-critical training has references for the training split only, got a "
-                f"picture of {error.args[0][:1]}"
+                "self-critical training has references for the training split only, got "
+                f"picture {error}"
             ) from error
 
     def words(self, tokens: Sequence[int]) -> list[str]:

@@ -87,7 +87,7 @@ def train(
         start_from(captioner, open_run(Path(from_run)))
     check_length(objective, steps_of(trainer, patience, batches, optimisation))
     checked = evaluation_batches(data.examples("val"), captioner, loading, data.name)
-    objective.prepare(captioner, [example.captions for example in examples])
+    objective.prepare(captioner, {example.image_id: example.captions for example in examples})
     module = CaptioningModule(captioner, objective, optimisation, validation, seed)
     if resume:  # refuse a different captioner before anything is written
         checkpoint = read_checkpoint(run.checkpoint("last"))

@@ -259,7 +259,7 @@ def main() -> None:
     batch = batch_of(texts)
     print(f"{'step':<30}{'plain':>8}{'ours':>8}{'floor':>8}{'plain/ours':>12}{'ours/floor':>12}")
     for row in rows_of(len(batch.captions.targets), words_drawn(captioner, batch)):
-        row.objective.prepare(captioner, texts)
+        row.objective.prepare(captioner, dict(enumerate(texts)))
         replaced = row.replaced
         plain = nan if replaced is None else seconds(plain_step(batch, replaced))
         ours, least = seconds(our_step(captioner, batch, row)), seconds(floor(row.floor))

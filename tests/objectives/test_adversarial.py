@@ -53,7 +53,7 @@ def make_objective(
     objective = Adversarial(
         lambda *_: make_discriminator(kind, **(discriminator or {})), estimator, **options
     )
-    objective.prepare(captioner, ())
+    objective.prepare(captioner, {})
     return objective
 
 
@@ -103,7 +103,7 @@ def test_a_game_without_a_discriminator_is_refused(options: dict[str, int]) -> N
 def test_the_discriminator_is_made_for_the_captioner() -> None:
     captioner = make_captioner(Lrcn)
     objective = Adversarial(lambda *sizes: RecurrentDiscriminator(*sizes, 5, 5), POLICY)
-    objective.prepare(captioner, ())
+    objective.prepare(captioner, {})
     discriminator = objective.get_submodule("discriminator")
     assert discriminator.get_submodule("embedding").weight.shape == (len(captioner.vocabulary), 5)
     assert discriminator.get_submodule("image").weight.shape == (5, 4)

@@ -41,7 +41,7 @@ def make_objective(**options: object) -> Adversarial:
     objective = Adversarial(
         lambda *_: make_discriminator(RecurrentDiscriminator), PolicyGradient(3, steps=4), **options
     )
-    objective.prepare(make_captioner(Lrcn), ())
+    objective.prepare(make_captioner(Lrcn), {})
     return objective
 
 

@@ -56,7 +56,7 @@ def make_objective(
     objective = Adversarial(
         lambda *_: discriminator, PolicyGradient(4, steps=STEPS), prior, kind, per_prefix
     )
-    objective.prepare(make_captioner(Lrcn), ())
+    objective.prepare(make_captioner(Lrcn), {})
     return objective, discriminator
 
 

@@ -27,7 +27,7 @@ from captioning.objectives.self_critical import SelfCritical, enders
 from captioning.objectives.teacher_forcing import TeacherForcing
 from captioning.schedules import Progress
 from captioning.text import END, Vocabulary
-from tests.support.builders import DECODERS, make_batch, make_captioner, make_features
+from tests.support.builders import DECODERS, make_batch, make_captioner
 
 START = Progress(0, 0.0)
 
@@ -46,13 +46,8 @@ def length(caption: Words, references: Sequence[Words]) -> float:
 
 def make_objective(captioner: Captioner, **options: object) -> SelfCritical:
     objective = SelfCritical(**options)
-    objective.prepare(captioner, REFERENCES)
+    objective.prepare(captioner, dict(enumerate(REFERENCES)))
     return objective
-
-
-def make_training_batch() -> object:
-    texts = tuple(tuple(each) for each in REFERENCES)
-    return make_batch(features=make_features())._replace(references=texts)
 
 
 def test_cider_d_is_that_of_the_metric_with_the_frequencies_of_the_training_split() -> None:
@@ -130,8 +125,9 @@ def test_bad_endings_are_cut_off_or_empty_or_end_in_what_ends_no_true_caption() 
 
 def test_a_picture_of_another_split_is_told() -> None:
     captioner = make_captioner(ShowAndTell)
-    with pytest.raises(InputError, match="references for the training split only"):
-        make_objective(captioner)(captioner, make_batch(), turn="captioner", progress=START)
+    other = make_batch()._replace(image_ids=("other", 1, 2))
+    with pytest.raises(InputError, match="for the training split only, got picture 'other'"):
+        make_objective(captioner)(captioner, other, turn="captioner", progress=START)
 
 
 @pytest.mark.parametrize("baseline", ["none", "mean", "leave_one_out", "greedy"])
@@ -148,7 +144,7 @@ def test_a_reward_is_climbed(kind: type, baseline: str) -> None:
     earned = []
     for _ in range(14):
         optimizer.zero_grad()
-        loss = objective(captioner, make_training_batch(), turn="captioner", progress=START)
+        loss = objective(captioner, make_batch(), turn="captioner", progress=START)
         loss.value.backward()
         optimizer.step()
         earned.append(loss.logs["reward"].item())
@@ -176,7 +172,7 @@ def train_on(
     captioner: Captioner, batch: Batch, objective: Objective, turns: int, rate: float
 ) -> list[dict[str, torch.Tensor]]:
     """Train, and give what was logged at every turn."""
-    objective.prepare(captioner, BEASTS)
+    objective.prepare(captioner, dict(enumerate(BEASTS)))
     optimizer = torch.optim.Adam(captioner.decoder.parameters(), rate)
     logs = []
     for turn in range(turns):

@@ -80,7 +80,7 @@ class Training:
         self.captioner = Captioner(built.encoder, decoder, vocabulary)
         self.batches = training_batches(examples, self.captioner, built.loading, "tiny", 0)
         self.objective = built.objective
-        self.objective.prepare(self.captioner, [example.captions for example in examples])
+        self.objective.prepare(self.captioner, {each.image_id: each.captions for each in examples})
         self.module = CaptioningModule(
             self.captioner, self.objective, built.optimisation, built.validation, draws
         )
