@@ -1,6 +1,7 @@
-"""Training, searching and judging on a device other than the CPU, without mixing the two."""
+"""Training, searching and judging as on a GPU: on another device, and in mixed precision."""
 
 from collections.abc import Iterator
+from copy import deepcopy
 from functools import partial
 
 import pytest
@@ -10,7 +11,7 @@ from torch import nn
 
 from captioning.batch import Batch
 from captioning.captioner import Captioner
-from captioning.decoder import Decoder, ShowAttendTell
+from captioning.decoder import Decoder, ShowAndTell, ShowAttendTell
 from captioning.discriminator import Discriminator
 from captioning.evaluation import critic
 from captioning.evaluation.baselines import directions
@@ -85,6 +86,7 @@ def test_every_turn_of_an_objective(
 ) -> None:
     captioner, batch = there(decoder)
     captioner.train()
+    objective = deepcopy(objective)
     objective.prepare(captioner, dict(zip(batch.image_ids, batch.references, strict=True)))
     module = nn.ModuleList([captioner, objective]).to(ELSEWHERE)
     for turn in (*objective.turns, *objective.turns):  # at the second, there is a replay
@@ -96,6 +98,35 @@ def test_every_turn_of_an_objective(
         assert all(isinstance(each.grad, Away) for each in player.parameters())
         nn.utils.clip_grad_norm_(player.parameters(), 1.0)
         assert not elsewhere.waits  # a loss waits where captions end, but no gradient does
+
+
+@each_decoder
+@pytest.mark.parametrize("objective", OBJECTIVES, ids=objective_id)
+def test_losses_in_mixed_precision_are_not_rounded(
+    objective: Objective, decoder: type[Decoder]
+) -> None:
+    captioner, batch = make_captioner(decoder).float(), make_batch(features=make_features().float())
+    objective = deepcopy(objective)
+    objective.prepare(captioner, dict(zip(batch.image_ids, batch.references, strict=True)))
+    for turn in objective.turns:
+        with torch.autocast("cpu", torch.bfloat16):
+            loss = objective(captioner, batch, turn=turn, progress=Progress(1, 0.5))
+        assert {each.dtype for each in (loss.value, *loss.logs.values())} == {torch.float32}
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_the_cross_entropy_of_halves_is_that_of_their_logits(smoothing: float) -> None:
+    captioner, batch = make_captioner(ShowAndTell).float(), make_batch()
+    outputs, targets = torch.randn(len(batch.captions.targets), 5), batch.captions.targets
+    decoder = captioner.decoder
+    with torch.autocast("cpu", torch.bfloat16):
+        found = decoder.cross_entropy(outputs.bfloat16(), targets, smoothing)
+        logits = decoder.logits(outputs.bfloat16())
+    assert logits.dtype == torch.bfloat16
+    scores = logits.double().log_softmax(1)
+    picked = scores.gather(1, targets[:, None]).mean()
+    expected = -(1 - smoothing) * picked - smoothing * scores.mean()
+    assert found.item() == pytest.approx(expected.item(), rel=1e-6)
 
 
 @each_decoder
