@@ -17,8 +17,8 @@ Found = TypeVar("Found")
 Name = TypeVar("Name")
 
 PARENT = os.getppid()
-# How long one process waits for another: their shares may end hours apart. If one dies, its launcher
-# or `watch_parent` ends the others of its machine.
+# How long one process waits for another: their shares may end hours apart, and if one dies, its
+# launcher or `watch_parent` ends the others.
 PATIENCE = timedelta(days=1)
 
 
@@ -62,6 +62,15 @@ def check_tasks(devices: int, num_nodes: int) -> None:
             f"devices × num_nodes: expected SLURM's {os.environ['SLURM_NTASKS']} tasks, got "
             f"{devices} × {num_nodes}; change these options, or begin with srun --ntasks "
             f"{devices * num_nodes}"
+        )
+
+
+def check_shares(pictures: int, processes: int, split: str) -> None:
+    """Refuse, in every process, to leave one of them without a picture."""
+    if pictures < processes:
+        raise InputError(
+            f"{processes} processes need a picture each, the {split} split has {pictures}: use "
+            "fewer devices"
         )
 
 
