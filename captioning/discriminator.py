@@ -98,7 +98,8 @@ class MatchingDiscriminator(Discriminator):
         words = self.dropout(embed(self.embedding, words_of(captions, mixtures)))
         start = blank(pictures, self.lstm.hidden_size)
         outputs = self.dropout(run_lstm(self.lstm, words, start, captions.active))
-        return (widen(captions.along(pictures)) * outputs).sum(1)
+        logits: Tensor = (widen(captions.along(pictures)) * outputs).sum(1)
+        return logits
 
 
 def linear(inputs: int, outputs: int, normalised: bool) -> nn.Module:
