@@ -25,11 +25,11 @@ class Captions(NamedTuple):
     def from_lists(cls, rows: Sequence[Sequence[int]], image_index: Sequence[int]) -> "Captions":
         """Pad lists of ids (END included, none empty) to one tensor."""
         order = sorted(range(len(rows)), key=lambda row: -len(rows[row]))
-        lengths = torch.tensor([len(rows[row]) for row in order])
-        tokens = torch.full((len(rows), int(lengths[0])), PAD)
-        for place, row in enumerate(order):
-            tokens[place, : len(rows[row])] = torch.tensor(rows[row])
-        return cls(tokens, lengths, torch.tensor([image_index[row] for row in order]))
+        lengths = [len(rows[row]) for row in order]
+        # One list: a tensor for each row takes twice the time, in which a GPU may have to wait.
+        tokens = [[*rows[row], *[PAD] * (lengths[0] - len(rows[row]))] for row in order]
+        owners = [image_index[row] for row in order]
+        return cls(torch.tensor(tokens), torch.tensor(lengths), torch.tensor(owners))
 
     @classmethod
     def from_generated(

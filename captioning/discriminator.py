@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from captioning.batch import Captions
-from captioning.decoder.base import embed
+from captioning.decoder.base import embed, widen
 from captioning.decoder.lstm import blank, run_lstm
 from captioning.settings import check_sizes
 
@@ -24,6 +24,7 @@ class Discriminator(nn.Module, ABC):
     ) -> Float[Tensor, " p"]:
         """Return the logit, at every real position (packed), that the caption so far is real.
 
+        It is never in half precision: rewards and losses are computed from it.
         `mixtures` replace the words, each by a row of weights over the vocabulary, so that
         gradients can flow back to the generator.
         """
@@ -64,8 +65,7 @@ class RecurrentDiscriminator(Discriminator):
         inputs = self.dropout(words + captions.along(pictures))
         start = blank(pictures, self.lstm.hidden_size)
         outputs = self.dropout(run_lstm(self.lstm, inputs, start, captions.active))
-        logits: Tensor = self.verdict(outputs)
-        return logits.squeeze(1)
+        return widen(self.verdict(outputs).squeeze(1))
 
 
 class MatchingDiscriminator(Discriminator):
@@ -98,7 +98,7 @@ class MatchingDiscriminator(Discriminator):
         words = self.dropout(embed(self.embedding, words_of(captions, mixtures)))
         start = blank(pictures, self.lstm.hidden_size)
         outputs = self.dropout(run_lstm(self.lstm, words, start, captions.active))
-        logits: Tensor = (captions.along(pictures) * outputs).sum(1)
+        logits: Tensor = (widen(captions.along(pictures)) * outputs).sum(1)
         return logits
 
 

@@ -2,8 +2,11 @@
 
 import logging
 import os
+import time
 from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
+from functools import cache
+from threading import Thread
 from typing import Any, TypeVar
 
 import torch.distributed
@@ -14,8 +17,8 @@ Found = TypeVar("Found")
 Name = TypeVar("Name")
 
 PARENT = os.getppid()
-# How long one process waits for another: their shares may end hours apart, and if one dies, the
-# launcher ends the others.
+# How long one process waits for another: their shares may end hours apart, and if one dies, its
+# launcher or `watch_parent` ends the others.
 PATIENCE = timedelta(days=1)
 
 
@@ -62,6 +65,15 @@ def check_tasks(devices: int, num_nodes: int) -> None:
         )
 
 
+def check_shares(pictures: int, processes: int, split: str) -> None:
+    """Refuse, in every process, to leave one of them without a picture."""
+    if pictures < processes:
+        raise InputError(
+            f"{processes} processes need a picture each, the {split} split has {pictures}: use "
+            "fewer devices"
+        )
+
+
 def start(devices: int, num_nodes: int) -> None:
     """Start the other processes, or join those that torchrun or SLURM has started.
 
@@ -72,6 +84,7 @@ def start(devices: int, num_nodes: int) -> None:
         raise InputError(
             f"--devices and --num_nodes: expected 1 or more, got {devices} and {num_nodes}"
         )
+    watch_parent()
     if place()[1] > 1:
         return
     check_tasks(devices, num_nodes)
@@ -112,10 +125,20 @@ def from_first(work: Callable[[], Found]) -> Found:
     raise SystemExit(2)
 
 
-def leave_if_abandoned() -> None:
-    """Exit, unless this is the first process, once the parent process has died."""
-    if place()[0] > 0 and os.getppid() != PARENT:
-        raise SystemExit(1)
+@cache
+def watch_parent() -> None:
+    """End this process soon after its parent dies, if that is a launcher or the first process.
+
+    On GPUs it might otherwise wait for that process, which NCCL does not miss, for hours.
+    """
+
+    def watch() -> None:
+        while os.getppid() == PARENT:
+            time.sleep(1)
+        os._exit(1)  # the main thread may be waiting for a GPU and could not raise anything
+
+    if by_torchrun() or os.environ.get("LOCAL_RANK", "0") != "0":
+        Thread(target=watch, daemon=True).start()
 
 
 def collect(work: Callable[[], Found]) -> list[Found]:

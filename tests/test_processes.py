@@ -1,5 +1,8 @@
 """Work that processes share, and what the first makes of it."""
 
+import subprocess
+import sys
+
 import pytest
 
 from captioning.errors import InputError
@@ -9,6 +12,30 @@ from captioning.processes import by_slurm, check_tasks, collect, join, place, st
 def test_a_process_alone_is_the_first_of_one_and_collects_its_own_work() -> None:
     assert place() == (0, 1)
     assert collect(lambda: "found") == ["found"]
+
+
+CHILD = """
+import time
+from captioning.processes import watch_parent
+watch_parent()
+print("waiting", flush=True)
+time.sleep(60)
+"""
+PARENT = """
+import os, subprocess, sys
+subprocess.run([sys.executable, "-c", sys.argv[1]], env=os.environ | {"LOCAL_RANK": "1"})
+"""
+
+
+@pytest.mark.slow
+def test_a_process_waits_no_longer_for_a_first_one_that_was_killed() -> None:
+    """As with NCCL, where nothing but the operating system tells that it is gone."""
+    words = [sys.executable, "-c", PARENT, CHILD]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as first:
+        assert first.stdout
+        assert first.stdout.readline() == "waiting\n"
+        first.kill()
+        assert first.communicate(timeout=30) == ("", None)  # once nobody can write there
 
 
 @pytest.fixture

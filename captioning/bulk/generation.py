@@ -22,7 +22,7 @@ from captioning.data.batching import OnBadImage
 from captioning.data.image import ImageError
 from captioning.data.pictures import ImageFiles, Transform
 from captioning.errors import InputError
-from captioning.processes import collect, from_first, leave_if_abandoned, part, place
+from captioning.processes import collect, from_first, part, place
 from captioning.search import Search, seeded
 
 
@@ -186,7 +186,6 @@ def caption_share(task: Task, parts: Parts) -> int:
                     parts.finish(number)
                 done += len(records)
                 bar.update(len(records))
-                leave_if_abandoned()
                 if parts.halted:
                     break
         except InputError:

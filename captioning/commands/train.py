@@ -14,7 +14,7 @@ from captioning.commands.run_folder import check_folder, read_config, run_folder
 from captioning.commands.score import metric_names
 from captioning.data.dataset import Dataset
 from captioning.files import locked, make_folder, write_json
-from captioning.processes import first_process, part
+from captioning.processes import first_process, part, watch_parent
 from captioning.search import Search
 from captioning.training.interruption import Interrupted
 from captioning.training.run import train
@@ -86,6 +86,7 @@ def make_run(arguments: Sequence[str]) -> int:
     connect a second time.
     """
     quieten()
+    watch_parent()
     parser = make_parser()
     config = read_config(parser, arguments)
     run = run_folder(config)

@@ -17,7 +17,7 @@ from captioning.data.dataset import Example
 from captioning.data.image import ImageError
 from captioning.data.pictures import ImageFiles, StoredFeatures
 from captioning.errors import InputError
-from captioning.processes import place
+from captioning.processes import check_shares, place
 from captioning.text import END, Vocabulary
 
 OnBadImage = Literal["error", "skip"]
@@ -103,11 +103,7 @@ class TrainingBatches:
     def share(self) -> int:
         """The number of pictures per process and epoch; the pictures left over vary by epoch."""
         _, world_size = self._process or place()
-        if len(self.pictures) < world_size:
-            raise InputError(
-                f"{world_size} processes need a picture each, the training split has "
-                f"{len(self.pictures)}: use fewer devices"
-            )
+        check_shares(len(self.pictures), world_size, "training")
         return len(self.pictures) // world_size
 
     def __len__(self) -> int:
@@ -211,6 +207,8 @@ class EvaluationBatches:
     def keys(self) -> list[list[tuple[int, int]]]:
         """The keys of this process's batches."""
         rank, world_size = self._process or place()
+        if not self.whole:
+            check_shares(len(self.pictures), world_size, "validation")
         own = [(0, index) for index in range(len(self.pictures))]
         own = own if self.whole else own[rank::world_size]
         batches = [own[i : i + self.batch_size] for i in range(0, len(own), self.batch_size)]

@@ -149,6 +149,11 @@ def embed(embedding: nn.Embedding, words: Words) -> Float[Tensor, "b e"]:
     return looked_up
 
 
+def widen(values: Float[Tensor, "*b"]) -> Float[Tensor, "*b"]:
+    """Return values in float32 if mixed precision has made them halves, else unchanged."""
+    return values.to(torch.promote_types(values.dtype, torch.float32))
+
+
 def linear_cross_entropy(
     outputs: Float[Tensor, "p h"],
     weight: Float[Tensor, "v h"],
@@ -158,13 +163,15 @@ def linear_cross_entropy(
 ) -> Float[Tensor, ""]:
     """Return the mean cross entropy of `outputs @ weight.T + bias` without storing p × v logits.
 
-    The logits are stored under PyTorch before 2.15, which has no such operation, and for label
-    smoothing, which the operation does not support.
+    The logits are stored under PyTorch before 2.15, which has no such operation, for label
+    smoothing, which the operation does not support, and in mixed precision, where it would multiply
+    half-precision outputs by float32 weights, which GPUs refuse, and round the loss.
     """
     if not 0 <= label_smoothing < 1:
         raise InputError(f"label_smoothing is a share, expected 0 <= it < 1, got {label_smoothing}")
-    if LinearCrossEntropyOptions is None or label_smoothing > 0:
-        logits = functional.linear(outputs, weight, bias)
+    mixed = outputs.dtype != weight.dtype
+    if LinearCrossEntropyOptions is None or label_smoothing > 0 or mixed:
+        logits = widen(functional.linear(outputs, weight, bias))
         return functional.cross_entropy(logits, targets, label_smoothing=label_smoothing)
     return functional.linear_cross_entropy(
         outputs,

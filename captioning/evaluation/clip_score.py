@@ -54,6 +54,7 @@ def clip_scores(
     Raises:
         InputError: when a picture cannot be opened.
     """
+    clip.model.to(best_device())
     flat = [reference for group in references for reference in group]
     with torch.inference_mode():
         seen = _in_batches(pictures, lambda batch: _see(clip, batch), "pictures")
@@ -93,7 +94,8 @@ def reference_clip_score(
 def load_clip(weights: Path) -> Clip:
     """Load a CLIP model and its processor from a folder, as transformers saves them.
 
-    Nothing is downloaded.
+    Nothing is downloaded. The model stays on the CPU until it scores: of several processes, only
+    the first needs it on a GPU.
 
     Raises:
         InputError: if transformers or the model is missing.
@@ -114,7 +116,7 @@ def load_clip(weights: Path) -> Clip:
             f"{weights}: expected a folder with a CLIP model and its processor as transformers "
             f"saves them ({reason}); CLIPScore downloads nothing"
         ) from error
-    return Clip(weights.resolve().name, model.eval().to(best_device()), processor)
+    return Clip(weights.resolve().name, model.eval(), processor)
 
 
 def _in_batches(

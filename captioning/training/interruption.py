@@ -9,6 +9,9 @@ from pytorch_lightning.callbacks import Callback
 
 from captioning.signals import Handlers, listen, restore
 
+# Steps after which several processes ask one another, for which their GPUs have to wait.
+EVERY = 10
+
 
 class Interrupted(Exception):
     """Training was asked to stop and has saved a checkpoint from which it resumes exactly."""
@@ -17,7 +20,8 @@ class Interrupted(Exception):
 class Interruption(Callback):
     """Saves `checkpoint` and raises Interrupted after the step during which a signal came.
 
-    A second signal is not caught, and so ends the process at once.
+    Several processes stop together, within `EVERY` steps. A second signal is not caught, and so
+    ends the process at once.
     """
 
     def __init__(self, checkpoint: Path, accumulate: int = 1) -> None:
@@ -39,8 +43,9 @@ class Interruption(Callback):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Stop between two steps of an epoch."""
-        between_steps = (batch_idx + 1) % self.accumulate == 0
-        if self.heard(trainer) and between_steps and not trainer.is_last_batch:
+        step, left_over = divmod(batch_idx + 1, self.accumulate)
+        due = left_over == 0 and (trainer.world_size == 1 or step % EVERY == 0)
+        if due and not trainer.is_last_batch and self.heard(trainer):
             trainer.save_checkpoint(self.checkpoint)
             raise Interrupted
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytorch_lightning as lightning
 import torch
 import torch.distributed
+from pytorch_lightning.plugins import MixedPrecision
 from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
@@ -194,12 +195,10 @@ class CaptioningModule(lightning.LightningModule):
         longest = self.optimisation.gradient_norm
         if longest is None:
             return
+        precision = self.trainer.precision_plugin
         fused = any(group.get("fused") for group in optimizer.param_groups)
-        if fused and self.trainer.precision == "16-mixed":
-            raise InputError(
-                "a fused optimiser hides the length of float16 gradients: set "
-                "optimisation.optimizer's fused to false, gradient_norm to null, or train in bf16"
-            )
+        if fused and isinstance(precision, MixedPrecision) and precision.scaler is not None:
+            precision.scaler.unscale_(optimizer)  # Lightning leaves it to the optimiser's step
         weights = [weight for group in optimizer.param_groups for weight in group["params"]]
         player = self.objective.turn(self.global_step)
         name = "gradient_norm" if player == "captioner" else f"{player}_gradient_norm"

@@ -258,6 +258,14 @@ def test_processes_share_an_evaluation_and_leave_nothing_out(tmp_path: Path) -> 
     assert [len(run) for run in runs] == [2, 2, 2]
 
 
+def test_a_validation_that_leaves_a_process_without_a_picture_is_refused(tmp_path: Path) -> None:
+    pictures = make_pictures(tmp_path)
+    for rank in (0, 10):
+        with pytest.raises(InputError, match="the validation split has 10: use fewer devices"):
+            len(EvaluationBatches(pictures, 4, process=(rank, 11)))
+    assert len(EvaluationBatches(pictures, 4, whole=True, process=(10, 11))) == 0
+
+
 def test_evaluation_skips_bad_pictures_or_stops_at_the_first(tmp_path: Path) -> None:
     pictures = make_pictures(tmp_path)
     for i in (1, 4, 5, 6, 7):

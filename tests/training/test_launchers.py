@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from captioning.captioner import read_checkpoint
 from captioning.data import Shapes
 from captioning.runs import Run
+from captioning.training.interruption import EVERY
 from tests.support.launching import (
     Done,
     by_hand,
@@ -33,6 +35,9 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = config(folder)
     world = Shapes(**yaml.safe_load(path.read_text())["data"]["init_args"])
     train_on(shapes_in_shards(world, folder, per_shard=3), path)
+    content = yaml.safe_load(path.read_text())
+    content["loading"]["batch_size"] = 1  # and so each process makes twenty steps in an epoch
+    path.write_text(yaml.safe_dump(content))
     check(by_lightning("train", "--config", str(path)))
     return folder / "runs" / NAME
 
@@ -67,13 +72,14 @@ def test_a_run_has_the_same_bits(
 def test_a_job_that_slurm_will_end_is_saved_and_goes_on_to_the_same_bits(
     trained: Path, tmp_path: Path
 ) -> None:
-    """The second process alone hears of it, in the second step of an epoch of three."""
+    """The second process alone hears of it, in the second step; they stop after the tenth."""
     signal = {"batch": 1, "name": "SIGUSR1", "rank": 1}
     stop = json.dumps([{"class_path": "tests.support.launching.SignalAfter", "init_args": signal}])
     words = ["train", *options(trained, tmp_path), "--trainer.callbacks"]
     first, second = by_slurm(*words, stop)
     assert (first.returncode, second.returncode) == (130, 130)
     last = tmp_path / NAME / "checkpoints" / "last.ckpt"
+    assert read_checkpoint(last)["global_step"] == EVERY
     assert first.stderr == f"\nstopped; {last} is saved, --resume goes on\n"
     assert second.stderr == ""
     assert not [*last.parents[1].glob("hpc*")]  # Lightning's own, which nothing here reads

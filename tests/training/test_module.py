@@ -206,18 +206,25 @@ def half_precision() -> MixedPrecision:
     return MixedPrecision("16-mixed", "cpu")
 
 
-def test_float16_with_a_fused_optimiser_and_a_longest_gradient_is_refused() -> None:
-    with pytest.raises(InputError, match="hides the length of float16 gradients: set optimisation"):
-        fit(make_module(Pull(), fused_adam), [make_batch()], plugins=[half_precision()])
-    module = make_module(Pull(), fused_adam, gradient_norm=None)
-    assert fit(module, [make_batch()], plugins=[half_precision()]).global_step == 1
-
-
-def test_float16_without_one_has_its_gradients_measured_as_they_are() -> None:
-    for optimizer in (plain, partial(Adam, fused=False)):
+def test_float16_gradients_are_measured_as_they_are() -> None:
+    for optimizer in (plain, partial(Adam, fused=False), fused_adam):
         module = make_module(Pull(), optimizer)
         trainer = fit(module, [make_batch()] * 2, plugins=[half_precision()])
         assert trainer.callback_metrics["train/gradient_norm"] == pytest.approx(5)
+
+
+@pytest.mark.parametrize("longest", [None, 1.0])
+def test_a_fused_optimiser_makes_the_same_steps_of_float16_gradients(longest: float | None) -> None:
+    """Not Adam, to which a gradient's length is nothing."""
+    steps = []
+    for fused in (False, True):
+        optimizer = partial(SGD, lr=0.1, fused=fused)
+        module = make_module(Pull(), optimizer, gradient_norm=longest)
+        fit(module, [make_batch()] * 2, plugins=[half_precision()])
+        steps.append(module.objective.get_parameter("critic.weight").detach())
+    assert torch.equal(*steps)
+    length = 0.5 if longest is None else 0.1
+    assert steps[0].norm().item() == pytest.approx(length)
 
 
 def test_what_is_drawn_depends_on_the_seed_the_number_of_the_batch_and_the_rank() -> None:
