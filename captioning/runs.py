@@ -105,6 +105,7 @@ class Evaluation:
         samples: The same for samples from the captioner.
         divergences: Between P and the captioner's own law Q, in nats; `outside` is the probability
             under Q, in [0, 1], of what P never says.
+        js_by_prior: JS_π / (π (1 - π)) of P and Q by the prior π, in nats.
         images: How many pictures were captioned.
         code: Version of the code that made the numbers, from `captioning.code_version`.
     """
@@ -120,6 +121,7 @@ class Evaluation:
     world: Mapping[str, float]
     samples: Mapping[str, float]
     divergences: Mapping[str, float]
+    js_by_prior: Mapping[str, float]
     images: int
     code: str = ""
 
@@ -153,9 +155,9 @@ def read_evaluation(folder: Path) -> Evaluation:
     record = parse_json(read_text(file), where)
     rows = field(record, "rows", dict, where)
     diversity = field(record, "diversity", dict, where) if "diversity" in record else {}
-    world, samples, divergences = (
+    world, samples, divergences, js_by_prior = (
         numbers(record, name, where) if name in record else {}  # older evaluations have fewer
-        for name in ("world", "samples", "divergences")
+        for name in ("world", "samples", "divergences", "js by prior")
     )
     return Evaluation(
         folder=folder,
@@ -169,6 +171,7 @@ def read_evaluation(folder: Path) -> Evaluation:
         world=world,
         samples=samples,
         divergences=divergences,
+        js_by_prior={f"js_{prior}": value for prior, value in js_by_prior.items()},
         images=field(record, "images", int, where),
         code=field(record, "code", str, where) if "code" in record else "",
     )

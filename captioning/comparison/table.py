@@ -17,6 +17,7 @@ BEST: Mapping[str, Callable[[Iterable[float]], float]] = {
     **dict.fromkeys(("CIDEr", "SPICE", "CLIPScore", "RefCLIPScore", "true"), max),
     **dict.fromkeys(("forward_kl", "forward_kl_per_word", "reverse_kl", "outside"), min),
     **dict.fromkeys(("jensen_shannon", "total_variation"), min),
+    **dict.fromkeys((column for column in COLUMNS if column.startswith("js_")), min),
 }
 """Which number of a column is best; in other columns, such as a caption's length, none is."""
 
@@ -106,6 +107,7 @@ def tables(rows: Sequence[Compared], found: Contrasts) -> list[Table]:
     parts = [
         Part("quality", "Quality", model_record, report.beside(whole)),
         Part("law", "The captioner's own law", lambda each: each.divergences, {}),
+        Part("priors", report.JS_BY_PRIOR, lambda each: each.js_by_prior, {}),
         Part("variety", "Variety", lambda each: each.diversity.get("captioner", {}), varied),
     ]
     return [_table(part, rows, found) for part in parts if any(map(part.record, whole))]

@@ -276,5 +276,6 @@ def as_json(found: Findings, task: Task, search: str) -> dict[str, Any]:
         "world": found.world.verdicts,
         "samples": found.world.samples,
         "divergences": found.world.divergences,
+        "js by prior": found.world.js_by_prior,
         "left out": found.scores.left_out | found.world.left_out,
     }

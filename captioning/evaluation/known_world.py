@@ -33,6 +33,7 @@ class World:
     verdicts: dict[str, float] = field(default_factory=dict)  # shares of the captions, in [0, 1]
     samples: dict[str, float] = field(default_factory=dict)  # the same for samples of the captioner
     divergences: dict[str, float] = field(default_factory=dict)  # see `Divergences`
+    js_by_prior: dict[str, float] = field(default_factory=dict)  # likewise
     left_out: dict[str, str] = field(default_factory=dict)  # what is missing, and why
 
     @property
@@ -106,7 +107,9 @@ def compare(
     samples = (
         (sample, known[image_id]) for image_id, each in measured.items() for sample in each.samples
     )
-    return World(judged, verdicts(samples), summarise([*measured.values()])._asdict())
+    divergences = summarise([*measured.values()])._asdict()
+    by_prior = divergences.pop("js_by_prior")
+    return World(judged, verdicts(samples), divergences, by_prior)
 
 
 def unknown_words(vocabulary: Vocabulary, known: Scenes) -> list[str]:

@@ -19,6 +19,9 @@ DELTA = 0.01
 # Captions drawn from Q for each picture.
 SAMPLES = 20
 
+# The priors π at which JS_π, what adversarial training minimises, is computed.
+PRIORS = (0.01, 0.1, 0.5, 0.9, 0.99)
+
 # The captions of one picture, each with its probability.
 Law: TypeAlias = Mapping[str, float]
 
@@ -38,6 +41,7 @@ class Divergences(NamedTuple):
     outside: float  # the probability under Q of what P never says, in [0, 1], exact
     jensen_shannon: float  # ½ KL[P‖M] + ½ KL[Q‖M], M = ½P + ½Q, exact
     total_variation: float  # in [0, 1], exact: ½ + ½ of it is a critic's best accuracy
+    js_by_prior: Mapping[str, float]  # JS_π / (π (1 - π)) by π, exact; KL[P‖Q] as π → 0
 
 
 class Measured(NamedTuple):
@@ -48,6 +52,7 @@ class Measured(NamedTuple):
     outside: Float[Tensor, ""]
     jensen_shannon: Float[Tensor, ""]
     total_variation: Float[Tensor, ""]
+    js_by_prior: Float[Tensor, " k"]
     log_ratios: Float[Tensor, " k"]  # log Q/P_δ of the samples
     samples: list[str]
 
@@ -57,15 +62,19 @@ def kullback_leibler(p: Float[Tensor, " b"], log_q: Float[Tensor, " b"]) -> Floa
     return (p * (p.log() - log_q)).sum()
 
 
-def jensen_shannon(p: Float[Tensor, " b"], log_q: Float[Tensor, " b"]) -> Float[Tensor, ""]:
-    """Return ½ KL[P‖M] + ½ KL[Q‖M], M = ½P + ½Q, in nats, from the captions in the support of P.
+def jensen_shannon(
+    p: Float[Tensor, " b"], log_q: Float[Tensor, " b"], prior: float = 0.5
+) -> Float[Tensor, ""]:
+    """Return JS_π = π KL[P‖M] + (1 - π) KL[Q‖M], M = πP + (1 - π)Q, in nats (Huszár 2015).
 
-    Outside the support M = ½Q, so what Q says there adds ½ log 2 times its probability.
+    Computed from the captions in the support of P: outside it M = (1 - π)Q, so what Q says there
+    adds -(1 - π) log(1 - π) times its probability.
     """
     q = log_q.exp()
-    log_m = ((p + q) / 2).log()
-    inside = (p * (p.log() - log_m) + q * (log_q - log_m)).sum()
-    return (inside + (1 - q.sum()) * math.log(2)) / 2
+    log_m = (prior * p + (1 - prior) * q).log()
+    covered = (p * (p.log() - log_m)).sum()
+    said = (q * (log_q - log_m)).sum() - (1 - q.sum()) * math.log1p(-prior)
+    return prior * covered + (1 - prior) * said
 
 
 def total_variation(p: Float[Tensor, " b"], log_q: Float[Tensor, " b"]) -> Float[Tensor, ""]:
@@ -170,6 +179,9 @@ def measure_one(
         outside=1 - log_q[:size].exp().sum(),
         jensen_shannon=jensen_shannon(p, log_q[:size]),
         total_variation=total_variation(p, log_q[:size]),
+        js_by_prior=torch.stack(
+            [jensen_shannon(p, log_q[:size], prior) / (prior * (1 - prior)) for prior in PRIORS]
+        ),
         log_ratios=log_q[size:] - smooth(p_of_samples, log_u),
         samples=samples,
     )
@@ -182,6 +194,7 @@ def summarise(measured: Sequence[Measured]) -> Divergences:
     outside = torch.stack([each.outside for each in measured])
     shannon = torch.stack([each.jensen_shannon for each in measured])
     variation = torch.stack([each.total_variation for each in measured])
+    by_prior = torch.stack([each.js_by_prior for each in measured]).mean(0).tolist()
     log_ratios = torch.stack([each.log_ratios for each in measured])
     return Divergences(
         forward_kl=forward_kl.mean().item(),
@@ -191,6 +204,7 @@ def summarise(measured: Sequence[Measured]) -> Divergences:
         outside=outside.mean().item(),
         jensen_shannon=shannon.mean().item(),
         total_variation=variation.mean().item(),
+        js_by_prior={f"{prior:g}": value for prior, value in zip(PRIORS, by_prior, strict=True)},
     )
 
 

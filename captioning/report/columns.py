@@ -56,6 +56,10 @@ COLUMNS = {
     "outside": Column("Q outside P, %"),
     "jensen_shannon": nats("JS[P, Q], nats"),
     "total_variation": Column("total variation, %"),
+    **{
+        f"js_0{prior}": Column(f"π = {prior}", "", 1.0, 4)
+        for prior in (".01", ".1", ".5", ".9", ".99")
+    },
 }
 """By their names in evaluations, in the order in which they are shown."""
 

@@ -10,7 +10,7 @@ from captioning.report.drawing import draw
 from captioning.report.gallery import Card
 from captioning.report.html import Drawing, fill
 from captioning.report.style import DARK, LIGHT
-from captioning.report.table import cells, columns, headings, model_record
+from captioning.report.table import JS_BY_PRIOR, cells, columns, headings, model_record
 from captioning.runs import Evaluation, Run
 
 NOTES = {
@@ -94,7 +94,7 @@ def tables(evaluations: Sequence[Evaluation]) -> list[Table]:
         if any(evaluation.world for evaluation in those):
             found.append(_verdicts(split, those))
         if any(evaluation.divergences for evaluation in those):
-            found.append(_divergences(split, those))
+            found += _divergences(split, those)
     return found
 
 
@@ -134,12 +134,20 @@ def _verdicts(split: str, evaluations: Sequence[Evaluation]) -> Table:
     return Table(caption, [name.replace("_", " ") for name in shown], models, {}, [])
 
 
-def _divergences(split: str, evaluations: Sequence[Evaluation]) -> Table:
+def _divergences(split: str, evaluations: Sequence[Evaluation]) -> list[Table]:
     laws = _laws(evaluations)
-    shown = columns(evaluation.divergences for evaluation in laws.values())
-    models = {name: cells([e.divergences], shown) for name, e in laws.items()}
-    caption = f"{split.capitalize()} split, the model's own law beside the true one"
-    return Table(caption, headings(shown), models, {}, [])
+    records = {
+        "the model's own law beside the true one": {n: e.divergences for n, e in laws.items()},
+        JS_BY_PRIOR: {name: e.js_by_prior for name, e in laws.items() if e.js_by_prior},
+    }
+    found = []
+    for caption, rows in records.items():
+        shown = columns(rows.values())
+        models = {name: cells([record], shown) for name, record in rows.items()}
+        found.append(
+            Table(f"{split.capitalize()} split, {caption}", headings(shown), models, {}, [])
+        )
+    return [table for table in found if table.models]
 
 
 def _laws(evaluations: Sequence[Evaluation]) -> dict[str, Evaluation]:

@@ -14,6 +14,9 @@ Record = Mapping[str, float]
 SUMMARISED = ("forward_kl", "reverse_kl", "outside")
 """The divergences in a table of several runs; a page shows all of them."""
 
+JS_BY_PRIOR = "JS_π/(π(1−π)) in nats, what adversarial training with the prior π minimises"
+"""The title of a table with a column for each π."""
+
 T = TypeVar("T")
 Key = TypeVar("Key", bound=Hashable)
 

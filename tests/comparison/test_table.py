@@ -41,6 +41,17 @@ def test_the_highest_cider_and_the_least_divergence_are_bold(tmp_path: Path) -> 
     assert {name: cell.best for name, cell in divergence.items()} == {"base": True, "above": False}
 
 
+def test_the_least_divergence_at_each_prior_is_bold(tmp_path: Path) -> None:
+    rows = (
+        compared(tmp_path, "base", [[1.0]], **{"js by prior": {"0.01": 1.2, "0.99": 2.8}}),
+        compared(tmp_path, "b", [[1.0]], **{"js by prior": {"0.01": 1.3, "0.99": 2.6}}),
+    )
+    table = by_name(*rows)["priors"]
+    assert table.headings == ["π = .01", "π = .99"]
+    assert column(table, "π = .01") == {"base": Cell("1.2000", best=True), "b": Cell("1.3000")}
+    assert column(table, "π = .99") == {"base": Cell("2.8000"), "b": Cell("2.6000", best=True)}
+
+
 def test_what_shows_alike_is_alike_best_and_a_row_alone_is_not(tmp_path: Path) -> None:
     one, other = (compared(tmp_path, name, [[1.0]]) for name in ("base", "same"))
     both = column(by_name(one, other)["quality"], "BLEU-4")

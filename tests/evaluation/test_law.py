@@ -13,7 +13,7 @@ from captioning.captioner import Captioner
 from captioning.decoder import Decoder, State, Words
 from captioning.encoder import SmallCnn
 from captioning.evaluation import law
-from captioning.evaluation.law import DELTA, Divergences, Measured
+from captioning.evaluation.law import DELTA, PRIORS, Measured
 from captioning.search import Sampling
 from captioning.search.ensemble import Ensemble
 from captioning.text import BEGIN, END, PAD, SPECIAL
@@ -216,12 +216,24 @@ def test_the_estimate_agrees_with_the_sum_over_all_captions() -> None:
     )
     assert result.jensen_shannon == pytest.approx(shannon, abs=1e-6)
     assert result.total_variation == pytest.approx((0.3 + 0.1 + 0.2) / 2, abs=1e-6)
+    for prior in PRIORS:
+        mixed = [(a, chance, prior * a + (1 - prior) * chance) for a, chance in laws]
+        whole = sum(
+            prior * (a * math.log(a / m) if a else 0) + (1 - prior) * chance * math.log(chance / m)
+            for a, chance, m in mixed
+        )
+        found = result.js_by_prior[f"{prior:g}"]
+        assert found == pytest.approx(whole / (prior * (1 - prior)), abs=1e-6)
+    assert result.js_by_prior["0.01"] == pytest.approx(forward, rel=0.05)  # its limit as π → 0
 
 
 def test_laws_that_share_no_caption_are_as_far_apart_as_laws_can_be() -> None:
     captioner = bigram({"": {"ant": 1}, "ant": {"": 1}})
     result = law.summarise(measure(captioner, {"bee": 1.0}, pictures=1))
     assert result.jensen_shannon == pytest.approx(math.log(2))
+    # JS_π of such laws is the entropy of the coin that chooses between them.
+    coin = -0.9 * math.log(0.9) - 0.1 * math.log(0.1)
+    assert result.js_by_prior["0.9"] == pytest.approx(coin / 0.09)
     assert result.total_variation == pytest.approx(1)
 
 
@@ -243,11 +255,16 @@ def test_a_caption_cut_off_is_none_of_those_that_p_says() -> None:
 
 
 def test_averages_are_over_pictures_and_words() -> None:
-    numbers = [(0.5, 4, 0.25, 0.1, 0.2, [1.0, 3.0]), (1.5, 6, 0.75, 0.3, 0.6, [0.0, 0.0])]
+    numbers = [
+        (0.5, 4, 0.25, 0.1, 0.2, [0, 1, 2, 3, 4], [1.0, 3.0]),
+        (1.5, 6, 0.75, 0.3, 0.6, [2, 3, 4, 5, 6], [0.0, 0.0]),
+    ]
     measured = [
         Measured(*(torch.tensor(value, dtype=torch.float64) for value in picture), ["", ""])
         for picture in numbers
     ]
     # Variances 2 and 0: the root of their mean over four samples is a half.
-    expected = Divergences(1.0, 0.2, 1.0, 0.5, 0.5, 0.2, 0.4)
-    assert law.summarise(measured) == pytest.approx(expected)
+    by_prior = {"0.01": 1.0, "0.1": 2.0, "0.5": 3.0, "0.9": 4.0, "0.99": 5.0}
+    *averages, found = law.summarise(measured)
+    assert averages == pytest.approx([1.0, 0.2, 1.0, 0.5, 0.5, 0.2, 0.4])
+    assert found == pytest.approx(by_prior)

@@ -25,11 +25,13 @@ METRICS = {
         "reverse_kl_error": 0.135,
         "outside": 0.14,
     },
+    "js by prior": {"0.5": 0.25, "0.99": 2.5},
     "images": 3,
 }
 VARIED = {"self_bleu_4": 0.9, "words": 41.0, "novel": 0.25, "length": 9.75, "length_50": 9.0}
 VERDICTS = "Test split, captions by the verdict of the true law, %"
 DIVERGENCES = "Test split, the model's own law beside the true one"
+PRIORS = "Test split, JS_π/(π(1−π)) in nats, what adversarial training with the prior π minimises"
 
 
 def write(folder: Path, without: tuple[str, ...] = ()) -> Path:
@@ -102,14 +104,18 @@ def test_a_search_has_no_part_in_the_law_of_a_model_but_a_checkpoint_has(
     first_cells = {name: cells[0] for name, cells in found[DIVERGENCES].models.items()}
     assert first_cells == {"Model, greedy": "0.258", "Model, greedy last checkpoint": "0.500"}
     assert "Model, greedy last checkpoint, samples" in found[VERDICTS].models
+    assert found[PRIORS].headings == ["π = .5", "π = .99"]
+    assert found[PRIORS].models["Model, greedy"] == ["0.2500", "2.5000"]
 
 
 def test_an_evaluation_from_before_there_were_divergences_is_shown_without(tmp_path: Path) -> None:
-    old = read_evaluation(write(tmp_path, without=("samples", "divergences")))
+    old = read_evaluation(write(tmp_path, without=("samples", "divergences", "js by prior")))
     assert by_caption(old)[VERDICTS].models == {"Model, greedy": ["90.0", "10.0"]}
-    assert DIVERGENCES not in by_caption(old)
+    assert not {DIVERGENCES, PRIORS} & by_caption(old).keys()
 
 
 def test_where_no_law_is_known_there_are_metrics_alone(tmp_path: Path) -> None:
-    found = read_evaluation(write(tmp_path, without=("world", "samples", "divergences")))
+    found = read_evaluation(
+        write(tmp_path, without=("world", "samples", "divergences", "js by prior"))
+    )
     assert [*by_caption(found)] == ["Test split, 3 pictures"]

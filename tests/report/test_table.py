@@ -27,6 +27,7 @@ def evaluation(
         world=law.get("world", {}),
         samples=law.get("samples", {}),
         divergences=law.get("divergences", {}),
+        js_by_prior={},
         images=2,
     )
 
