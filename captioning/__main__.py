@@ -4,6 +4,7 @@ import importlib
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
+from pathlib import Path
 
 from captioning.errors import InputError
 
@@ -28,6 +29,8 @@ COMMANDS = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; return 0 on success, 2 for a user's mistake, 130 when interrupted."""
     words = sys.argv[1:] if arguments is None else list(arguments)
+    if arguments is None:  # as `python -m` does, so that a user's own classes are found
+        sys.path.insert(0, str(Path.cwd()))
     if not words or words[0] in ("-h", "--help"):
         print(usage())
         return 0

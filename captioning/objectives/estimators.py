@@ -146,6 +146,6 @@ def describe(captions: Captions, entropies: Float[Tensor, " p"]) -> dict[str, Fl
     distinct = len(captions.tokens.unique(dim=0)) / len(captions.tokens)
     return {
         "entropy": entropies.mean(),
-        "words": captions.lengths.float().mean(),
+        "words": (captions.tokens > END).sum(1).float().mean(),
         "distinct": torch.tensor(distinct),
     }

@@ -99,8 +99,9 @@ class ScheduledSampling(Objective):
     No gradient flows through a replacement, so the loss is the cross entropy of the true words
     given the mixed inputs. The coin is flipped for each `token` (as published) or once for a whole
     `sequence`. A replacement is a `sample` of the model, its `argmax`, or a `uniform` word (the
-    paper's control). `parallel` draws all replacements from one teacher-forced pass instead of one
-    after another. `Constant(0)` always samples; `Constant(1)` is teacher forcing.
+    paper's control); the model draws as it trains, with dropout. `parallel` draws all replacements
+    from one teacher-forced pass instead of one after another. `Constant(0)` always samples;
+    `Constant(1)` is teacher forcing.
     """
 
     def __init__(

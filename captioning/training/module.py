@@ -96,6 +96,16 @@ class CaptioningModule(lightning.LightningModule):
                 f"optimisation.learning_rates names {', '.join(sorted(unknown))}, which "
                 f"does not play here: expected some of {', '.join(self.players)}"
             )
+        idle = [
+            name
+            for name, weight in objective.named_parameters()
+            if weight.requires_grad and name.partition(".")[0] not in self.players
+        ]
+        if idle:
+            raise InputError(
+                f"{type(objective).__name__}: nobody would train {', '.join(idle[:3])}: expected "
+                "its module to be named in `turns`, or frozen"
+            )
         frozen = not any(weight.requires_grad for weight in captioner.encoder.parameters())
         if frozen and optimisation.encoder_learning_rate is not None:
             raise InputError(

@@ -130,6 +130,13 @@ def test_a_long_gradient_is_scaled_down_to_the_length_stated(
         assert all(trainer.callback_metrics[name] == pytest.approx(5) for name in logged)
 
 
+def test_weights_that_no_player_has_are_refused() -> None:
+    objective = Pull()
+    objective.turns = ("captioner",)
+    with pytest.raises(InputError, match=r"Pull: nobody would train critic\.weight"):
+        make_module(objective)
+
+
 def test_the_factor_of_the_schedule_reaches_every_group() -> None:
     rates = {"captioner": 0.1, "critic": 0.2}
     module = make_module(
