@@ -16,7 +16,7 @@ from captioning.objectives.base import Loss
 from captioning.schedules import Progress
 from captioning.search.ensemble import Ensemble
 from captioning.search.sampling import Choice, draw, say
-from captioning.text import BEGIN, END, PAD
+from captioning.text import END, PAD
 
 # The rewards of captions: one number each, or one per word, which is the reward from that word on.
 # Mixtures (see `Discriminator`) replace the words if the estimator needs gradients.
@@ -90,24 +90,16 @@ def speak_with_gradient(
     to keep. Returns the captions and, packed, the values kept and the entropy of Q, in nats and
     without a gradient.
     """
-    decoder = captioner.decoder
-    state = decoder.begin(features, image_index)
-    tokens = image_index.new_full((len(image_index), steps), PAD)
-    running = torch.arange(len(image_index), device=image_index.device)
-    words: Tensor = torch.full_like(running, BEGIN)
     kept: list[Tensor] = []
     entropies: list[Tensor] = []
-    for t in range(steps):
-        if not len(running):
-            break
-        outputs, state = decoder.step(words, state)
-        log_probabilities = decoder.log_probabilities(outputs)
+
+    def pick(_: int, __: Int[Tensor, " r"], log_probabilities: Float[Tensor, "r w"]) -> Words:
         words, keep = choose(log_probabilities)
         kept.append(keep)
         entropies.append(torch.special.entr(log_probabilities.detach().exp()).sum(1))
-        tokens[running, t] = words.argmax(1) if words.is_floating_point() else words
-        going_on = (tokens[running, t] != END).nonzero().squeeze(1)
-        running, words, state = running[going_on], words[going_on], state.select(going_on)
+        return words
+
+    tokens = Ensemble([captioner], [features]).generate(image_index, steps, pick)
     captions, order = Captions.sort_generated(tokens, image_index)
     # What was kept is ordered by step and row; packed, it is ordered by step and length.
     said = (tokens != PAD).t()

@@ -2,7 +2,7 @@
 
 import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 import torch
@@ -10,10 +10,15 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from captioning.captioner import Captioner
-from captioning.decoder import State
+from captioning.decoder import State, Words
 from captioning.errors import InputError
+from captioning.text import BEGIN, END, PAD
 
 States: TypeAlias = tuple[State, ...]  # one per captioner
+
+# Given the step t, the r captions still running and log Q of their next tokens (END, then the
+# words), return what to feed.
+Choose: TypeAlias = Callable[[int, Int[Tensor, " r"], Float[Tensor, "r w"]], Words]
 
 
 class Ensemble:
@@ -46,16 +51,39 @@ class Ensemble:
             for decoder, features in zip(self.decoders, self.features, strict=True)
         )
 
-    def step(
-        self, tokens: Int[Tensor, " b"], states: States
-    ) -> tuple[Float[Tensor, "b w"], States]:
-        """Feed one token to each caption; return log Q of END and the words, and the states."""
+    def step(self, words: Words, states: States) -> tuple[Float[Tensor, "b w"], States]:
+        """Feed one word to each caption; return log Q of END and the words, and the states."""
         each, new_states = [], []
         for decoder, state in zip(self.decoders, states, strict=True):
-            outputs, new_state = decoder.step(tokens, state)
+            outputs, new_state = decoder.step(words, state)
             each.append(decoder.log_probabilities(outputs))
             new_states.append(new_state)
         return average(each), tuple(new_states)
+
+    def generate(
+        self, image_index: Int[Tensor, " b"], steps: int, choose: Choose
+    ) -> Int[Tensor, "b t"]:
+        """Caption the images in `image_index` by words that `choose` picks, at most `steps` each.
+
+        Of a mixture, the likeliest word is said. All captions run in one batch, which each leaves
+        when it ends. Returns the tokens, with PAD after END.
+        """
+        states = self.begin(image_index)
+        tokens = image_index.new_full((len(image_index), steps), PAD)
+        running = torch.arange(len(image_index), device=image_index.device)
+        words: Tensor = torch.full_like(running, BEGIN)
+        for t in range(steps):
+            if not len(running):
+                break
+            log_probabilities, states = self.step(words, states)
+            words = choose(t, running, log_probabilities)
+            said = words.argmax(1) if words.is_floating_point() else words
+            tokens[running, t] = said
+            going_on = (said != END).nonzero().squeeze(1)
+            if len(going_on) < len(running):
+                running, words = running[going_on], words[going_on]
+                states = tuple(state.select(going_on) for state in states)
+        return tokens
 
 
 def average(log_probabilities: Sequence[Float[Tensor, "b w"]]) -> Float[Tensor, "b w"]:

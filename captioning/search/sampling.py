@@ -12,7 +12,7 @@ from captioning.captioner import Captioner
 from captioning.errors import InputError
 from captioning.search.base import STEPS, Hypotheses, Search
 from captioning.search.ensemble import Ensemble
-from captioning.text import BEGIN, END, PAD
+from captioning.text import END, PAD
 
 # Given the log probabilities of w tokens, pick a position in each row.
 Choice: TypeAlias = Callable[[Float[Tensor, "b w"]], Int[Tensor, " b"]]
@@ -61,29 +61,21 @@ def say(
     """Caption the images in `image_index`; `choose` picks among END and the words.
 
     A caption begins with the tokens of its `opening`, up to the first PAD there. Returns the
-    tokens, with PAD after END, and the log probabilities. All captions run in one batch, which
-    each leaves when it ends.
+    tokens, with PAD after END, and the log probabilities.
     """
-    states = ensemble.begin(image_index)
-    tokens = image_index.new_full((len(image_index), steps), PAD)
     totals = torch.zeros(len(image_index), device=image_index.device)
-    running = torch.arange(len(image_index), device=image_index.device)
-    chosen = torch.full_like(running, BEGIN)
-    for t in range(steps):
-        if not len(running):
-            break
-        log_probabilities, states = ensemble.step(chosen, states)
+
+    def pick(
+        t: int, running: Int[Tensor, " r"], log_probabilities: Float[Tensor, "r w"]
+    ) -> Int[Tensor, " r"]:
         chosen = choose(log_probabilities) + END
         if opening is not None and t < opening.shape[1]:
             given = opening[running, t]
             chosen = torch.where(given == PAD, chosen, given)
-        tokens[running, t] = chosen
         totals[running] += log_probabilities.gather(1, chosen[:, None] - END).squeeze(1)
-        going_on = (chosen != END).nonzero().squeeze(1)
-        if len(going_on) < len(running):
-            running, chosen = running[going_on], chosen[going_on]
-            states = tuple(state.select(going_on) for state in states)
-    return tokens, totals
+        return chosen
+
+    return ensemble.generate(image_index, steps, pick), totals
 
 
 def roll_out(ensemble: Ensemble, samples: int, steps: int, choose: Choice) -> Hypotheses:
