@@ -13,7 +13,7 @@ COMMANDS = {
     "chain": ("captioning.commands.chain", "train by one objective after another"),
     "compare": ("captioning.commands.compare", "train and evaluate every row of a comparison"),
     "evaluate": ("captioning.commands.evaluate", "score a run's captions with the COCO metrics"),
-    "critic": ("captioning.commands.critic", "try to tell a run's captions from people's"),
+    "critic": ("captioning.commands.critic", "try to tell a run's captions from human ones"),
     "score": ("captioning.commands.score", "score anybody's results file with the COCO metrics"),
     "caption": ("captioning.commands.caption", "caption your own pictures"),
     "report": ("captioning.report", "make a run's page, or a table of several runs"),

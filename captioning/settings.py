@@ -27,7 +27,7 @@ def check_sizes(scope: dict[str, Any]) -> None:
         if name.endswith("_size") and value < 1:
             raise InputError(f"{name} must be 1 or more, got {value}")
         if name == "dropout" and not 0 <= value < 1:
-            raise InputError(f"dropout is a share, expected 0 <= it < 1, got {value}")
+            raise InputError(f"dropout is a probability, expected 0 <= it < 1, got {value}")
 
 
 def describe(module: Described) -> dict[str, Any]:

@@ -58,7 +58,7 @@ def make_parser() -> ArgumentParser:
         description="Train and evaluate every row of a suite, each with several seeds, print their "
         "table, and write FOLDER/compare/SUITE-DATA/report.html, with all pictures and captions. "
         "A finished run is reused, whichever suite made it; an unfinished one is resumed. A "
-        "run's name ends in letters of its settings, its data and the code that it uses: where "
+        "run's name ends in hashes of its settings, its data and the code that it uses: where "
         "any of these changed, a new run is made beside the earlier one.",
         epilog="All other options are those of `captioning train`, and hold for every row: "
         "--trainer.max_epochs 1.",
@@ -70,7 +70,10 @@ def make_parser() -> ArgumentParser:
     )
     parser.add_argument("--seeds", type=int, metavar="N", help="default: the suite's")
     parser.add_argument(
-        "--jobs", type=int, metavar="N", help="jobs at a time; default: one a GPU, or one a core"
+        "--jobs",
+        type=int,
+        metavar="N",
+        help="jobs at a time; default: one per GPU, or one per core",
     )
     parser.add_argument(
         "--runs", default="runs", metavar="FOLDER", help="folder of the runs; default: %(default)s"
@@ -87,7 +90,7 @@ def make_parser() -> ArgumentParser:
     what.add_argument(
         "--print-commands",
         action="store_true",
-        help="only print the commands that can run now, one a line, in any order and on any "
+        help="only print the commands that can run now, one per line, in any order and on any "
         "machine; those that need their results are printed when these are done",
     )
     what.add_argument(

@@ -1,4 +1,4 @@
-"""`captioning critic`: how well a fresh discriminator tells a run's captions from people's."""
+"""`captioning critic`: how well a fresh discriminator tells a run's captions from human ones."""
 
 import json
 from collections.abc import Callable, Sequence

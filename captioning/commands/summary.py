@@ -58,7 +58,7 @@ def true_law(summary: dict[str, Any]) -> list[str]:
             lines.append(f"{name}: " + ", ".join(shares))
     if divergences := summary["divergences"]:
         lines.append(
-            "KL[P‖Q] {forward_kl:.3f} nats a caption, {forward_kl_per_word:.3f} a word; "
+            "KL[P‖Q] {forward_kl:.3f} nats per caption, {forward_kl_per_word:.3f} per word; "
             "KL[Q‖P_δ] {reverse_kl:.2f} ± {reverse_kl_error:.2f}; "
             "{outside:.1%} of Q outside P; JS {jensen_shannon:.3f}".format(**divergences)
         )

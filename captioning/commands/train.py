@@ -38,7 +38,7 @@ def make_parser() -> Parser:
         "--result",
         choices=["best", "last"],
         default="best",
-        help="the checkpoint that the run stands for: the best by CIDEr-D, or the last, where "
+        help="the checkpoint that represents the run: the best by CIDEr-D, or the last, where "
         "the objective seeks something else",
     )
     parser.add_argument(

@@ -168,7 +168,9 @@ def linear_cross_entropy(
     half-precision outputs by float32 weights, which GPUs refuse, and round the loss.
     """
     if not 0 <= label_smoothing < 1:
-        raise InputError(f"label_smoothing is a share, expected 0 <= it < 1, got {label_smoothing}")
+        raise InputError(
+            f"label_smoothing is a probability, expected 0 <= it < 1, got {label_smoothing}"
+        )
     mixed = outputs.dtype != weight.dtype
     if LinearCrossEntropyOptions is None or label_smoothing > 0 or mixed:
         logits = widen(functional.linear(outputs, weight, bias))

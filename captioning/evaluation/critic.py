@@ -1,4 +1,4 @@
-"""A critic: how well a fresh discriminator tells a captioner's captions from people's."""
+"""A critic: how well a fresh discriminator tells a captioner's captions from human ones."""
 
 import itertools
 import math

@@ -146,7 +146,7 @@ def path_table(exact: Sequence[Divergences], trained: Sequence[Sequence[Divergen
         rows.append(row)
     names = ("JS_π/(π(1−π))", "KL[P‖Q]", "KL[Q‖P]")
     columns = [f"{name}, {kind}" for name in names for kind in ("exact", "trained")]
-    return Table("Policy gradient, π by logit shift; nats a sequence", ["π", *columns], rows)
+    return Table("Policy gradient, π by logit shift; nats per sequence", ["π", *columns], rows)
 
 
 def ways_table(exact: Sequence[Divergences], trained: dict[Way, list[list[Divergences]]]) -> Table:

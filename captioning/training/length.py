@@ -44,6 +44,6 @@ def check_length(objective: Objective, steps: float) -> None:
     first = next(step for step in itertools.count() if objective.turn(step) == "captioner")
     if first >= steps:
         raise InputError(
-            f"the captioner would never play: its first turn is step {first + 1:,}, the run may "
-            f"end after {steps:,.0f}; raise trainer.max_epochs or patience, or shorten the warm-up"
+            f"the captioner would never be trained: its first turn is step {first + 1:,}, the run "
+            f"may end after {steps:,.0f}; raise trainer.max_epochs or patience, or warm up less"
         )

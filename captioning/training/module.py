@@ -265,8 +265,8 @@ def warn_of_collapse(logs: dict[str, Tensor]) -> bool:
     signs = []
     if "entropy" in logs and logs["entropy"] < LEAST_ENTROPY:
         signs.append(
-            f"its entropy fell below {LEAST_ENTROPY} nats a word, so it says nearly the same every "
-            "time"
+            f"its entropy fell below {LEAST_ENTROPY} nats per word, so it says nearly the same "
+            "every time"
         )
     if "distinct" in logs and logs["distinct"] < LEAST_DISTINCT:
         signs.append(

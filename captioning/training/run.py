@@ -132,8 +132,8 @@ def start_from(captioner: Captioner, run: Run) -> None:
     checkpoint = read_checkpoint(source)
     if checkpoint["captioner"]["vocabulary"] != captioner.vocabulary.to_json():
         raise InputError(
-            f"{source} knows other words than this run's data: start from a run on the same data "
-            "with the same --loading.minimum_count"
+            f"{source} has another vocabulary than this run's data: start from a run on the same "
+            "data with the same --loading.minimum_count"
         )
     load_weights(captioner, checkpoint["state_dict"], source)
 

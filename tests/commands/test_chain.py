@@ -122,7 +122,7 @@ def test_a_run_that_knows_other_words_is_no_start(
     source = chained / "runs" / "shapes-scheduled-sampling-seed0"
     other = ["--from_run", str(source), "--runs", str(tmp_path), "--loading.minimum_count", "20"]
     assert main(["train", "--config", str(chained / "config.yaml"), *other]) == 2
-    assert "knows other words than this run's data" in capsys.readouterr().err
+    assert "has another vocabulary than this run's data" in capsys.readouterr().err
 
 
 @pytest.mark.slow  # starts Python twice more

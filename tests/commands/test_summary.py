@@ -63,13 +63,13 @@ def test_the_curve_over_temperatures_begins_with_the_greedy_captions() -> None:
 
 
 def test_what_the_true_law_tells_is_three_lines_or_none() -> None:
-    divergences = Divergences(0.2577, 0.0235, 5.947, 0.135, 0.14, 0.0712, 0.2)._asdict()
+    divergences = Divergences(0.2577, 0.0235, 5.947, 0.135, 0.14, 0.0712, 0.2, {})._asdict()
     summary = {
         "world": {"true": 0.9, "wrong_count": 0.1},
         "samples": {"true": 0.86, "wrong_count": 0.14},
         "divergences": divergences,
     }
-    nats = "KL[P‖Q] 0.258 nats a caption, 0.024 a word; KL[Q‖P_δ] 5.95 ± 0.14"
+    nats = "KL[P‖Q] 0.258 nats per caption, 0.024 per word; KL[Q‖P_δ] 5.95 ± 0.14"
     assert true_law(summary) == [
         "captions: true 90.0%, wrong count 10.0%",
         "samples: true 86.0%, wrong count 14.0%",

@@ -253,7 +253,10 @@ def test_what_is_drawn_depends_on_the_seed_the_number_of_the_batch_and_the_rank(
 @pytest.mark.parametrize(
     ("logs", "words"),
     [
-        ({"entropy": 0.019, "distinct": 0.05}, ["its entropy fell below 0.02 nats a word, so it"]),
+        (
+            {"entropy": 0.019, "distinct": 0.05},
+            ["its entropy fell below 0.02 nats per word, so it"],
+        ),
         ({"entropy": 0.02, "distinct": 0.049}, ["fewer than 5% of the captions that it draws"]),
         ({"entropy": 0.0, "distinct": 0.0}, ["its entropy fell", "fewer than 5%"]),
         ({"entropy": 0.02, "distinct": 0.05}, []),
