@@ -44,21 +44,21 @@ class ShowAttendTell(Decoder):
         """Project the regions; compute the first state from their mean (section 3.1.2)."""
         values = torch.relu(self.value(features))
         hidden, cell = torch.tanh(self.first_state(values.mean(1))).chunk(2, dim=1)
-        return State(hidden, cell, (self.key(values), values)).select(image_index)
+        return State((hidden, cell), (self.key(values), values)).select(image_index)
 
     def step(self, words: Words, state: State) -> tuple[Float[Tensor, "b h"], State]:
         """Attend to the regions, then feed one word to each caption."""
         context = weighted_sum(self.attend(state), state.memory[1])
-        context = torch.sigmoid(self.gate(state.hidden)) * context
+        context = torch.sigmoid(self.gate(state.recurrent[0])) * context
         embedded = self.embed(words)
         state = lstm_step(self.lstm, torch.cat([embedded, context], dim=1), state)
-        hidden = self.from_hidden(self.dropout(state.hidden))
+        hidden = self.from_hidden(self.dropout(state.recurrent[0]))
         return self.dropout(torch.tanh(embedded + hidden + self.from_context(context))), state
 
     def attend(self, state: State) -> Float[Tensor, "b r"]:
         """Return the attention weight of each region; rows sum to one."""
         keys = state.memory[0]
-        scores = self.energy(torch.tanh(keys + self.query(state.hidden)[:, None]))
+        scores = self.energy(torch.tanh(keys + self.query(state.recurrent[0])[:, None]))
         return torch.softmax(scores.squeeze(2), dim=1)
 
 

@@ -27,25 +27,25 @@ Feed: TypeAlias = Callable[[int, Float[Tensor, "b h"]], Words]
 
 
 class State(NamedTuple):
-    """A decoder's state of b captions between two steps."""
+    """A decoder's state of b captions between two steps: tensors of one row per caption."""
 
-    hidden: Float[Tensor, "b h"]
-    cell: Float[Tensor, "b h"]
-    memory: tuple[Tensor, ...] = ()  # of the picture, one row per caption, the same at all steps
+    recurrent: tuple[Tensor, ...]  # what a step changes: of an LSTM, its hidden state and its cell
+    memory: tuple[Tensor, ...] = ()  # of the picture, the same at all steps
 
     def first(self, rows: int) -> "State":
         """Keep the first `rows` captions."""
-        memory = tuple(part[:rows] for part in self.memory)
-        return State(self.hidden[:rows], self.cell[:rows], memory)
+        return State(
+            tuple(part[:rows] for part in self.recurrent),
+            tuple(part[:rows] for part in self.memory),
+        )
 
     def select(self, rows: Int[Tensor, " b"]) -> "State":
         """Return the state of these captions, in this order; rows may repeat."""
-        memory = tuple(part[rows] for part in self.memory)
-        return State(self.hidden[rows], self.cell[rows], memory)
+        return self.reorder(rows)._replace(memory=tuple(part[rows] for part in self.memory))
 
     def reorder(self, rows: Int[Tensor, " b"]) -> "State":
         """Select among captions of the same picture, whose memory stays as it is."""
-        return State(self.hidden[rows], self.cell[rows], self.memory)
+        return State(tuple(part[rows] for part in self.recurrent), self.memory)
 
 
 class Decoder(nn.Module, ABC):
@@ -53,7 +53,8 @@ class Decoder(nn.Module, ABC):
 
     A subclass defines `begin` and `step`; it may override `forward` to run a whole sequence
     faster than step by step. Outputs become logits only on request. Dropout applies to words and
-    outputs, never to the picture.
+    outputs, never to the picture. Among the arguments of its constructor are `vocabulary_size` and
+    `feature_size`; `dropout` and `tied` (one matrix embeds words and predicts them) may be.
     """
 
     least_regions: int = 1  # per picture, for this decoder to make sense
@@ -64,11 +65,11 @@ class Decoder(nn.Module, ABC):
         self.settings = settings
         self.embedding = nn.Embedding(settings["vocabulary_size"], embedding_size)
         self.output = nn.Linear(output_size, settings["vocabulary_size"])
-        self.dropout = nn.Dropout(settings["dropout"])
+        self.dropout = nn.Dropout(settings.get("dropout", 0.0))
         nn.init.uniform_(self.embedding.weight, -0.1, 0.1)
         nn.init.uniform_(self.output.weight, -0.1, 0.1)
         nn.init.zeros_(self.output.bias)
-        if settings["tied"]:
+        if settings.get("tied", False):
             if embedding_size != output_size:
                 raise InputError(
                     "tied embeddings need an embedding as wide as the decoder's output, got "
@@ -100,7 +101,7 @@ class Decoder(nn.Module, ABC):
         `active` is the number of captions running at each step (see `Captions.active`); `feed`
         receives the outputs of those that continue.
         """
-        words: Tensor = torch.full((active[0],), BEGIN, device=state.hidden.device)
+        words: Tensor = torch.full((active[0],), BEGIN, device=self.embedding.weight.device)
         outputs: list[Tensor] = []
         for t, running in enumerate(active):
             if t > 0:

@@ -38,7 +38,7 @@ class ShowAndTell(Decoder):
     def step(self, words: Words, state: State) -> tuple[Float[Tensor, "b h"], State]:
         """Feed one word to each caption."""
         state = lstm_step(self.lstm, self.embed(words), state)
-        return self.dropout(state.hidden), state
+        return self.dropout(state.recurrent[0]), state
 
     def forward(
         self, features: Float[Tensor, "n r d"], inputs: Int[Tensor, "b t"], captions: Captions
@@ -76,7 +76,7 @@ class Lrcn(Decoder):
         """Feed one word to each caption, along with its picture."""
         both = torch.cat([self.embed(words), state.memory[0]], dim=1)
         state = lstm_step(self.lstm, both, state)
-        return self.dropout(state.hidden), state
+        return self.dropout(state.recurrent[0]), state
 
     def forward(
         self, features: Float[Tensor, "n r d"], inputs: Int[Tensor, "b t"], captions: Captions
@@ -93,13 +93,13 @@ class Lrcn(Decoder):
 def blank(like: Float[Tensor, "b d"], hidden_size: int) -> State:
     """Return the zero state of an LSTM, with as many rows as `like`."""
     zeros = like.new_zeros(len(like), hidden_size)
-    return State(zeros, zeros)
+    return State((zeros, zeros))
 
 
 def lstm_step(lstm: nn.LSTM | nn.LSTMCell, inputs: Float[Tensor, "b d"], state: State) -> State:
     """Advance a one-layer LSTM by one step."""
-    hidden, cell = torch.lstm_cell(inputs, (state.hidden, state.cell), *lstm.parameters())
-    return state._replace(hidden=hidden, cell=cell)
+    recurrent: tuple[Tensor, ...] = torch.lstm_cell(inputs, state.recurrent, *lstm.parameters())
+    return state._replace(recurrent=recurrent)
 
 
 def run_lstm(
@@ -107,6 +107,7 @@ def run_lstm(
 ) -> Float[Tensor, "p h"]:
     """Run a one-layer LSTM over whole captions, packed: padding costs nothing."""
     packed = PackedSequence(inputs, torch.tensor(active))
-    outputs, _ = lstm(packed, (state.hidden[None], state.cell[None]))
-    hidden: Tensor = outputs.data
-    return hidden
+    hidden, cell = state.recurrent
+    outputs, _ = lstm(packed, (hidden[None], cell[None]))
+    every_hidden: Tensor = outputs.data
+    return every_hidden

@@ -43,14 +43,14 @@ class Bigram(Decoder):
     """A law of the next word given the last, the same at every position: a table of logits."""
 
     def __init__(self, vocabulary_size: int, feature_size: int) -> None:
-        settings = arguments(locals()) | {"dropout": 0.0, "tied": False}
+        settings = arguments(locals())
         super().__init__(settings, vocabulary_size, vocabulary_size)
         nn.init.eye_(self.output.weight)
         self.output.requires_grad_(False)
 
     def begin(self, features: Float[Tensor, "n r d"], image_index: Int[Tensor, " b"]) -> State:
         """Remember nothing."""
-        return State(*2 * (features.new_zeros(len(image_index), 0),))
+        return State(())
 
     def step(self, words: Words, state: State) -> tuple[Float[Tensor, "b h"], State]:
         """Look up the word's row."""

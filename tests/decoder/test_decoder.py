@@ -267,19 +267,17 @@ def test_logits_keep_leading_axes(kind: type[Decoder]) -> None:
 
 def test_states_are_cut_chosen_and_reordered() -> None:
     hidden = torch.arange(8.0).view(4, 2)
-    state = State(hidden, -hidden, (10 * hidden, 100 * hidden[:, :1]))
+    state = State((hidden, -hidden), (10 * hidden, 100 * hidden[:, :1]))
     first, rows = state.first(2), torch.tensor([3, 0, 3])
-    assert torch.equal(first.hidden, hidden[:2])
-    assert torch.equal(first.cell, -hidden[:2])
+    assert [part.tolist() for part in first.recurrent] == [[[0, 1], [2, 3]], [[0, -1], [-2, -3]]]
     assert [part.tolist() for part in first.memory] == [[[0, 10], [20, 30]], [[0], [200]]]
     chosen = state.select(rows)
-    assert chosen.hidden.tolist() == [[6, 7], [0, 1], [6, 7]]
-    assert torch.equal(chosen.cell, -chosen.hidden)
-    assert torch.equal(chosen.memory[0], 10 * chosen.hidden)
+    assert chosen.recurrent[0].tolist() == [[6, 7], [0, 1], [6, 7]]
+    assert torch.equal(chosen.recurrent[1], -chosen.recurrent[0])
+    assert torch.equal(chosen.memory[0], 10 * chosen.recurrent[0])
     assert chosen.memory[1].tolist() == [[600], [0], [600]]
     moved = state.reorder(rows)
-    assert torch.equal(moved.hidden, chosen.hidden)
-    assert torch.equal(moved.cell, chosen.cell)
+    assert all(map(torch.equal, moved.recurrent, chosen.recurrent))
     assert moved.memory is state.memory
 
 
@@ -293,4 +291,5 @@ def test_stepping_on_from_chosen_rows_continues_those_captions(kind: type[Decode
     rows = torch.tensor([2, 2, 0])
     chosen, chosen_after = decoder.step(torch.tensor([6, 6, 4]), state.select(rows))
     assert_close(chosen, outputs[rows])
-    assert_close(chosen_after.hidden, after.hidden[rows])
+    for found, expected in zip(chosen_after.recurrent, after.recurrent, strict=True):
+        assert_close(found, expected[rows])

@@ -41,8 +41,8 @@ def test_a_mixture_of_one_word_is_fed_as_that_word(kind: type[Decoder]) -> None:
     expected, expected_state = decoder.step(words, begun(decoder))
     outputs, state = decoder.step(one_hot(words), begun(decoder))
     assert_close(outputs, expected)
-    assert_close(state.hidden, expected_state.hidden)
-    assert_close(state.cell, expected_state.cell)
+    assert_close(state.recurrent[0], expected_state.recurrent[0])
+    assert_close(state.recurrent[1], expected_state.recurrent[1])
 
 
 @each_decoder
@@ -85,7 +85,7 @@ def test_a_gradient_flows_through_a_step_to_the_mixture_fed(kind: type[Decoder])
 
     def value() -> Tensor:
         outputs, state = decoder.step(mixtures, begun(decoder))
-        return outputs.square().sum() + state.cell.square().sum()
+        return outputs.square().sum() + state.recurrent[1].square().sum()
 
     check_gradient(value, [mixtures])
 

@@ -32,7 +32,7 @@ class Bigram(Decoder):
     def __init__(self, chances: Chances) -> None:
         """Take what may follow each word; "" is the beginning, and the end."""
         size = len(VOCABULARY)
-        settings = {"vocabulary_size": size, "feature_size": 4, "dropout": 0.0, "tied": False}
+        settings = {"vocabulary_size": size, "feature_size": 4}
         super().__init__(settings, embedding_size=size, output_size=size)
         table = torch.zeros(size, size)
         for before, following in chances.items():
@@ -42,8 +42,7 @@ class Bigram(Decoder):
         self.output.weight = torch.nn.Parameter(torch.eye(size))
 
     def begin(self, features: Tensor, image_index: Tensor) -> State:
-        nothing = torch.zeros(len(image_index), len(VOCABULARY))
-        return State(nothing, nothing)
+        return State(())
 
     def step(self, words: Words, state: State) -> tuple[Tensor, State]:
         return self.embed(words), state
