@@ -64,6 +64,11 @@ class Run:
         return self.folder / ".lock"
 
     @property
+    def start_file(self) -> Path:
+        """The digest of the captioner that training started from; absent if it was a new one."""
+        return self.folder / "start.txt"
+
+    @property
     def finished_file(self) -> Path:
         """Written after training, and evaluation if requested; `seconds`: how long they took.
 
