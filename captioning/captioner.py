@@ -1,5 +1,7 @@
 """The captioner: the model that is trained, saved and shipped."""
 
+import json
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -110,16 +112,29 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     return content
 
 
-def load_weights(captioner: Captioner, weights: dict[str, Tensor], source: Path) -> None:
-    """Load the weights of a captioner of the same architecture and vocabulary."""
+def fingerprint(checkpoint: dict[str, Any]) -> str:
+    """Return a digest of the captioner in a checkpoint, whatever else that contains."""
+    known = sha256(json.dumps(checkpoint["captioner"], sort_keys=True).encode())
+    for name, value in sorted(own_weights(checkpoint["state_dict"]).items()):
+        known.update(f"{name} {value.dtype} {[*value.shape]}".encode())
+        known.update(value.reshape(-1).view(torch.uint8).numpy().data)
+    return f"sha256:{known.hexdigest()}"
+
+
+def own_weights(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return the captioner's weights among those of a checkpoint, by their own names."""
     prefix = "captioner."
-    own = {
+    return {
         name.removeprefix(prefix): value
         for name, value in weights.items()
         if name.startswith(prefix)
     }
+
+
+def load_weights(captioner: Captioner, weights: dict[str, Tensor], source: Path) -> None:
+    """Load the weights of a captioner of the same architecture and vocabulary."""
     try:
-        captioner.load_state_dict(own)
+        captioner.load_state_dict(own_weights(weights))
     except RuntimeError as error:
         lines = [line.strip() for line in str(error).splitlines()[1:] if line.strip()]
         raise InputError(

@@ -64,6 +64,11 @@ class Run:
         return self.folder / ".lock"
 
     @property
+    def start_file(self) -> Path:
+        """The digest of the captioner that training started from; absent if it was a new one."""
+        return self.folder / "start.txt"
+
+    @property
     def finished_file(self) -> Path:
         """Written after training, and evaluation if requested; `seconds`: how long they took.
 
@@ -99,6 +104,7 @@ class Evaluation:
         signature: How the numbers were computed.
         metrics: The model's; CIDEr is in [0, 10], the others in [0, 1]. `distinct` is the share
             of distinct captions.
+        intervals: Ends of the model's 95% confidence intervals, for those metrics that have one.
         rows: The same for what the model is compared with, such as "human".
         diversity: How varied the captions are, for the "captioner" and for each of the rows.
         world: Where the true distribution P is known, shares of the captions by verdict, in [0, 1].
@@ -116,6 +122,7 @@ class Evaluation:
     search: str
     signature: str
     metrics: Mapping[str, float]
+    intervals: Mapping[str, tuple[float, float]]
     rows: Mapping[str, Mapping[str, float]]
     diversity: Mapping[str, Mapping[str, float]]
     world: Mapping[str, float]
@@ -154,6 +161,7 @@ def read_evaluation(folder: Path) -> Evaluation:
     where = str(file)
     record = parse_json(read_text(file), where)
     rows = field(record, "rows", dict, where)
+    intervals = field(record, "intervals", dict, where) if "intervals" in record else {}
     diversity = field(record, "diversity", dict, where) if "diversity" in record else {}
     world, samples, divergences, js_by_prior = (
         numbers(record, name, where) if name in record else {}  # older evaluations have fewer
@@ -166,6 +174,10 @@ def read_evaluation(folder: Path) -> Evaluation:
             for name in ("data", "split", "search", "signature")
         },
         metrics=numbers(record, "metrics", where),
+        intervals={
+            name: (field(each, "low", float, where), field(each, "high", float, where))
+            for name, each in intervals.items()
+        },
         rows={name: numbers(rows, name, where) for name in rows},
         diversity={name: numbers(diversity, name, where) for name in diversity},
         world=world,

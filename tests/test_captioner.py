@@ -7,7 +7,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from captioning.captioner import Captioner, load_captioner, load_weights, read_checkpoint
+from captioning.captioner import (
+    Captioner,
+    fingerprint,
+    load_captioner,
+    load_weights,
+    read_checkpoint,
+)
 from captioning.decoder import Decoder, Lrcn, ShowAndTell, ShowAttendTell
 from captioning.encoder import Backbone, SmallCnn
 from captioning.errors import InputError
@@ -43,6 +49,18 @@ def outputs_for(captioner: Captioner, images: Tensor) -> Tensor:
     with torch.no_grad():
         outputs: Tensor = captioner(captioner.encode(batch), captions)
     return outputs
+
+
+def test_a_fingerprint_is_of_the_captioner_alone_and_of_every_part_of_it() -> None:
+    captioner = make_captioner(ShowAndTell).to(torch.bfloat16)
+    once = fingerprint(checkpoint_of(captioner))
+    more = checkpoint_of(captioner) | {"epoch": 3}
+    more["state_dict"]["objective.discriminator.weight"] = torch.ones(2)
+    assert fingerprint(more) == once
+    more["captioner"] = more["captioner"] | {"vocabulary": "{}"}
+    assert fingerprint(more) != once
+    captioner.feature_mean[0] += 1
+    assert fingerprint(checkpoint_of(captioner)) != once
 
 
 @pytest.mark.parametrize("tied", [False, True])

@@ -9,13 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from jsonargparse import Namespace as Config
 
+from captioning.captioner import fingerprint, read_checkpoint
 from captioning.commands import train
 from captioning.commands.configuration import data_file
 from captioning.commands.run_folder import check_same, run_folder
 from captioning.data.reading import read_text
 from captioning.errors import InputError
 from captioning.processes import first_process, part
+from captioning.runs import Run
 
 # An option of a single phase.
 OWN = re.compile(r"--phase(\d+)\.(.+)", re.DOTALL)
@@ -31,7 +34,8 @@ def main(arguments: Sequence[str]) -> int:
         description="Train objectives one after another, each with fresh optimisers from the "
         "captioner of the last one. A phase is a run of its own, in the folder that `captioning "
         "train` would give it. An unfinished run is resumed; a finished one is reused. Both "
-        "take new settings as `captioning train --resume` does.",
+        "take new settings as `captioning train --resume` does. A phase that began before an "
+        "earlier one was trained on is refused: a new name, --phase2.name NAME, begins it anew.",
         epilog="All other options are those of `captioning train`, and hold for every phase; after "
         "`--phaseN.` for one alone: --phase2.objective.prior.real 0.9. Later ones win: first the "
         "file of --data, then the phase, then options and --config files, then a phase's own.",
@@ -45,27 +49,23 @@ def main(arguments: Sequence[str]) -> int:
     )
     parser.add_argument("--evaluate", metavar="SPLIT", help="split to evaluate the last phase on")
     options, rest = parser.parse_known_args(arguments)
-    phases = words_of_phases(options.chain, options.data, rest)
-    check_phases(options, phases)
-    status, last = 0, None
+    phases = connected(options, words_of_phases(options.chain, options.data, rest))
+    status = 0
     for number, phase in enumerate(phases, start=1):
-        given = phase + ([] if last is None else ["--from_run", str(last)])
-        parser = train.make_parser()
-        config = parser.read(given)
-        run = run_folder(config)
-        begun = run.checkpoint("last").exists() and not config.overwrite
-        if begun:
-            check_same(config, parser.read(["--config", str(run.config_file)]), run.folder)
+        config = train.make_parser().read(phase)
+        begun = has_begun(config)
+        if begun and number > 1:
+            check_start(run_folder(config), Run(Path(config.from_run)), number)
         doing = "resumes" if begun else "begins"
         if first_process():
-            print(f"phase {number} of {len(phases)} {doing} {run.folder}", file=sys.stderr)
-        given += ["--resume"] if begun else []
+            where = run_folder(config).folder
+            print(f"phase {number} of {len(phases)} {doing} {where}", file=sys.stderr)
+        more = ["--resume"] if begun else []
         if options.evaluate and number == len(phases):
-            given += ["--evaluate", options.evaluate]
-        status = train.make_run(given)
+            more += ["--evaluate", options.evaluate]
+        status = train.make_run([*phase, *more])
         if status:
             break
-        last = run.folder
     part()
     return status
 
@@ -104,22 +104,45 @@ def check_own(key: str, where: str) -> None:
         raise InputError(f"{where}: {key} cannot be given here, only for the whole chain")
 
 
-def check_phases(options: Namespace, phases: list[list[str]]) -> None:
-    """Check the configurations of all phases before the first is trained."""
+def connected(options: Namespace, phases: Sequence[Sequence[str]]) -> list[list[str]]:
+    """Return the phases, each from the run of the one before, checked before any is trained."""
+    found: list[list[str]] = []
     folders: list[Path] = []
     for number, phase in enumerate(phases, start=1):
+        words = [*phase, *(["--from_run", str(folders[-1])] if folders else [])]
         parser = train.make_parser()
-        config = parser.read(phase)
-        folder = run_folder(config).folder
-        if folder in folders:
+        config = parser.read(words)
+        run = run_folder(config)
+        if run.folder in folders:
             raise InputError(
-                f"{options.chain}, phase {number}: {folder} already belongs to an earlier "
+                f"{options.chain}, phase {number}: {run.folder} already belongs to an earlier "
                 "phase: give this phase a name"
             )
-        folders.append(folder)
+        if has_begun(config):
+            earlier = parser.read(["--config", str(run.config_file)])
+            check_same(config, earlier, run.folder, f"--phase{number}.name")
         built = parser.build(config)
         if options.evaluate:
             built.data.examples(options.evaluate)
+        found.append(words)
+        folders.append(run.folder)
+    return found
+
+
+def has_begun(config: Config) -> bool:
+    """Return whether there is a run to resume."""
+    return run_folder(config).checkpoint("last").exists() and not config.overwrite
+
+
+def check_start(run: Run, start: Run, number: int) -> None:
+    """Refuse to resume a phase that started from what the run before it no longer stands for."""
+    if not run.start_file.exists():  # older runs do not say
+        return
+    if fingerprint(read_checkpoint(start.checkpoint())) != read_text(run.start_file):
+        raise InputError(
+            f"{run.folder} started from {start.folder}, which has changed since: "
+            f"--phase{number}.name NAME makes a run beside it, from what that is now"
+        )
 
 
 def read_phases(path: Path) -> list[list[str]]:

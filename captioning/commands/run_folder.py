@@ -68,15 +68,15 @@ def check_folder(run: Run, config: Namespace) -> None:
         )
 
 
-def check_same(config: Namespace, earlier: Namespace, folder: Path) -> None:
-    """Refuse to resume a run with essential settings of another."""
+def check_same(config: Namespace, earlier: Namespace, folder: Path, naming: str = "--name") -> None:
+    """Refuse to resume a run with essential settings of another; `naming` is the option for it."""
     ours, theirs = vars(config.as_flat()), vars(earlier.as_flat())
     unlike = [key for key in {**ours, **theirs} if ours.get(key) != theirs.get(key)]
     for key in unlike:
         if f"{key}.".startswith(tuple(f"{each}." for each in ESSENTIAL)):
             raise InputError(
                 f"{folder} holds another run: its {key} is {theirs.get(key)!r}, not "
-                f"{ours.get(key)!r}; --name NAME makes one beside it, --overwrite deletes it"
+                f"{ours.get(key)!r}; {naming} NAME makes one beside it, --overwrite deletes it"
             )
 
 

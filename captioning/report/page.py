@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from captioning.data.reading import read_text
@@ -10,7 +11,14 @@ from captioning.report.drawing import draw
 from captioning.report.gallery import Card
 from captioning.report.html import Drawing, fill
 from captioning.report.style import DARK, LIGHT
-from captioning.report.table import JS_BY_PRIOR, cells, columns, headings, model_record
+from captioning.report.table import (
+    JS_BY_PRIOR,
+    cells,
+    columns,
+    headings,
+    interval_cells,
+    model_record,
+)
 from captioning.runs import Evaluation, Run
 
 NOTES = {
@@ -29,13 +37,14 @@ NOTES = {
 
 
 class Table(NamedTuple):
-    """Formatted numbers: the rows of the model, then others, by name."""
+    """Formatted numbers: the rows of the model, some with intervals, then others, by name."""
 
     caption: str
     headings: list[str]
     models: dict[str, list[str]]
     others: dict[str, list[str]]
-    signatures: list[str]
+    signatures: Sequence[str] = ()
+    intervals: Mapping[str, Sequence[str]] = MappingProxyType({})
 
 
 def render(
@@ -108,6 +117,7 @@ def _metrics(split: str, evaluations: Sequence[Evaluation]) -> Table:
         {name: cells([record], shown) for name, record in models.items()},
         {name: cells([record], shown) for name, record in others.items()},
         list(dict.fromkeys(evaluation.signature for evaluation in evaluations)),
+        {f"Model, {e.search}": interval_cells(e, shown) for e in evaluations if e.intervals},
     )
 
 
@@ -121,7 +131,6 @@ def _diversity(split: str, evaluations: Sequence[Evaluation]) -> Table:
         headings(shown),
         {name: cells([record], shown) for name, record in models.items()},
         {name: cells([record], shown) for name, record in others.items()},
-        [],
     )
 
 
@@ -131,7 +140,7 @@ def _verdicts(split: str, evaluations: Sequence[Evaluation]) -> Table:
     for name, evaluation in _laws(evaluations).items():
         models[f"{name}, samples"] = cells([evaluation.samples], shown)
     caption = f"{split.capitalize()} split, captions by the verdict of the true law, %"
-    return Table(caption, [name.replace("_", " ") for name in shown], models, {}, [])
+    return Table(caption, [name.replace("_", " ") for name in shown], models, {})
 
 
 def _divergences(split: str, evaluations: Sequence[Evaluation]) -> list[Table]:
@@ -144,9 +153,7 @@ def _divergences(split: str, evaluations: Sequence[Evaluation]) -> list[Table]:
     for caption, rows in records.items():
         shown = columns(rows.values())
         models = {name: cells([record], shown) for name, record in rows.items()}
-        found.append(
-            Table(f"{split.capitalize()} split, {caption}", headings(shown), models, {}, [])
-        )
+        found.append(Table(f"{split.capitalize()} split, {caption}", headings(shown), models, {}))
     return [table for table in found if table.models]
 
 

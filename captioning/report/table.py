@@ -63,6 +63,15 @@ def cells(records: Sequence[Record], shown: Sequence[str]) -> list[str]:
     return found
 
 
+def interval_cells(evaluation: Evaluation, shown: Sequence[str]) -> list[str]:
+    """Format the model's interval in each column, such as `292.1–318.0`; empty if it has none."""
+    intervals = evaluation.intervals
+    return [
+        "–".join(write(name, end) for end in intervals[name]) if name in intervals else ""
+        for name in shown
+    ]
+
+
 def summary_table(evaluations: Iterable[Evaluation]) -> str:
     """Compare runs in Markdown, with a table for each data set and split.
 

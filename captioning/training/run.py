@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint
+from pytorch_lightning.callbacks import Callback, ModelCheckpoint
 from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
 
-from captioning.captioner import Captioner, load_weights, read_checkpoint
+from captioning.captioner import Captioner, fingerprint, load_weights, read_checkpoint
 from captioning.data.dataset import Dataset
 from captioning.decoder import Decoder
 from captioning.device import free_cores
@@ -32,6 +32,7 @@ from captioning.training.interruption import Interrupted, Interruption
 from captioning.training.length import check_length, steps_of
 from captioning.training.logs import continue_csv
 from captioning.training.module import SELECTED_BY, CaptioningModule, Optimisation
+from captioning.training.patience import Patience
 from captioning.training.trainer import make_trainer, trainer_options
 
 
@@ -83,8 +84,9 @@ def train(
     captioner = Captioner(encoder, decoder(len(vocabulary), encoder.feature_size), vocabulary)
     batches = training_batches(examples, captioner, loading, data.name, seed)
     standardise(captioner, batches)
+    begins_with = None
     if from_run is not None and not resume:
-        start_from(captioner, open_run(Path(from_run)))
+        begins_with = start_from(captioner, open_run(Path(from_run)))
     check_length(objective, steps_of(trainer, patience, batches, optimisation))
     checked = evaluation_batches(data.examples("val"), captioner, loading, data.name)
     objective.prepare(captioner, {example.image_id: example.captions for example in examples})
@@ -105,6 +107,8 @@ def train(
     fitting = make_trainer(options, several=len(module.players) > 1)
     if first_process():
         start_folder(run, config, resume)
+        if begins_with is not None:
+            write(run.start_file, begins_with.encode())
         if resume and csv in fitting.loggers:
             continue_csv(csv, run.logs / "metrics.csv", batches.served)
     start = str(run.checkpoint("last")) if resume else None
@@ -122,12 +126,12 @@ def checkpoints(run: Run, patience: int | None) -> list[Callback]:
         keep("last", save_on_train_epoch_end=True),
     ]
     if patience is not None:
-        callbacks.append(EarlyStopping(SELECTED_BY, patience=patience, mode="max"))
+        callbacks.append(Patience(SELECTED_BY, patience=patience, mode="max"))
     return callbacks
 
 
-def start_from(captioner: Captioner, run: Run) -> None:
-    """Load the weights of a run, which must have the same vocabulary, into a captioner."""
+def start_from(captioner: Captioner, run: Run) -> str:
+    """Load the weights of a run into a captioner with the same vocabulary; return their digest."""
     source = run.checkpoint()
     checkpoint = read_checkpoint(source)
     if checkpoint["captioner"]["vocabulary"] != captioner.vocabulary.to_json():
@@ -136,6 +140,7 @@ def start_from(captioner: Captioner, run: Run) -> None:
             "data with the same --loading.minimum_count"
         )
     load_weights(captioner, checkpoint["state_dict"], source)
+    return fingerprint(checkpoint)
 
 
 def start_folder(run: Run, config: str, resume: bool) -> None:

@@ -83,6 +83,45 @@ def test_a_chain_begun_again_takes_finished_phases_as_they_are(
 
 
 @pytest.mark.slow
+def test_a_phase_whose_start_has_changed_is_refused_until_it_has_a_new_name(
+    chained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runs = tmp_path / "runs"
+    chain = write_chain(tmp_path, {}, {"objective": FORCED, "trainer": {"max_epochs": 1}})
+    command = ["chain", chain, "--data", str(chained / "config.yaml"), "--runs", str(runs)]
+    assert main([*command, "--phase1.trainer.max_epochs", "1"]) == 0
+    first, second = runs / "shapes-scheduled-sampling-seed0", runs / "shapes-teacher-forcing-seed0"
+    before = weights(second)
+    longer = [*command, "--phase1.trainer.max_epochs", "3"]
+    assert main(longer) == 2
+    (line,) = capsys.readouterr().err.splitlines()[-1:]
+    assert line == (
+        f"error: {second} started from {first}, which has changed since: --phase2.name NAME "
+        "makes a run beside it, from what that is now"
+    )
+    assert len(validation_losses(first)) == 3
+    assert equal(weights(second), before)
+    for _ in range(2):  # the new run is resumed
+        assert main([*longer, "--phase2.name", "longer"]) == 0
+    assert not equal(weights(runs / "shapes-teacher-forcing-longer-seed0"), before)
+    (second / "start.txt").unlink()  # an older run does not say where it started
+    assert main(longer) == 0
+    assert equal(weights(second), before)
+
+
+@pytest.mark.slow
+def test_a_later_phase_of_another_run_is_refused_before_the_first_is_trained(
+    chained: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["chain", str(chained / "chain.yaml"), "--data", str(chained / "config.yaml")]
+    assert main([*command, "--phase2.name", "other"]) == 2
+    error = capsys.readouterr().err
+    assert "its from_run is" in error
+    assert "--phase3.name NAME makes one beside it" in error
+    assert "phase 1 of 3" not in error
+
+
+@pytest.mark.slow
 def test_an_adversarial_phase_resumes_to_the_same_weights(chained: Path, tmp_path: Path) -> None:
     source = chained / "runs" / "shapes-adversarial-seed0" / "config.yaml"
     again = ["train", "--config", str(source), "--optimisation.schedule", "null", "--runs"]
@@ -149,7 +188,7 @@ def test_another_runs_folder_is_not_taken_for_a_phase(
     assert main([*chain, "--decoder.hidden_size", "9"]) == 2
     error = capsys.readouterr().err
     assert "holds another run: its decoder.init_args.hidden_size is" in error
-    assert "not 9; --name NAME makes one beside it" in error
+    assert "not 9; --phase1.name NAME makes one beside it" in error
     assert (run / "checkpoints" / "last.ckpt").read_bytes() == before
 
 

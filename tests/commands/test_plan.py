@@ -114,6 +114,15 @@ def test_a_row_that_starts_from_another_waits_for_the_run_of_the_same_seed(tmp_p
     assert alone.run != trials[1].run
 
 
+def test_a_row_whose_start_is_another_is_another_run(tmp_path: Path) -> None:
+    sampled = Row("sampled", SHORT, from_row="forced")
+    started, again, from_shorter = (
+        planner(tmp_path, start, sampled).plan(1)[1].run
+        for start in (forced(), forced(), forced("forced", *SHORT))
+    )
+    assert started == again != from_shorter
+
+
 def test_what_is_done_is_taken_as_it_is_and_what_was_begun_goes_on(tmp_path: Path) -> None:
     rows = forced(), Row("sampled", SHORT, from_row="forced")
     plan = planner(tmp_path, *rows)

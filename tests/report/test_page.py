@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from captioning.report.page import NOTES, Table, tables
-from captioning.runs import Evaluation, read_evaluation
+from captioning.errors import InputError
+from captioning.report.page import NOTES, Table, render, tables
+from captioning.runs import Evaluation, Run, read_evaluation
+from tests.support.web_page import Page
 
 METRICS = {
     "data": "shapes",
@@ -65,6 +67,36 @@ def test_diversity_stands_in_a_table_of_its_own_words_and_lengths_plainly(
     assert table.models == {"Model, greedy": ["90.0", "41", "25.0", "9.8", "9"]}
     assert table.others == {"human": ["90.0", "41", "50.0", "9.8", "9"]}
     assert "Test split, how varied the captions are" not in by_caption(greedy)
+
+
+def test_an_interval_stands_below_its_number_in_the_same_unit(tmp_path: Path) -> None:
+    spans = {"CIDEr": {"low": 0.8125, "high": 0.9}}
+    (tmp_path / "metrics.json").write_text(json.dumps(METRICS | {"intervals": spans}))
+    found = by_caption(read_evaluation(tmp_path))["Test split, 3 pictures"]
+    assert found.headings == ["CIDEr", "true captions, %"]
+    assert found.intervals == {"Model, greedy": ["81.2–90.0", ""]}
+
+
+def test_intervals_are_explained_where_there_are_any(greedy: Evaluation, tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text("seed: 3")
+
+    def text(*evaluations: Evaluation) -> str:
+        page = tmp_path / "report.html"
+        page.write_text(render(Run(tmp_path), evaluations, [], {}))
+        return Page(page).text
+
+    with_intervals = replace(greedy, intervals={"CIDEr": (0.8125, 0.9)})
+    both = text(with_intervals, replace(greedy, search="beam 5"))
+    assert "Model, greedy 87.5 81.2–90.0 90.0 Model, beam 5 87.5 90.0" in both
+    assert "Below a number stands its 95% confidence interval" in both
+    assert "confidence" not in text(greedy)
+
+
+def test_an_interval_without_an_end_is_told(tmp_path: Path) -> None:
+    content = METRICS | {"intervals": {"CIDEr": {"low": 0.8}}}
+    (tmp_path / "metrics.json").write_text(json.dumps(content))
+    with pytest.raises(InputError, match="the field 'high' is missing"):
+        read_evaluation(tmp_path)
 
 
 def test_divergences_stand_in_nats_and_shares_in_percent(greedy: Evaluation) -> None:

@@ -22,6 +22,7 @@ def evaluation(
         search=search,
         signature="images:2|tokenizer:ptb",
         metrics={"CIDEr": cider},
+        intervals={},
         rows=rows or {},
         diversity={},
         world=law.get("world", {}),

@@ -106,6 +106,19 @@ def test_a_run_is_finished_until_it_is_made_longer(trained: Path, tmp_path: Path
     assert json.loads(run.finished_file.read_text()) == {"seconds": None}
 
 
+def test_a_run_that_patience_ended_trains_on_only_with_more_of_it(
+    trained: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / trained.name
+    still = ["--optimisation.optimizer", "torch.optim.SGD", "--optimisation.optimizer.lr", "0"]
+    command = ["train", "--config", str(trained / "config.yaml"), "--runs", str(tmp_path), *still]
+    command += ["--trainer.max_epochs", "4", "--trainer.limit_train_batches", "1"]
+    assert main([*command, "--patience", "1"]) == 0
+    for patience, epochs in (("1", 2), ("2", 3)):
+        assert main([*command, "--resume", "--patience", patience]) == 0
+        assert len(validation_losses(run)) == epochs
+
+
 def setting(folder: Path, name: str, **settings: Any) -> list[str]:
     """A configuration file, as the command line names it."""
     path = folder / name
