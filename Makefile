@@ -13,6 +13,7 @@ PYTHON =
 
 python := .venv/bin/python
 captioning := $(python) -m captioning
+pytest := $(python) -m pytest -n auto --maxprocesses 4 --dist worksteal
 train = $(captioning) train --config configs/data/$(DATA).yaml --config configs/$(1).yaml --evaluate test $(ARGS)
 chain = $(captioning) chain configs/chains/$(1).yaml --data $(DATA) --evaluate test $(ARGS)
 
@@ -53,7 +54,7 @@ lab: .venv/ready ## compute every claim of the paper where the truth is known
 	$(captioning) lab $(ARGS)
 
 test: .venv/ready ## run the fast tests, on up to four cores
-	$(python) -m pytest -m "not slow" -n auto --maxprocesses 4 --dist worksteal $(ARGS)
+	$(pytest) -m "not slow" $(ARGS)
 
 lint: .venv/ready ## check format, style, types and the direction of imports
 	$(python) -m ruff format --check
@@ -62,7 +63,7 @@ lint: .venv/ready ## check format, style, types and the direction of imports
 	$(python) .venv/bin/lint-imports --no-logo
 
 slow: .venv/ready ## run the slow tests
-	$(python) -m pytest -m slow $(ARGS)
+	$(pytest) -m slow $(ARGS)
 
 check: lint test slow ## lint, then run every test
 

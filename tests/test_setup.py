@@ -69,7 +69,10 @@ def project(tmp_path: Path) -> Path:
         ("eval RUN=runs/a ARGS=--split=val", "captioning evaluate runs/a --split=val"),
         ("report RUN=runs/a", ".venv/bin/python -m captioning report runs/a"),
         ("lab ARGS=figure-1", ".venv/bin/python -m captioning lab figure-1"),
-        ("test", '.venv/bin/python -m pytest -m "not slow"'),
+        (
+            "test",
+            '.venv/bin/python -m pytest -n auto --maxprocesses 4 --dist worksteal -m "not slow"',
+        ),
         ("check", ".venv/bin/python -m ruff check"),
         ("check", ".venv/bin/python -m mypy"),
         ("bench", "tests/benchmarks/bench_*.py"),
