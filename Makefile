@@ -23,7 +23,7 @@ help: ## this list
 
 setup: .venv/ready ## make .venv from requirements.lock (with PYTHON=python3.12, of that Python)
 
-features: .venv/ready ## encode the pictures of DATA by its frozen encoder, once; goes on where it stopped
+features: .venv/ready ## encode the images of DATA by its frozen encoder, once; goes on where it stopped
 	$(captioning) features --config configs/data/$(DATA).yaml $(ARGS)
 
 train-tf: .venv/ready ## train by teacher forcing
@@ -47,7 +47,7 @@ compare: .venv/ready ## train and evaluate every row of a suite (SUITE=default);
 eval: .venv/ready ## score a run by the COCO metrics
 	$(captioning) evaluate $(RUN) $(ARGS)
 
-report: .venv/ready ## draw a run's curves and its page of pictures with captions
+report: .venv/ready ## draw a run's curves and its page of images with captions
 	$(captioning) report $(RUN) $(ARGS)
 
 lab: .venv/ready ## compute every claim of the paper where the truth is known

@@ -1,4 +1,4 @@
-"""Batches of pictures with their captions: the value that all parts pass on."""
+"""Batches of images with their captions: the value that all parts pass on."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -100,9 +100,9 @@ class Captions(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """n distinct pictures, with all b captions chosen for them.
+    """n distinct images, with all b captions chosen for them.
 
-    It holds either the pictures or the features that a frozen encoder made of them.
+    It holds either the images or the features that a frozen encoder made of them.
     """
 
     images: Float[Tensor, "n c height width"] | None

@@ -21,7 +21,7 @@ class Captioner(nn.Module):
     """An encoder, a decoder and the vocabulary that maps between ids and words.
 
     Features are standardised in between: buffers hold the mean and the standard deviation of each
-    of the d numbers over the training pictures (0 and 1 until `standardise` is called).
+    of the d numbers over the training images (0 and 1 until `standardise` is called).
     """
 
     feature_mean: Tensor
@@ -37,7 +37,7 @@ class Captioner(nn.Module):
         self.register_buffer("feature_deviation", torch.ones(encoder.feature_size))
 
     def encode(self, batch: Batch) -> Float[Tensor, "n r d"]:
-        """Return a batch's standardised features, stored or computed from its pictures."""
+        """Return a batch's standardised features, stored or computed from its images."""
         if batch.features is not None:
             return self.scale(batch.features.to(self.feature_mean.device))
         if batch.images is not None:
@@ -45,7 +45,7 @@ class Captioner(nn.Module):
         raise ValueError("a batch must hold images or features, got neither")
 
     def encode_images(self, images: Float[Tensor, "n c height width"]) -> Float[Tensor, "n r d"]:
-        """Return the standardised features of pictures prepared by the encoder's `transform`."""
+        """Return the standardised features of images prepared by the encoder's `transform`."""
         return self.scale(self.encoder(images.to(self.feature_mean.device)))
 
     def scale(self, features: Float[Tensor, "n r d"]) -> Float[Tensor, "n r d"]:

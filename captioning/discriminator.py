@@ -1,4 +1,4 @@
-"""Discriminators: the odds that a picture's caption is real, after each of its words."""
+"""Discriminators: the odds that an image's caption is real, after each of its words."""
 
 from abc import ABC, abstractmethod
 
@@ -13,7 +13,7 @@ from captioning.settings import check_sizes
 
 
 class Discriminator(nn.Module, ABC):
-    """Tells real captions of a picture from generated ones."""
+    """Tells real captions of an image from generated ones."""
 
     @abstractmethod
     def forward(
@@ -31,9 +31,9 @@ class Discriminator(nn.Module, ABC):
 
 
 class RecurrentDiscriminator(Discriminator):
-    """An LSTM that sees the picture with every word and judges after each.
+    """An LSTM that sees the image with every word and judges after each.
 
-    A picture shown only at the start would have to be remembered throughout the caption.
+    An image shown only at the start would have to be remembered throughout the caption.
     """
 
     def __init__(
@@ -60,16 +60,16 @@ class RecurrentDiscriminator(Discriminator):
         mixtures: Float[Tensor, "p v"] | None = None,
     ) -> Float[Tensor, " p"]:
         """Judge every prefix."""
-        pictures = self.image(features.mean(1))[captions.image_index]
+        images = self.image(features.mean(1))[captions.image_index]
         words = embed(self.embedding, words_of(captions, mixtures))
-        inputs = self.dropout(words + captions.along(pictures))
-        start = blank(pictures, self.lstm.hidden_size)
+        inputs = self.dropout(words + captions.along(images))
+        start = blank(images, self.lstm.hidden_size)
         outputs = self.dropout(run_lstm(self.lstm, inputs, start, captions.active))
         return widen(self.verdict(outputs).squeeze(1))
 
 
 class MatchingDiscriminator(Discriminator):
-    """Embeds picture and caption; the logit is their dot product (Dai et al. 2017, eq. 2)."""
+    """Embeds image and caption; the logit is their dot product (Dai et al. 2017, eq. 2)."""
 
     def __init__(
         self,
@@ -93,12 +93,12 @@ class MatchingDiscriminator(Discriminator):
         captions: Captions,
         mixtures: Float[Tensor, "p v"] | None = None,
     ) -> Float[Tensor, " p"]:
-        """Match every prefix with the picture."""
-        pictures = self.dropout(self.image(features.mean(1)))[captions.image_index]
+        """Match every prefix with the image."""
+        images = self.dropout(self.image(features.mean(1)))[captions.image_index]
         words = self.dropout(embed(self.embedding, words_of(captions, mixtures)))
-        start = blank(pictures, self.lstm.hidden_size)
+        start = blank(images, self.lstm.hidden_size)
         outputs = self.dropout(run_lstm(self.lstm, words, start, captions.active))
-        logits: Tensor = (widen(captions.along(pictures)) * outputs).sum(1)
+        logits: Tensor = (widen(captions.along(images)) * outputs).sum(1)
         return logits
 
 

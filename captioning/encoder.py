@@ -1,4 +1,4 @@
-"""Pictures to features."""
+"""Images to features."""
 
 import difflib
 import hashlib
@@ -15,14 +15,14 @@ from torchvision import models
 from torchvision.models.feature_extraction import create_feature_extractor, get_graph_node_names
 from torchvision.transforms import v2
 
+from captioning.data.inputs import Transform
 from captioning.data.paths import locate
-from captioning.data.pictures import Transform
 from captioning.errors import InputError
 from captioning.settings import arguments
 
 
 class Encoder(nn.Module, ABC):
-    """A network that turns a picture into `regions` features of `feature_size` numbers each.
+    """A network that turns an image into `regions` features of `feature_size` numbers each.
 
     A frozen encoder never changes: it stays in evaluation mode (batch norm included), and its
     features may be cached on disk.
@@ -38,11 +38,11 @@ class Encoder(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, images: Float[Tensor, "n c height width"]) -> Float[Tensor, "n r d"]:
-        """Encode pictures that `transform` has prepared."""
+        """Encode images that `transform` has prepared."""
 
     @abstractmethod
     def transform(self) -> Transform:
-        """Return the transform from an opened picture (RGB) to an input, "c height width"."""
+        """Return the transform from an opened image (RGB) to an input, "c height width"."""
 
     def train(self, mode: bool = True) -> "Encoder":
         """Enter training mode, unless frozen."""
@@ -58,7 +58,7 @@ class Encoder(nn.Module, ABC):
 
 
 class SmallCnn(Encoder):
-    """Three convolutions of stride two, for small pictures such as those of the shapes world."""
+    """Three convolutions of stride two, for small images such as those of the shapes world."""
 
     def __init__(
         self,
@@ -86,7 +86,7 @@ class SmallCnn(Encoder):
         )
 
     def forward(self, images: Float[Tensor, "n c height width"]) -> Float[Tensor, "n r d"]:
-        """Encode pictures; "pooled" is the whole grid, flattened, so positions are kept."""
+        """Encode images; "pooled" is the whole grid, flattened, so positions are kept."""
         cells: Tensor = self.layers(images).flatten(2).transpose(1, 2)
         return cells.reshape(len(images), self.regions, self.feature_size)
 
@@ -108,9 +108,9 @@ class Backbone(Encoder):
     `weights` is a name that torchvision knows for `architecture` ("DEFAULT", "IMAGENET1K_V1", ...;
     downloaded once), the path of a state dict (a relative path is also looked up in the data
     folder), or null for an untrained network. `features` are the average over the last feature
-    map ("pooled": one region) or its cells ("grid": height × width regions). Pictures are resized
+    map ("pooled": one region) or its cells ("grid": height × width regions). Images are resized
     and cropped as in the training of the weights (local weights follow "DEFAULT"; `prepare_as`
-    names other torchvision weights to follow); `crop: false` resizes the whole picture to the
+    names other torchvision weights to follow); `crop: false` resizes the whole image to the
     same square instead, changing its aspect ratio.
     """
 
@@ -136,15 +136,15 @@ class Backbone(Encoder):
         self.frozen = frozen
         self.preset = known[prepare_as].transforms()
         network = load_network(architecture, weights)
-        self.network = cut_classifier(network, black_picture(self.preset))
+        self.network = cut_classifier(network, black_image(self.preset))
         self.network.requires_grad_(not frozen)
         self.eval()
         with torch.no_grad():
-            _, self.regions, self.feature_size = self(black_picture(self.preset)).shape
+            _, self.regions, self.feature_size = self(black_image(self.preset)).shape
         self.train()
 
     def forward(self, images: Float[Tensor, "n c height width"]) -> Float[Tensor, "n r d"]:
-        """Encode pictures; no gradient flows through a frozen network."""
+        """Encode images; no gradient flows through a frozen network."""
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
             grid = self.network(images)["features"]
         cells: Tensor = grid.flatten(2).transpose(1, 2)
@@ -224,7 +224,7 @@ def load_local(network: nn.Module, architecture: str, weights: str) -> None:
         ) from error
 
 
-def cut_classifier(network: nn.Module, picture: Float[Tensor, "1 3 height width"]) -> nn.Module:
+def cut_classifier(network: nn.Module, image: Float[Tensor, "1 3 height width"]) -> nn.Module:
     """Cut the network after its last feature map, which is then returned as "features".
 
     That is the last value with a height and a width before the classifier (the last child of
@@ -239,7 +239,7 @@ def cut_classifier(network: nn.Module, picture: Float[Tensor, "1 3 height width"
     learned = [any(weight.startswith(f"{name}.") for weight in weights) for name in body]
     tail = body[max(place for place, has_weights in enumerate(learned) if has_weights) :]
     with torch.no_grad():
-        values = create_feature_extractor(network, tail, suppress_diff_warning=True)(picture)
+        values = create_feature_extractor(network, tail, suppress_diff_warning=True)(image)
     maps = [
         name
         for name, value in values.items()
@@ -256,6 +256,6 @@ def cut_classifier(network: nn.Module, picture: Float[Tensor, "1 3 height width"
     return cut
 
 
-def black_picture(preset: Any) -> Float[Tensor, "1 3 height width"]:
-    """Return a black picture of the size that torchvision's preset crops to."""
+def black_image(preset: Any) -> Float[Tensor, "1 3 height width"]:
+    """Return a black image of the size that torchvision's preset crops to."""
     return torch.zeros(1, 3, preset.crop_size[0], preset.crop_size[0])

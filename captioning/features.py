@@ -1,4 +1,4 @@
-"""A frozen encoder's features of a data set's pictures, computed once and cached on disk."""
+"""A frozen encoder's features of a data set's images, computed once and cached on disk."""
 
 import fcntl
 import hashlib
@@ -19,8 +19,8 @@ from tqdm import tqdm
 
 from captioning.data.dataset import Example
 from captioning.data.feature_file import ABSENT, MADE, UNMADE, FeatureFile, Seen, look
-from captioning.data.image import ImageError, picture_status
-from captioning.data.pictures import ImageFiles, StoredFeatures
+from captioning.data.image import ImageError, image_status
+from captioning.data.inputs import ImageFiles, StoredFeatures
 from captioning.device import best_device
 from captioning.encoder import Encoder
 from captioning.errors import InputError
@@ -33,14 +33,14 @@ ADVICE = f"choose another {SETTING}"
 
 
 class FeatureCache:
-    """The features of a list of pictures, in one file of `folder`, whose name ends in their `key`.
+    """The features of a list of images, in one file of `folder`, whose name ends in their `key`.
 
-    Each row is identified by the content of its picture. Rows that are missing, or whose picture
+    Each row is identified by the content of its image. Rows that are missing, or whose image
     could not be opened, are made as soon as there is a good one: that is how an interrupted run
-    resumes and how a repaired picture gets its features. Rows of pictures that have changed since
-    are refused or, with `renew`, made again; a deleted picture keeps its row.
+    resumes and how a repaired image gets its features. Rows of images that have changed since
+    are refused or, with `renew`, made again; a deleted image keeps its row.
 
-    Pictures of unchanged size and date are taken to be unchanged, as in make and git; others are
+    Images of unchanged size and date are taken to be unchanged, as in make and git; others are
     read and compared.
     """
 
@@ -60,16 +60,16 @@ class FeatureCache:
             return 0 if self.file.exists() else self.file.size
 
     def to_do(self, renew: bool = False) -> list[int]:
-        """Return the rows to make, in order; InputError if pictures have changed."""
+        """Return the rows to make, in order; InputError if images have changed."""
         if not self.file.exists():
             return list(range(len(self.paths)))
         state, changed = self.file.index()["state"], self.changed()
         stale = np.flatnonzero((state == MADE) & changed)
         if len(stale) and not renew:
-            more = f" and {len(stale) - 1:,} more pictures have" if len(stale) > 1 else " has"
+            more = f" and {len(stale) - 1:,} more images have" if len(stale) > 1 else " has"
             raise InputError(
                 f"{self.paths[stale[0]]}{more} changed since {self.file.path} was made of it: "
-                "restore the pictures, recompute their features by `captioning features --renew` "
+                "restore the images, recompute their features by `captioning features --renew` "
                 f"with the same configuration, or use another cache by {SETTING}"
             )
         wanted = (state == UNMADE) | changed
@@ -77,7 +77,7 @@ class FeatureCache:
         return rows
 
     def changed(self) -> Bool[np.ndarray, " m"]:
-        """Return which rows were made from a picture that has changed since."""
+        """Return which rows were made from an image that has changed since."""
         index = self.file.index()
         known = np.stack([index["size"], index["date"]], axis=1)
         now = np.array([stamp(path) for path in self.paths])
@@ -86,7 +86,7 @@ class FeatureCache:
         doubtful = np.flatnonzero(differs).tolist()
         with ThreadPoolExecutor() as pool:
             looked = pool.map(look, [self.paths[row] for row in doubtful])
-            bar = tqdm(looked, "comparing pictures", len(doubtful), disable=None, leave=False)
+            bar = tqdm(looked, "comparing images", len(doubtful), disable=None, leave=False)
             seen = dict(zip(doubtful, bar, strict=True))
         same = {
             row: each for row, each in seen.items() if each.digest == index["digest"][row].item()
@@ -98,7 +98,7 @@ class FeatureCache:
         return changed
 
     def remember(self, same: dict[int, Seen]) -> None:
-        """Store the new dates of unchanged pictures, so that they are not read again next time."""
+        """Store the new dates of unchanged images, so that they are not read again next time."""
         if same:
             with suppress(OSError):  # in a read-only folder they are compared every time
                 index = self.file.index(writable=True)
@@ -126,14 +126,14 @@ class FeatureCache:
         count, regions, size = self.file.shape
         free = shutil.disk_usage(self.folder).free
         return (
-            f"{self.file.path}: {rows:,} of {count:,} pictures to encode, {regions:,} × {size:,} "
+            f"{self.file.path}: {rows:,} of {count:,} images to encode, {regions:,} × {size:,} "
             f"half-precision numbers each; {self.lacking:,} of {free:,} free bytes to take"
         )
 
     def encode(self, rows: Sequence[int], num_workers: int) -> None:
         """Run the encoder over the batches that hold these rows.
 
-        A picture is always in the same batch, so that its features are the same to the last bit,
+        An image is always in the same batch, so that its features are the same to the last bit,
         however often the work is interrupted.
         """
         device = best_device()
@@ -141,18 +141,18 @@ class FeatureCache:
         wanted, count = set(rows), len(self.paths)
         starts = sorted({row - row % BATCH for row in rows})
         batches = [list(range(start, min(start + BATCH, count))) for start in starts]
-        pictures = SeenPictures(self.paths, ImageFiles(self.paths, encoder.transform()))
+        images = SeenImages(self.paths, ImageFiles(self.paths, encoder.transform()))
         loader = DataLoader(
-            pictures,
+            images,
             batch_sampler=batches,
             num_workers=num_workers,
-            collate_fn=list,  # uncollated: bad pictures may be among good ones
+            collate_fn=list,  # uncollated: bad images may be among good ones
             generator=torch.Generator(),  # so that training's random draws do not change
         )
         with tqdm(None, "encoding", count, initial=count - len(rows), disable=None) as bar:
             for batch, loaded in zip(batches, loader, strict=True):
                 own = [place for place, row in enumerate(batch) if row in wanted]
-                features = encode_batch(encoder, [picture for _, picture in loaded], device)
+                features = encode_batch(encoder, [image for _, image in loaded], device)
                 seen = [loaded[place][0] for place in own]
                 self.file.write([batch[place] for place in own], features[own], seen)
                 bar.update(len(own))
@@ -174,8 +174,8 @@ class FeatureCache:
             ) from error
 
 
-class SeenPictures(Dataset[tuple[Seen, Tensor | ImageError]]):
-    """Pictures, each with the state of its file just before it was opened."""
+class SeenImages(Dataset[tuple[Seen, Tensor | ImageError]]):
+    """Images, each with the state of its file just before it was opened."""
 
     def __init__(self, paths: Sequence[Path], files: ImageFiles) -> None:
         self.paths = paths
@@ -186,15 +186,15 @@ class SeenPictures(Dataset[tuple[Seen, Tensor | ImageError]]):
 
 
 def encode_batch(
-    encoder: Encoder, pictures: Sequence[Tensor | ImageError], device: torch.device
+    encoder: Encoder, images: Sequence[Tensor | ImageError], device: torch.device
 ) -> Float16[np.ndarray, "k r d"]:
-    """Encode pictures; rows of bad ones, which a black picture replaces, are NaN."""
-    good = [place for place, picture in enumerate(pictures) if isinstance(picture, Tensor)]
-    shape = (len(pictures), encoder.regions, encoder.feature_size)
+    """Encode images; rows of bad ones, which a black image replaces, are NaN."""
+    good = [place for place, image in enumerate(images) if isinstance(image, Tensor)]
+    shape = (len(images), encoder.regions, encoder.feature_size)
     rows = np.full(shape, np.nan, dtype=np.float16)
     if good:
-        black = torch.zeros_like(next(each for each in pictures if isinstance(each, Tensor)))
-        stack = [each if isinstance(each, Tensor) else black for each in pictures]
+        black = torch.zeros_like(next(each for each in images if isinstance(each, Tensor)))
+        stack = [each if isinstance(each, Tensor) else black for each in images]
         with torch.inference_mode():
             features = encoder(torch.stack(stack).to(device)).half().cpu().numpy()
         rows[good] = features[good]
@@ -204,13 +204,13 @@ def encode_batch(
 def stamp(path: Path) -> tuple[int, int]:
     """Return the size and date of a file, or those that stand for an absent one."""
     try:
-        return picture_status(path) or ABSENT[:2]
+        return image_status(path) or ABSENT[:2]
     except OSError:
         return ABSENT[:2]
 
 
 def key(encoder: Encoder, examples: Sequence[Example]) -> str:
-    """Hash what identifies a cache: the encoder, its transform and the pictures' ids.
+    """Hash what identifies a cache: the encoder, its transform and the images' ids.
 
     Paths and dates do not count. The transform is identified by its `repr`, without the memory
     addresses in it, which differ every time.
@@ -223,10 +223,10 @@ def key(encoder: Encoder, examples: Sequence[Example]) -> str:
     return digest.hexdigest()[:16]
 
 
-def open_pictures(
+def open_inputs(
     encoder: Encoder, examples: Sequence[Example], folder: Path, name: str, num_workers: int
 ) -> ImageFiles | StoredFeatures:
-    """Return the pictures to train on, or their features if the encoder is frozen."""
+    """Return the images to train on, or their features if the encoder is frozen."""
     if not encoder.frozen:
         return ImageFiles([example.image for example in examples], encoder.transform())
     cache = FeatureCache(encoder, examples, folder, name)

@@ -82,7 +82,7 @@ def locked(file: Path, complaint: str) -> Iterator[None]:
     """Keep other processes out until this one leaves the block or dies.
 
     Raises InputError with this complaint if another process is inside. The lock is not inherited
-    by the processes that load pictures, which outlive their parent by seconds.
+    by the processes that load images, which outlive their parent by seconds.
     """
     with file.open("ab") as lock:
         try:

@@ -10,19 +10,19 @@ from torch import Tensor
 
 from captioning.captioner import Captioner
 from captioning.data.batching import (
-    CaptionedPictures,
+    CaptionedImages,
     EvaluationBatches,
     OnBadImage,
     TrainingBatches,
     encode_captions,
 )
 from captioning.data.dataset import Example
-from captioning.data.pictures import ImageFiles, StoredFeatures
+from captioning.data.inputs import ImageFiles, StoredFeatures
 from captioning.errors import InputError
-from captioning.features import open_pictures
+from captioning.features import open_inputs
 from captioning.text import Vocabulary
 
-# Pictures that means and deviations of features are computed from: enough, yet quick to read.
+# Images that means and deviations of features are computed from: enough, yet quick to read.
 MEASURED = 1000
 
 
@@ -31,14 +31,14 @@ class Loading:
     """How data become batches.
 
     Args:
-        batch_size: Pictures per batch and process, each with all the captions drawn for it. With
-            more processes, a step covers more pictures.
-        captions_per_image: Captions drawn per picture in each epoch; null for all of them.
+        batch_size: Images per batch and process, each with all the captions drawn for it. With
+            more processes, a step covers more images.
+        captions_per_image: Captions drawn per image in each epoch; null for all of them.
         max_words: Words after which captions are cut off in training and in the validation
             likelihood; the length of generated captions is a setting of the search.
         minimum_count: Minimum number of times a word occurs in the training captions to be known.
-        num_workers: Processes that open pictures.
-        on_bad_image: Stop at a picture that cannot be opened, or skip and count it.
+        num_workers: Processes that open images.
+        on_bad_image: Stop at an image that cannot be opened, or skip and count it.
         feature_cache: Folder for the features of frozen encoders.
     """
 
@@ -78,14 +78,14 @@ def training_batches(
             f"--loading.max_words {loading.max_words} and are cut off there",
             file=sys.stderr,
         )
-    pictures = CaptionedPictures(
+    images = CaptionedImages(
         examples,
         tokens,
         open_split(examples, captioner, loading, name),
         loading.captions_per_image,
         seed,
     )
-    return TrainingBatches(pictures, loading.batch_size, loading.num_workers, loading.on_bad_image)
+    return TrainingBatches(images, loading.batch_size, loading.num_workers, loading.on_bad_image)
 
 
 def evaluation_batches(
@@ -95,30 +95,30 @@ def evaluation_batches(
     name: str,
     whole: bool = False,
 ) -> EvaluationBatches:
-    """Prepare a split in which every picture comes once, with all its captions.
+    """Prepare a split in which every image comes once, with all its captions.
 
-    Several processes divide it by picture or, with `whole`, by batch.
+    Several processes divide it by image or, with `whole`, by batch.
     """
     tokens, _ = encode_captions(examples, captioner.vocabulary, loading.max_words)
-    pictures = CaptionedPictures(examples, tokens, open_split(examples, captioner, loading, name))
+    images = CaptionedImages(examples, tokens, open_split(examples, captioner, loading, name))
     return EvaluationBatches(
-        pictures, loading.batch_size, loading.num_workers, loading.on_bad_image, whole
+        images, loading.batch_size, loading.num_workers, loading.on_bad_image, whole
     )
 
 
 def open_split(
     examples: Sequence[Example], captioner: Captioner, loading: Loading, name: str
 ) -> ImageFiles | StoredFeatures:
-    """Return the examples' pictures, or their features."""
+    """Return the examples' images, or their features."""
     folder = Path(loading.feature_cache)
-    return open_pictures(captioner.encoder, examples, folder, name, loading.num_workers)
+    return open_inputs(captioner.encoder, examples, folder, name, loading.num_workers)
 
 
 def standardise(captioner: Captioner, batches: TrainingBatches) -> None:
-    """Standardise a frozen encoder's features by evenly spaced training pictures."""
-    stored = batches.pictures.pictures
+    """Standardise a frozen encoder's features by evenly spaced training images."""
+    stored = batches.images.inputs
     if isinstance(stored, StoredFeatures):
         spread = range(0, len(stored), max(1, len(stored) // MEASURED))
         good = [each for each in map(stored.__getitem__, spread) if isinstance(each, Tensor)]
-        if good:  # otherwise the first batch reports the bad pictures
+        if good:  # otherwise the first batch reports the bad images
             captioner.standardise(torch.stack(good))

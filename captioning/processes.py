@@ -65,11 +65,11 @@ def check_tasks(devices: int, num_nodes: int) -> None:
         )
 
 
-def check_shares(pictures: int, processes: int, split: str) -> None:
-    """Refuse, in every process, to leave one of them without a picture."""
-    if pictures < processes:
+def check_shares(images: int, processes: int, split: str) -> None:
+    """Refuse, in every process, to leave one of them without an image."""
+    if images < processes:
         raise InputError(
-            f"{processes} processes need a picture each, the {split} split has {pictures}: use "
+            f"{processes} processes need an image each, the {split} split has {images}: use "
             "fewer devices"
         )
 
@@ -186,7 +186,7 @@ def join(
         if name in found or name not in order:
             what = "came twice" if name in found else "is not in the split"
             raise InputError(
-                f"expected every picture of the split once, but {name!r} {what}: look for it in "
+                f"expected every image of the split once, but {name!r} {what}: look for it in "
                 "the data set's files, and evaluate with --devices 1"
             )
         found[name] = value

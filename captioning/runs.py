@@ -112,7 +112,7 @@ class Evaluation:
         divergences: Between P and the captioner's own law Q, in nats; `outside` is the probability
             under Q, in [0, 1], of what P never says.
         js_by_prior: JS_π / (π (1 - π)) of P and Q by the prior π, in nats.
-        images: How many pictures were captioned.
+        images: How many images were captioned.
         code: Version of the code that made the numbers, from `captioning.code_version`.
     """
 
@@ -141,7 +141,7 @@ class Evaluation:
         return read_results(self.folder / "captions.json")
 
     def references(self) -> list[Example]:
-        """Return the pictures with their true captions; relative paths stay relative."""
+        """Return the images with their true captions; relative paths stay relative."""
         return read_coco(self.folder / "references.json", Path())
 
     def scores(self) -> dict[str, dict[str, float]]:

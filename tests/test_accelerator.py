@@ -160,7 +160,7 @@ def test_a_law_is_measured_and_comes_back(elsewhere: Elsewhere) -> None:
     assert all(each.forward_kl.is_cpu for each in found)
 
 
-def test_pictures_are_moved_to_an_encoder_and_directions_come_back(elsewhere: Elsewhere) -> None:
+def test_images_are_moved_to_an_encoder_and_directions_come_back(elsewhere: Elsewhere) -> None:
     captioner, _ = there(ShowAttendTell)
     features = captioner.encode_images(torch.zeros(2, 3, 16, 16))
     assert isinstance(features, Away)

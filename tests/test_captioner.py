@@ -244,7 +244,7 @@ def test_standardised_features_have_mean_zero_and_deviation_one() -> None:
     torch.testing.assert_close(deviation, torch.tensor([1.0, 0.0, 1.0, 1.0]), rtol=0, atol=1e-5)
 
 
-def test_one_picture_can_be_standardised() -> None:
+def test_one_image_can_be_standardised() -> None:
     captioner = make_captioner(Lrcn)
     captioner.standardise(make_features(1)[:, :1])
     assert torch.isfinite(captioner.encode(make_batch())).all()

@@ -1,4 +1,4 @@
-"""The configuration of COCO on a COCO of seven pictures: features, a step, an evaluation."""
+"""The configuration of COCO on a COCO of seven images: features, a step, an evaluation."""
 
 import json
 from pathlib import Path
@@ -46,23 +46,23 @@ def shapes(told: str) -> list[tuple[int, ...]]:
     return [np.load(line, mmap_mode="r").shape for line in told.splitlines()]
 
 
-@pytest.mark.slow  # seven pictures through ResNet-101, and a captioner of full size
-def test_it_goes_from_pictures_to_an_evaluation(
+@pytest.mark.slow  # seven images through ResNet-101, and a captioner of full size
+def test_it_goes_from_images_to_an_evaluation(
     coco: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["features", *configs("data/coco"), *options(coco)]) == 0
     told = capsys.readouterr()
-    assert "features of 7 pictures" in told.err
+    assert "features of 7 images" in told.err
     assert shapes(told.out) == [(5, 1, 2048), (1, 1, 2048), (1, 1, 2048)]
     train = ["train", *configs("data/coco", "scheduled_sampling"), *options(coco)]
     quick = ["--trainer.max_epochs", "1", "--trainer.accelerator", "cpu"]
     assert main([*train, *quick, "--runs", str(coco / "runs"), "--evaluate", "test"]) == 0
     told = capsys.readouterr()
     assert "to encode" not in told.err
-    assert "coco test, greedy, 1 pictures" in told.out
+    assert "coco test, greedy, 1 images" in told.out
 
 
-@pytest.mark.slow  # seven pictures through ResNet-101
+@pytest.mark.slow  # seven images through ResNet-101
 def test_attention_sees_49_regions(coco: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["features", *configs("data/coco", "attention"), *options(coco)]) == 0
     assert shapes(capsys.readouterr().out)[0] == (5, 49, 2048)

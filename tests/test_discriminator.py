@@ -35,7 +35,7 @@ def assert_close(actual: Tensor, expected: Tensor) -> None:
 
 
 @each_discriminator
-def test_a_whole_batch_is_judged_as_each_caption_alone_with_its_picture(
+def test_a_whole_batch_is_judged_as_each_caption_alone_with_its_image(
     kind: type[Discriminator],
 ) -> None:
     discriminator, features, captions = make_discriminator(kind), make_features(), make_captions()
@@ -71,7 +71,7 @@ def test_a_prefix_is_judged_by_its_own_words_alone(kind: type[Discriminator]) ->
 
 
 @each_discriminator
-def test_a_caption_is_judged_with_its_own_picture(kind: type[Discriminator]) -> None:
+def test_a_caption_is_judged_with_its_own_image(kind: type[Discriminator]) -> None:
     discriminator, features, captions = make_discriminator(kind), make_features(), make_captions()
     expected = discriminator(features, captions)
     for image in range(3):
@@ -81,17 +81,17 @@ def test_a_caption_is_judged_with_its_own_picture(kind: type[Discriminator]) -> 
         assert torch.equal(changed, captions.mask.t() & (captions.image_index == image)[:, None])
 
 
-def recurrent(discriminator: Discriminator, picture: Tensor, words: Tensor) -> Tensor:
-    """The picture is there with every word; every output is judged."""
-    seen = discriminator.get_submodule("image")(picture.mean(0))
+def recurrent(discriminator: Discriminator, image: Tensor, words: Tensor) -> Tensor:
+    """The image is there with every word; every output is judged."""
+    seen = discriminator.get_submodule("image")(image.mean(0))
     outputs, _ = discriminator.get_submodule("lstm")(words + seen)
     return discriminator.get_submodule("verdict")(outputs).squeeze(1)
 
 
-def matching(discriminator: Discriminator, picture: Tensor, words: Tensor) -> Tensor:
-    """The picture meets the caption at the end only."""
+def matching(discriminator: Discriminator, image: Tensor, words: Tensor) -> Tensor:
+    """The image meets the caption at the end only."""
     outputs, _ = discriminator.get_submodule("lstm")(words)
-    return outputs @ discriminator.get_submodule("image")(picture.mean(0))
+    return outputs @ discriminator.get_submodule("image")(image.mean(0))
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ def matching(discriminator: Discriminator, picture: Tensor, words: Tensor) -> Te
     [(RecurrentDiscriminator, recurrent), (MatchingDiscriminator, matching)],
     ids=["recurrent", "matching"],
 )
-def test_the_picture_is_seen_where_it_is_said(
+def test_the_image_is_seen_where_it_is_said(
     kind: type[Discriminator], reference: Callable[[Discriminator, Tensor, Tensor], Tensor]
 ) -> None:
     discriminator, features = make_discriminator(kind), make_features()
@@ -189,7 +189,7 @@ def trained(
 def test_trained_to_tell_two_laws_apart_it_reaches_their_log_ratio(
     kind: type[Discriminator],
 ) -> None:
-    """Every caption of two out of three words, weighed by laws that depend on the picture."""
+    """Every caption of two out of three words, weighed by laws that depend on the image."""
     torch.manual_seed(0)
     real, generated = torch.randn(2, 2, 9).log_softmax(2)
     rows = [[4 + a, 4 + b] for _ in range(2) for a, b in itertools.product(range(3), repeat=2)]

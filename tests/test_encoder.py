@@ -14,8 +14,8 @@ from captioning.settings import describe, rebuild
 from tests.support.builders import (
     FASTEST,
     SMALLEST,
+    make_images,
     make_network,
-    make_pictures,
     one_line,
     save_weights,
 )
@@ -37,11 +37,11 @@ def test_pooled_features_are_what_the_network_gives_its_classifier(
     network = make_network(architecture)
     encoder = Backbone(architecture, save_weights(network, tmp_path))
     setattr(network, head, nn.Identity())
-    pictures = make_pictures()
+    images = make_images()
     with torch.no_grad():
-        expected = network(pictures)
+        expected = network(images)
     assert (expected[0] - expected[1]).abs().median() > 0.01
-    torch.testing.assert_close(encoder(pictures), expected[:, None])
+    torch.testing.assert_close(encoder(images), expected[:, None])
     assert (encoder.regions, encoder.feature_size) == (1, expected.shape[1])
 
 
@@ -50,8 +50,8 @@ def test_a_classifier_made_of_convolutions_is_cut_off_too(tmp_path: Path) -> Non
     encoder = Backbone(FASTEST, save_weights(network, tmp_path))
     network.classifier = nn.Sequential(nn.AdaptiveAvgPool2d(1))
     with torch.no_grad():
-        expected = network(make_pictures())
-    torch.testing.assert_close(encoder(make_pictures()), expected[:, None])
+        expected = network(make_images())
+    torch.testing.assert_close(encoder(make_images()), expected[:, None])
     assert encoder.feature_size == 512
 
 
@@ -62,14 +62,14 @@ def test_grid_features_are_the_cells_row_by_row_and_their_average_is_pooled(
     weights = save_weights(network, tmp_path)
     grid, pooled = Backbone("resnet18", weights, "grid"), Backbone("resnet18", weights)
     network.avgpool, network.fc = nn.Identity(), nn.Identity()
-    pictures = make_pictures(size=224)
+    images = make_images(size=224)
     with torch.no_grad():
-        maps = network(pictures).view(2, 512, 7, 7)
-    features = grid(pictures)
+        maps = network(images).view(2, 512, 7, 7)
+    features = grid(images)
     assert features.shape == (2, 49, 512)
     assert (grid.regions, grid.feature_size) == (49, 512)
     torch.testing.assert_close(features[1, 7 * 2 + 5], maps[1, :, 2, 5])
-    torch.testing.assert_close(features.mean(1, keepdim=True), pooled(pictures))
+    torch.testing.assert_close(features.mean(1, keepdim=True), pooled(images))
 
 
 @pytest.mark.slow
@@ -80,8 +80,8 @@ def test_googlenet_converts_the_scale_of_its_colours_whatever_its_weights_come_f
     encoder = Backbone("googlenet", save_weights(network, tmp_path))
     network.fc = nn.Identity()
     with torch.no_grad():
-        expected = network(make_pictures())
-    torch.testing.assert_close(encoder(make_pictures()), expected[:, None])
+        expected = network(make_images())
+    torch.testing.assert_close(encoder(make_images()), expected[:, None])
 
 
 @pytest.mark.slow
@@ -108,7 +108,7 @@ def test_a_frozen_backbone_stays_in_evaluation_mode_and_takes_no_gradient() -> N
     assert parent.training
     assert not any(module.training for module in encoder.modules())
     before = encoder.fingerprint()
-    features = encoder(make_pictures().requires_grad_())
+    features = encoder(make_images().requires_grad_())
     assert not features.requires_grad
     assert not any(weights.requires_grad for weights in encoder.parameters())
     assert encoder.fingerprint() == before
@@ -118,7 +118,7 @@ def test_an_unfrozen_backbone_begins_in_training_mode_and_learns() -> None:
     encoder = Backbone(SMALLEST, None, frozen=False)
     assert all(module.training for module in encoder.modules())
     before = encoder.fingerprint()
-    encoder(make_pictures()).square().sum().backward()
+    encoder(make_images()).square().sum().backward()
     assert all(weights.grad is not None for weights in encoder.parameters())
     assert encoder.fingerprint() != before  # the statistics of its batch norms
     assert not any(module.training for module in encoder.eval().modules())
@@ -132,26 +132,26 @@ def test_what_is_rebuilt_for_a_checkpoint_needs_no_weights_file(tmp_path: Path) 
     assert again.settings == encoder.settings
     again.load_state_dict(encoder.state_dict())
     assert again.fingerprint() == encoder.fingerprint()
-    assert torch.equal(again(make_pictures()), encoder(make_pictures()))
+    assert torch.equal(again(make_images()), encoder(make_images()))
 
 
 def striped(width: int, height: int) -> Image.Image:
     """Green of many shades, and red in the tenth at its left edge."""
-    picture = Image.linear_gradient("L").resize((width, height))
-    picture = Image.merge("RGB", (Image.new("L", picture.size), picture, picture))
-    picture.paste((255, 0, 0), (0, 0, width // 10, height))
-    return picture
+    image = Image.linear_gradient("L").resize((width, height))
+    image = Image.merge("RGB", (Image.new("L", image.size), image, image))
+    image.paste((255, 0, 0), (0, 0, width // 10, height))
+    return image
 
 
-def test_pictures_are_prepared_as_torchvision_does_for_the_weights() -> None:
-    picture, prepared = striped(300, 200), []
+def test_images_are_prepared_as_torchvision_does_for_the_weights() -> None:
+    image, prepared = striped(300, 200), []
     for name in ("IMAGENET1K_V1", "IMAGENET1K_V2"):
         preset = models.get_model_weights("mobilenet_v2")[name].transforms()
-        prepared.append(Backbone("mobilenet_v2", None, prepare_as=name).transform()(picture))
+        prepared.append(Backbone("mobilenet_v2", None, prepare_as=name).transform()(image))
         assert prepared[-1].shape == (3, 224, 224)
         # Pillow and PyTorch round to another of 256 greys here and there.
         grey = 1.001 / 255 / min(preset.std)
-        torch.testing.assert_close(prepared[-1], preset(picture), rtol=0, atol=grey)
+        torch.testing.assert_close(prepared[-1], preset(image), rtol=0, atol=grey)
     assert (prepared[0] - prepared[1]).abs().max() > 0.1
 
 
@@ -185,31 +185,31 @@ def test_a_fingerprint_tells_weights_and_preparation_apart(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("size", [16, 30, 32, 36, 64])
-def test_the_small_network_halves_its_pictures_three_times(size: int) -> None:
+def test_the_small_network_halves_its_images_three_times(size: int) -> None:
     pooled, grid = (SmallCnn(6, size, features).eval() for features in ("pooled", "grid"))
     grid.load_state_dict(pooled.state_dict())
     side = -(-size // 8)
-    pictures = make_pictures(size=size)
-    cells, flat = grid(pictures), pooled(pictures)
+    images = make_images(size=size)
+    cells, flat = grid(images), pooled(images)
     assert cells.shape == (2, grid.regions, grid.feature_size) == (2, side**2, 6)
     assert flat.shape == (2, pooled.regions, pooled.feature_size) == (2, 1, 6 * side**2)
     assert torch.equal(flat.flatten(), cells.flatten())
 
 
-def test_a_region_of_the_small_network_sees_its_own_part_of_the_picture() -> None:
+def test_a_region_of_the_small_network_sees_its_own_part_of_the_image() -> None:
     encoder = SmallCnn(6, 64, "grid").eval()
-    picture = make_pictures(1, 64)
-    changed = picture.clone()
+    image = make_images(1, 64)
+    changed = image.clone()
     changed[..., :8, 56:] = 5
-    differ = (encoder(picture) != encoder(changed)).any(2)[0].view(8, 8)
+    differ = (encoder(image) != encoder(changed)).any(2)[0].view(8, 8)
     assert differ[0, 7]
     assert not differ[2:].any()
     assert not differ[:, :6].any()
 
 
-def test_pictures_for_the_small_network_go_from_minus_one_to_one() -> None:
-    picture = Image.new("RGB", (50, 40), (0, 255, 51))
-    prepared = SmallCnn(image_size=16).transform()(picture)
+def test_images_for_the_small_network_go_from_minus_one_to_one() -> None:
+    image = Image.new("RGB", (50, 40), (0, 255, 51))
+    prepared = SmallCnn(image_size=16).transform()(image)
     assert prepared.shape == (3, 16, 16)
     expected = torch.tensor([-1.0, 1.0, -0.6])[:, None, None].expand(3, 16, 16)
     torch.testing.assert_close(prepared, expected)

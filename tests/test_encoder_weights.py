@@ -15,8 +15,8 @@ from captioning.errors import InputError
 from tests.support.builders import (
     FASTEST,
     SMALLEST,
+    make_images,
     make_network,
-    make_pictures,
     one_line,
     save_weights,
 )
@@ -31,7 +31,7 @@ def test_weights_by_name_are_torchvisions(tmp_path: Path, monkeypatch: pytest.Mo
     encoder = Backbone(SMALLEST, "IMAGENET1K_V1")
     network.fc = nn.Identity()
     with torch.no_grad():
-        torch.testing.assert_close(encoder(make_pictures())[:, 0], network(make_pictures()))
+        torch.testing.assert_close(encoder(make_images())[:, 0], network(make_images()))
 
 
 def test_without_a_network_connection_weights_by_name_are_an_error_that_tells_what_to_do(

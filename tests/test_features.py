@@ -1,4 +1,4 @@
-"""Features on disk: made once, gone on with after any stop, and never those of other pictures."""
+"""Features on disk: made once, gone on with after any stop, and never those of other images."""
 
 import os
 import shutil
@@ -15,10 +15,10 @@ from torch import Tensor
 from captioning import features
 from captioning.data.dataset import Example
 from captioning.data.image import ImageError
-from captioning.data.pictures import ImageFiles, StoredFeatures
+from captioning.data.inputs import ImageFiles, StoredFeatures
 from captioning.encoder import Encoder, SmallCnn
 from captioning.errors import InputError
-from captioning.features import FeatureCache, open_pictures
+from captioning.features import FeatureCache, open_inputs
 from tests.support.builders import Halves, make_examples, one_line
 
 FIVE = [["a"]] * 5
@@ -26,7 +26,7 @@ FIVE = [["a"]] * 5
 
 @pytest.fixture
 def examples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Example]:
-    """Five pictures, encoded two at a time."""
+    """Five images, encoded two at a time."""
     monkeypatch.setattr(features, "BATCH", 2)
     return make_examples(tmp_path, FIVE)
 
@@ -42,7 +42,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 class Counting(Halves):
-    """Knows how many pictures it has seen; may be stopped after some."""
+    """Knows how many images it has seen; may be stopped after some."""
 
     def __init__(self, stop_after: int = 1000) -> None:
         super().__init__()
@@ -79,14 +79,14 @@ def arrays_in(folder: Path) -> list[Path]:
 
 
 def change(path: Path, content: bytes) -> None:
-    """Give a picture another content, and another date for sure."""
+    """Give an image another content, and another date for sure."""
     before = path.stat()
     path.write_bytes(content)
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns + 1))
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_features_are_those_of_the_pictures_in_their_order(
+def test_features_are_those_of_the_images_in_their_order(
     workers: int, examples: list[Example], folder: Path
 ) -> None:
     array = cached(examples, folder, workers=workers)
@@ -104,7 +104,7 @@ def test_stored_features_equal_direct_encoding_to_half_precision(
 ) -> None:
     encoder = SmallCnn(4, 16, "grid").eval()
     encoder.frozen = True
-    stored = open_pictures(encoder, examples, folder, "train", 0)
+    stored = open_inputs(encoder, examples, folder, "train", 0)
     files = ImageFiles([example.image for example in examples], encoder.transform())
     for one, other in zip(stored, files, strict=True):
         assert isinstance(one, Tensor)
@@ -128,7 +128,7 @@ def test_what_is_made_is_neither_encoded_nor_read_again(
     assert len(arrays_in(folder)) == 1
 
 
-def test_a_copy_of_the_pictures_elsewhere_finds_its_features(
+def test_a_copy_of_the_images_elsewhere_finds_its_features(
     examples: list[Example], tmp_path: Path, folder: Path
 ) -> None:
     before = np.array(cached(examples, folder))
@@ -148,7 +148,7 @@ def test_a_copy_of_the_pictures_elsewhere_finds_its_features(
     np.testing.assert_array_equal(cached(moved, folder), before)
 
 
-def test_a_changed_picture_is_refused_by_name_and_renewed_when_asked(
+def test_a_changed_image_is_refused_by_name_and_renewed_when_asked(
     examples: list[Example], paths: list[Path], folder: Path
 ) -> None:
     before = np.array(cached(examples, folder))
@@ -157,7 +157,7 @@ def test_a_changed_picture_is_refused_by_name_and_renewed_when_asked(
         cached(examples, folder)
     one_line(error)
     change(paths[3], paths[4].read_bytes())
-    with pytest.raises(InputError, match=r"1\.png and 1 more pictures have changed"):
+    with pytest.raises(InputError, match=r"1\.png and 1 more images have changed"):
         cached(examples, folder)
     encoder = Counting()
     after = made(examples, folder, encoder, renew=True).read().array
@@ -167,7 +167,7 @@ def test_a_changed_picture_is_refused_by_name_and_renewed_when_asked(
     np.testing.assert_array_equal(cached(examples, folder), after)
 
 
-def test_a_picture_that_is_gone_keeps_its_features(
+def test_an_image_that_is_gone_keeps_its_features(
     examples: list[Example], paths: list[Path], folder: Path
 ) -> None:
     before = np.array(cached(examples, folder))
@@ -176,7 +176,7 @@ def test_a_picture_that_is_gone_keeps_its_features(
     np.testing.assert_array_equal(cached(examples, folder), before)
 
 
-def test_other_weights_settings_or_pictures_have_another_file(
+def test_other_weights_settings_or_images_have_another_file(
     examples: list[Example], folder: Path
 ) -> None:
     plain = cached(examples, folder)
@@ -189,7 +189,7 @@ def test_other_weights_settings_or_pictures_have_another_file(
     assert len(arrays_in(folder)) == 4
 
 
-def test_a_bad_picture_has_no_features_and_the_others_keep_theirs(
+def test_a_bad_image_has_no_features_and_the_others_keep_theirs(
     examples: list[Example], paths: list[Path], folder: Path, tmp_path: Path
 ) -> None:
     good = np.array(cached(examples, tmp_path / "good"))
@@ -205,7 +205,7 @@ def test_a_bad_picture_has_no_features_and_the_others_keep_theirs(
     assert isinstance(stored[4], Tensor)
 
 
-def test_a_mended_picture_is_encoded_and_no_other(
+def test_a_mended_image_is_encoded_and_no_other(
     examples: list[Example], paths: list[Path], folder: Path
 ) -> None:
     damaged, absent = paths[3].read_bytes(), paths[0].read_bytes()
@@ -286,10 +286,10 @@ def test_a_disk_that_is_too_small_is_refused_before_anything_is_written(
 
 
 def test_only_a_frozen_encoder_has_its_features_kept(examples: list[Example], folder: Path) -> None:
-    pictures = open_pictures(SmallCnn(4, 16), examples, folder, "train", 0)
-    assert isinstance(pictures, ImageFiles)
+    images = open_inputs(SmallCnn(4, 16), examples, folder, "train", 0)
+    assert isinstance(images, ImageFiles)
     assert not folder.exists()
-    first = pictures[0]
+    first = images[0]
     assert isinstance(first, Tensor)
     assert first.shape == (3, 16, 16)
-    assert isinstance(open_pictures(Halves(), examples, folder, "train", 0), StoredFeatures)
+    assert isinstance(open_inputs(Halves(), examples, folder, "train", 0), StoredFeatures)

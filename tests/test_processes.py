@@ -70,9 +70,9 @@ def test_shells_and_torchrun_start_their_own_number(
 
 def test_a_mistake_met_at_work_is_raised() -> None:
     def work() -> None:
-        raise InputError("a picture is damaged")
+        raise InputError("an image is damaged")
 
-    with pytest.raises(InputError, match="a picture is damaged"):
+    with pytest.raises(InputError, match="an image is damaged"):
         collect(work)
 
 
@@ -92,5 +92,5 @@ def test_what_processes_found_is_put_in_order_and_may_lack_something() -> None:
 def test_what_came_twice_or_from_elsewhere_is_refused(
     shares: list[list[tuple[str, int]]], words: str
 ) -> None:
-    with pytest.raises(InputError, match=f"expected every picture of the split once, but {words}"):
+    with pytest.raises(InputError, match=f"expected every image of the split once, but {words}"):
         join(shares, "ab")

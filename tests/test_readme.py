@@ -30,13 +30,13 @@ def test_the_python_of_the_readme_runs(
     monkeypatch.chdir(tmp_path)
     assert main(["train", "--config", str(config(tmp_path))]) == 0
     assert f"{RUN}/checkpoints" in use
-    shutil.copy(next((tmp_path / "shapes" / "images" / "test").iterdir()), "picture.jpg")
+    shutil.copy(next((tmp_path / "shapes" / "images" / "test").iterdir()), "image.jpg")
     words = [sys.executable, "-c", use]
     here = {**os.environ, "PYTHONPATH": str(ROOT)}
     said = subprocess.run(words, env=here, capture_output=True, text=True, check=True).stdout
     capsys.readouterr()
-    assert main(["caption", RUN, "picture.jpg", "--search", "Beam"]) == 0
-    assert capsys.readouterr().out == f"picture.jpg: {said}"
+    assert main(["caption", RUN, "image.jpg", "--search", "Beam"]) == 0
+    assert capsys.readouterr().out == f"image.jpg: {said}"
 
     # By the console script, which Python starts without the folder that it is called in.
     (tmp_path / "my").mkdir()

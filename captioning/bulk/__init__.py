@@ -1,1 +1,1 @@
-"""Captions of any number of pictures, by several processes, resumably."""
+"""Captions of any number of images, by several processes, resumably."""

@@ -1,4 +1,4 @@
-"""Collect any number of pictures named on a command line: files, folders, tar shards."""
+"""Collect any number of images named on a command line: files, folders, tar shards."""
 
 import glob
 import os
@@ -17,7 +17,7 @@ UNDECODED = frozenset({"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"})
 
 
 class Block(NamedTuple):
-    """Pictures that one process captions in sequence: some files, or those of a shard.
+    """Images that one process captions in sequence: some files, or those of a shard.
 
     Names are relative to the folder, or absolute.
     """
@@ -27,20 +27,20 @@ class Block(NamedTuple):
     shard: str | None = None
 
     def names(self) -> list[str]:
-        """Return the names of the pictures in order; only this call reads a shard."""
+        """Return the names of the images in order; only this call reads a shard."""
         if self.shard is None:
             return self.files
         return [str(Path(self.shard, each.file)) for _, each in samples(self.path(self.shard))]
 
     def path(self, name: str) -> Path:
-        """Return the path of a picture or of the shard; the file need not exist."""
+        """Return the path of an image or of the shard; the file need not exist."""
         return Path(self.folder, name)
 
 
 def find(named: Sequence[str], size: int) -> Iterator[Block]:
-    """Yield the pictures named, in blocks of at most `size` files or of a whole shard.
+    """Yield the images named, in blocks of at most `size` files or of a whole shard.
 
-    Pictures keep their names from the command line; if that names just one folder, they are named
+    Images keep their names from the command line; if that names just one folder, they are named
     by their path in it. Raises InputError if there are none.
     """
     paths = [path for each in named for path in matches(each)]
@@ -58,7 +58,7 @@ def find(named: Sequence[str], size: int) -> Iterator[Block]:
             yield Block(folder, some)
     if not found:
         raise InputError(
-            f"{' '.join(named):.80}: expected pictures, found no file with a suffix such as .jpg; "
+            f"{' '.join(named):.80}: expected images, found no file with a suffix such as .jpg; "
             "shards are named themselves: FOLDER/*.tar"
         )
 
@@ -78,16 +78,16 @@ def matches(named: str) -> list[str]:
 
 
 def below(path: str, alone: bool) -> Iterator[str]:
-    """Yield a file itself, or all pictures in a folder and its subfolders.
+    """Yield a file itself, or all images in a folder and its subfolders.
 
     In each folder the files come first, sorted by name, so that only one folder's names are held
-    at a time. Names without a picture's suffix or with a leading dot are skipped, as are links to
+    at a time. Names without an image's suffix or with a leading dot are skipped, as are links to
     folders.
     """
     if not Path(path).is_dir():
         yield path
         return
-    suffixes = picture_suffixes()
+    suffixes = image_suffixes()
     for folder, folders, files in os.walk(path, onerror=refuse):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         start = os.path.relpath(folder, path) if alone else folder
@@ -104,7 +104,7 @@ def refuse(error: OSError) -> None:
     ) from error
 
 
-def picture_suffixes() -> frozenset[str]:
+def image_suffixes() -> frozenset[str]:
     """Return the suffixes, such as .jpg, of the formats that Pillow decodes."""
     suffixes = Image.registered_extensions()  # which also fills OPEN
     decoded = Image.OPEN.keys() - UNDECODED

@@ -1,4 +1,4 @@
-"""Caption any number of pictures: workers open them, batches are captioned, records written."""
+"""Caption any number of images: workers open them, batches are captioned, records written."""
 
 import os
 import time
@@ -20,7 +20,7 @@ from captioning.bulk.records import Record
 from captioning.captioner import Captioner
 from captioning.data.batching import OnBadImage
 from captioning.data.image import ImageError
-from captioning.data.pictures import ImageFiles, Transform
+from captioning.data.inputs import ImageFiles, Transform
 from captioning.errors import InputError
 from captioning.processes import collect, from_first, part, place
 from captioning.search import Search, seeded
@@ -28,7 +28,7 @@ from captioning.search import Search, seeded
 
 @dataclass(frozen=True)
 class Task:
-    """How pictures are captioned."""
+    """How images are captioned."""
 
     captioner: Captioner
     search: Search
@@ -39,7 +39,7 @@ class Task:
 
 
 class Request(NamedTuple):
-    """A batch of pictures of one part of the work; an empty batch ends the part."""
+    """A batch of images of one part of the work; an empty batch ends the part."""
 
     part: int
     names: list[str]
@@ -47,7 +47,7 @@ class Request(NamedTuple):
 
 
 class Opened(NamedTuple):
-    """A batch as a worker returns it: an error or None per picture, and the opened pictures."""
+    """A batch as a worker returns it: an error or None per image, and the opened images."""
 
     part: int
     names: list[str]
@@ -70,7 +70,7 @@ class Opening(Dataset[Opened]):
 
 
 def batches_of(part: int, block: Block, size: int, start: int = 0) -> Iterator[Request]:
-    """Yield the batches of a block from picture `start` on, then the empty one that ends it."""
+    """Yield the batches of a block from image `start` on, then the empty one that ends it."""
     names = block.names()
     for first in range(start, len(names), size):
         some = names[first : first + size]
@@ -90,12 +90,12 @@ def caption_batches(task: Task, batches: Iterator[Request]) -> Iterator[tuple[in
     for opened in loader:
         if task.on_bad_image == "error":
             for error in filter(None, opened.errors):
-                raise InputError(f"{error} (--on_bad_image skip leaves such pictures out)")
+                raise InputError(f"{error} (--on_bad_image skip leaves such images out)")
         yield opened.part, caption_batch(task, opened)
 
 
 def caption_batch(task: Task, opened: Opened) -> list[Record]:
-    """Return a record for each picture."""
+    """Return a record for each image."""
     captions = iter([] if opened.images is None else say(task, opened.names, opened.images))
     return [
         {"image": text(name), "captions": next(captions)}
@@ -150,7 +150,7 @@ def caption_all(
         tally = parts.join()
     rate = sum(counts) / (time.monotonic() - started)
     return (
-        f"{parts.output}: {tally.pictures:,} pictures, of which {tally.bad:,} could not be opened; "
+        f"{parts.output}: {tally.images:,} images, of which {tally.bad:,} could not be opened; "
         f"{sum(counts):,} captioned now, {rate:.1f} a second"
     )
 
@@ -165,7 +165,7 @@ def take_part(task: Task, parts: Parts) -> int:
 
 
 def caption_share(task: Task, parts: Parts) -> int:
-    """Make this process's parts, or the rest of them; return how many pictures were captioned."""
+    """Make this process's parts, or the rest of them; return how many images were captioned."""
     # The order of sums, and so the last digits, may depend on the number of threads.
     torch.set_num_threads(1)
     rank, size = place()
@@ -177,7 +177,7 @@ def caption_share(task: Task, parts: Parts) -> int:
     )
     done = 0
     silent = None if rank == 0 else True  # null: hidden unless on a terminal
-    with tqdm(desc="captioning", total=left, unit="picture", disable=silent) as bar:
+    with tqdm(desc="captioning", total=left, unit="image", disable=silent) as bar:
         try:
             for number, records in caption_batches(task, batches):
                 if records:
@@ -197,7 +197,7 @@ def caption_share(task: Task, parts: Parts) -> int:
 def take_up(parts: Parts) -> tuple[dict[int, int], int | None]:
     """Return how many records are kept of each of this process's parts and how many are left to do.
 
-    The latter is None if shards are left: their pictures are counted only when their turn comes.
+    The latter is None if shards are left: their images are counted only when their turn comes.
     """
     kept, left, counted = {}, 0, True
     for number, block in parts.unfinished(*place()):

@@ -1,6 +1,6 @@
 """An output made in parts, by processes that may be killed at any moment.
 
-Part n holds the records of block n of the pictures, whichever process makes it, so the parts are
+Part n holds the records of block n of the images, whichever process makes it, so the parts are
 the same for any number of processes. Until OUTPUT is complete, OUTPUT.parts holds them as JSONL,
 with the list of blocks; OUTPUT.settings.json, which is kept, records how OUTPUT was made.
 """
@@ -21,9 +21,9 @@ from captioning.files import remove_leftovers, whole, writing
 
 
 class Tally(NamedTuple):
-    """How many pictures an output covers, and how many of these could not be opened."""
+    """How many images an output covers, and how many of these could not be opened."""
 
-    pictures: int
+    images: int
     bad: int
 
 
@@ -84,7 +84,7 @@ class Parts:
         try:
             with whole(self.list) as partial, partial.open("w") as rows:
                 rows.writelines(f"{json.dumps(block)}\n" for block in blocks)
-        except InputError:  # there are no such pictures: undo the start
+        except InputError:  # there are no such images: undo the start
             shutil.rmtree(self.folder)
             self.settings_file.unlink()
             raise
@@ -115,7 +115,7 @@ class Parts:
     def lock(self, kind: int) -> None:
         """Lock the output until this process closes it or dies.
 
-        The lock is not inherited by the processes that load pictures, which outlive their parent
+        The lock is not inherited by the processes that load images, which outlive their parent
         by seconds.
         """
         try:
@@ -127,7 +127,7 @@ class Parts:
             ) from error
 
     def blocks(self) -> Iterator[tuple[int, Block]]:
-        """Yield the number of each part and its block of pictures."""
+        """Yield the number of each part and its block of images."""
         with self.list.open() as rows:
             for number, row in enumerate(rows):
                 yield number, Block(*json.loads(row))
@@ -181,20 +181,20 @@ class Parts:
 
     def join(self) -> Tally:
         """Write the output from its parts, then remove them."""
-        pictures = bad = 0
+        images = bad = 0
 
         def records() -> Iterator[Record]:
-            nonlocal pictures, bad
+            nonlocal images, bad
             for number, _ in self.blocks():
                 for line in self.whole(number).read_bytes().splitlines():
                     record = json.loads(line)
-                    pictures, bad = pictures + 1, bad + ("error" in record)
+                    images, bad = images + 1, bad + ("error" in record)
                     yield record
 
         with self.writing():
             write_records(self.output, records())
             shutil.rmtree(self.folder)
-        return Tally(pictures, bad)
+        return Tally(images, bad)
 
 
 def is_record(line: bytes) -> bool:

@@ -1,7 +1,7 @@
-"""Captions of pictures as records, and files of them: JSONL or Parquet.
+"""Captions of images as records, and files of them: JSONL or Parquet.
 
-A record holds `image`, the picture's name; `captions`, each with its `caption` and its
-`log_probability` (in nats, including END); and, if the picture could not be opened, `error`.
+A record holds `image`, the image's name; `captions`, each with its `caption` and its
+`log_probability` (in nats, including END); and, if the image could not be opened, `error`.
 """
 
 import itertools

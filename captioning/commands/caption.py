@@ -1,4 +1,4 @@
-"""`captioning caption`: caption your own pictures."""
+"""`captioning caption`: caption your own images."""
 
 import sys
 from collections.abc import Iterator, Sequence
@@ -24,7 +24,7 @@ BATCHES = 20  # per block of files, the smallest unit of work that a process tak
 
 def caption(
     run: str,
-    pictures: list[str],
+    images: list[str],
     search: Search,
     checkpoint: Which | None = None,
     seed: int = 0,
@@ -36,11 +36,11 @@ def caption(
     devices: int = 1,
     num_nodes: int = 1,
 ) -> None:
-    """Print each picture's captions, or write them to a file.
+    """Print each image's captions, or write them to a file.
 
     Args:
         run: Run folder, or a checkpoint file, which is self-contained.
-        pictures: Picture files of any common format, folders of them at any depth, tar shards in
+        images: Image files of any common format, folders of them at any depth, tar shards in
             WebDataset's format, or patterns in quotes: 'shards/{000..127}.tar', 'photos/*/*.jpg'.
         search: How to generate captions: Greedy, Beam, Sampling.
         checkpoint: The run's checkpoint: the best by validation, or the last; null for its own
@@ -49,11 +49,11 @@ def caption(
         format: Format of the printed captions: text, or one JSON object per line with image and
             captions, including their log-probabilities.
         output: File to write instead, .jsonl or .parquet. If interrupted, the same command resumes,
-            with the pictures that existed when it first started.
-        on_bad_image: Stop at a picture that cannot be opened, or skip it; an output then contains
+            with the images that existed when it first started.
+        on_bad_image: Stop at an image that cannot be opened, or skip it; an output then contains
             the error.
-        batch_size: Pictures per batch.
-        num_workers: Processes that open pictures, for each process that captions them.
+        batch_size: Images per batch.
+        num_workers: Processes that open images, for each process that captions them.
         devices: GPUs of each machine, or single-threaded processes on the CPU if there are none;
             the output is the same for any number. Under torchrun or SLURM, as many as those start.
         num_nodes: Number of machines, which share the output's folder.
@@ -71,7 +71,7 @@ def caption(
     start(devices, num_nodes)
     captioner.to(best_device())
     task = Task(captioner, search, seed, batch_size, num_workers, on_bad_image)
-    blocks = find(pictures, batch_size * BATCHES)
+    blocks = find(images, batch_size * BATCHES)
     if output is None:
         if place()[0] == 0:  # torchrun may have started other processes
             print_captions(task, blocks, format)
@@ -81,13 +81,13 @@ def caption(
         "search": {"name": type(search).__name__, **vars(search)},
         "seed": seed,
         "batch_size": batch_size,
-        "pictures": [str(Path(name).absolute()) for name in pictures],
+        "images": [str(Path(name).absolute()) for name in images],
     }
     write_captions(task, Path(output), settings, blocks)
 
 
 def print_captions(task: Task, blocks: Iterator[Block], format: Literal["text", "json"]) -> None:
-    """Print captions as they are generated, and report skipped pictures."""
+    """Print captions as they are generated, and report skipped images."""
     batches = (batch for block in blocks for batch in batches_of(0, block, task.batch_size))
     for _, records in caption_batches(task, batches):
         for record in records:
@@ -118,8 +118,8 @@ def main(arguments: Sequence[str]) -> int:
     """Parse the command line and run the command."""
     parser = Parser(prog="captioning caption", description=__doc__)
     parser.add_argument("run", help="run folder or checkpoint file")
-    parser.add_argument("pictures", nargs="+", help="picture files, folders, tar shards, patterns")
-    parser.add_function_arguments(caption, skip={"run", "pictures"})
+    parser.add_argument("images", nargs="+", help="image files, folders, tar shards, patterns")
+    parser.add_function_arguments(caption, skip={"run", "images"})
     parser.set_defaults({"search": {"class_path": "captioning.search.Greedy"}})
     caption(**vars(parser.build(parser.read(arguments))))
     return 0

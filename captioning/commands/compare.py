@@ -12,7 +12,7 @@ from captioning.commands.evaluate import read_data
 from captioning.commands.plan import Planner, Trial
 from captioning.commands.suites import PLANNED, Suite, read_suite
 from captioning.comparison.compared import Compared
-from captioning.comparison.page import PICTURES, compare, write_page
+from captioning.comparison.page import IMAGES, compare, write_page
 from captioning.errors import InputError
 from captioning.evaluation.known_world import known_scenes
 from captioning.jobs import Job, Queue, room
@@ -47,7 +47,7 @@ def main(arguments: Sequence[str]) -> int:
         print(named_table((row.name, each) for row in rows for each in row.evaluations))
         names = suite.name, data_file(options.data).stem
         folder = Path(options.runs) / "compare" / "-".join(names)
-        show(folder, " on ".join(names), rows, options.pictures)
+        show(folder, " on ".join(names), rows, options.images)
     return int(bool(missing))
 
 
@@ -56,7 +56,7 @@ def make_parser() -> ArgumentParser:
     parser = ArgumentParser(
         "captioning compare",
         description="Train and evaluate every row of a suite, each with several seeds, print their "
-        "table, and write FOLDER/compare/SUITE-DATA/report.html, with all pictures and captions. "
+        "table, and write FOLDER/compare/SUITE-DATA/report.html, with all images and captions. "
         "A finished run is reused, whichever suite made it; an unfinished one is resumed. A "
         "run's name ends in hashes of its settings, its data and the code that it uses: where "
         "any of these changed, a new run is made beside the earlier one.",
@@ -70,20 +70,17 @@ def make_parser() -> ArgumentParser:
     )
     parser.add_argument("--seeds", type=int, metavar="N", help="default: the suite's")
     parser.add_argument(
-        "--jobs",
-        type=int,
-        metavar="N",
-        help="jobs at a time; default: one per GPU, or one per core",
+        "--jobs", type=int, metavar="N", help="jobs at a time; default: one per GPU, or per core"
     )
     parser.add_argument(
         "--runs", default="runs", metavar="FOLDER", help="folder of the runs; default: %(default)s"
     )
     parser.add_argument(
-        "--pictures",
+        "--images",
         type=int,
-        default=PICTURES,
+        default=IMAGES,
         metavar="N",
-        help="most pictures on the page; all numbers are of all pictures; default: %(default)s",
+        help="most images on the page; all numbers are of all images; default: %(default)s",
     )
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--dry-run", action="store_true", help="only list what there is to do")
@@ -102,7 +99,7 @@ def make_parser() -> ArgumentParser:
 def parse(arguments: Sequence[str]) -> tuple[Namespace, list[str]]:
     """Separate this command's options from those of `captioning train`."""
     options, rest = make_parser().parse_known_args(arguments)
-    for name, least in (("seeds", 1), ("jobs", 1), ("pictures", 0)):
+    for name, least in (("seeds", 1), ("jobs", 1), ("images", 0)):
         number = vars(options)[name]
         if number is not None and number < least:
             raise InputError(f"--{name}: expected {least} or more, got {number}")
@@ -200,10 +197,10 @@ def gather(
     return found
 
 
-def show(folder: Path, title: str, rows: Sequence[Compared], pictures: int) -> None:
+def show(folder: Path, title: str, rows: Sequence[Compared], images: int) -> None:
     """Write the page of rows, at least one of them evaluated, and print its path."""
     first = next(evaluation for row in rows for evaluation in row.evaluations)
     data, _ = read_data(first.run, None)
     scenes = known_scenes(data, first.captions())
-    page = write_page(folder, compare(title, rows, scenes, pictures))
+    page = write_page(folder, compare(title, rows, scenes, images))
     print(f"{page}  {page.stat().st_size / 1e6:.1f} MB", file=sys.stderr)

@@ -52,12 +52,12 @@ def criticise(
         plan: How to train the critic.
         run: Run folder; null for the newest one.
         train_on: Split to train the critic on, preferably one on which the captioner was not
-            trained; from only hundreds of pictures it may learn nothing, and the training split
+            trained; from only hundreds of images it may learn nothing, and the training split
             works better.
         test_on: Split to test the critic on.
         own: Test the discriminator that an adversarial run has trained, instead of a fresh one, to
             which `discriminator`, `plan` and `train_on` apply.
-        on_bad_image: Stop at a bad picture, or skip it; null for the choice made in training.
+        on_bad_image: Stop at a bad image, or skip it; null for the choice made in training.
         checkpoint: The best by validation, or the last; null for the run's own choice.
         seed: Seed of the critic and of all random draws.
         format: Text, or one JSON object.
@@ -78,7 +78,7 @@ def criticise(
     sizes = len(captioner.vocabulary), captioner.encoder.feature_size
     generator = torch.Generator(captioner.feature_mean.device).manual_seed(seed)
 
-    def pictures(split: str) -> EvaluationBatches:
+    def batches(split: str) -> EvaluationBatches:
         return evaluation_batches(data.examples(split), captioner, loading, data.name)
 
     if own:
@@ -86,10 +86,10 @@ def criticise(
     else:
         judge, offset = discriminator(*sizes), 0.0
         judge.to(generator.device)
-        taught = [critic.show(captioner, batch, search, generator) for batch in pictures(train_on)]
+        taught = [critic.show(captioner, batch, search, generator) for batch in batches(train_on)]
         critic.train(judge, taught, plan, torch.Generator().manual_seed(seed))
     # Lazily, so that not all batches of the test are in memory at once.
-    tested = (critic.show(captioner, batch, search, generator) for batch in pictures(test_on))
+    tested = (critic.show(captioner, batch, search, generator) for batch in batches(test_on))
     judged = critic.judge_all(judge, tested, offset)
     found = critic.summarise(judged, seed)
     record = {
@@ -100,7 +100,7 @@ def criticise(
         "images": len(judged.accuracy),
         "metrics": {name: value for name, (value, _, _) in found.items()},
         "intervals": {name: {"low": low, "high": high} for name, (_, low, high) in found.items()},
-        "exact": exact(search, data, captioner, pictures(test_on)),
+        "exact": exact(search, data, captioner, batches(test_on)),
     }
     print(json.dumps(record, indent=2) if format == "json" else text(record))
 
@@ -126,16 +126,16 @@ def own_discriminator(run: Run, source: Path, captioner: Captioner) -> tuple[Dis
 
 @torch.inference_mode()
 def exact(
-    search: Search, data: Dataset, captioner: Captioner, pictures: EvaluationBatches
+    search: Search, data: Dataset, captioner: Captioner, batches: EvaluationBatches
 ) -> dict[str, float]:
     """Return the bounds on any critic if P is known and the captions follow Q itself, else none."""
     if search.description != Sampling().description:
         return {}
-    ids = [example.image_id for example in pictures.pictures.examples]
+    ids = [example.image_id for example in batches.images.examples]
     known = comparable(known_scenes(data, ids), captioner.vocabulary)
     measured = [
         pair
-        for batch in (pictures if known else ())
+        for batch in (batches if known else ())
         for pair in measure_batch([captioner], [captioner.encode(batch)], batch.image_ids, known)
     ]
     if not measured:
@@ -148,7 +148,7 @@ def exact(
 def text(record: dict[str, Any]) -> str:
     """Format a record for a terminal."""
     best = record["exact"]
-    lines = ["{data} {split}, {search}, {images} pictures, judged by {critic}".format(**record)]
+    lines = ["{data} {split}, {search}, {images} images, judged by {critic}".format(**record)]
     for name, words, form in (
         ("accuracy", "told apart", "{:.1%}"),
         ("jensen_shannon", "JS[P, Q] is at least", "{:.4f} nats"),

@@ -53,7 +53,7 @@ def evaluate_run(
         ensemble_with: Further run folders, to average the probabilities of all their captioners.
         split: Split of the run's data set: train, val or test.
         checkpoint: The best by validation, or the last; null for each run's own choice.
-        on_bad_image: Stop at a bad picture, or skip it; null for the choice made in training.
+        on_bad_image: Stop at a bad image, or skip it; null for the choice made in training.
         metrics: Some of Bleu,METEOR,ROUGE_L,CIDEr,SPICE, separated by commas; SPICE takes 0.05
             seconds per caption and reference.
         temperatures: Temperatures at which to sample, too, for a curve of quality against

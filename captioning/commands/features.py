@@ -59,7 +59,7 @@ def features_parser() -> Parser:
     )
     parser.set_defaults(DEFAULTS)
     parser.add_argument(
-        "--renew", action="store_true", help="encode anew the pictures that have changed"
+        "--renew", action="store_true", help="encode anew the images that have changed"
     )
     return parser
 
@@ -68,11 +68,11 @@ def check_disk(caches: Sequence[FeatureCache], folder: Path) -> None:
     """Refuse, before any work, a disk that is too small for all missing features."""
     present = next(each for each in (folder, *folder.parents) if each.exists())
     lacking = sum(cache.lacking for cache in caches)
-    pictures = sum(len(cache.paths) for cache in caches)
+    images = sum(len(cache.paths) for cache in caches)
     size = sum(cache.file.size for cache in caches)
     free = shutil.disk_usage(present).free
     print(
-        f"{folder}: features of {pictures:,} pictures, {size:,} bytes in all; {lacking:,} of "
+        f"{folder}: features of {images:,} images, {size:,} bytes in all; {lacking:,} of "
         f"{free:,} free bytes to take",
         file=sys.stderr,
     )

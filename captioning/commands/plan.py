@@ -19,7 +19,7 @@ from captioning.commands.evaluate import SWEEP, code_of, file_name, full_name
 from captioning.commands.run_folder import run_folder
 from captioning.commands.suites import PLANNED, Evaluate, Row, Suite
 from captioning.data.dataset import Dataset
-from captioning.data.image import picture_status
+from captioning.data.image import image_status
 from captioning.data.reading import parse_json, read_text
 from captioning.errors import InputError
 from captioning.jobs import Job
@@ -273,11 +273,11 @@ def class_paths(value: Any) -> Iterator[str]:
 
 
 def fingerprint(data: Dataset, splits: Iterable[str]) -> str:
-    """Hash each picture's id, size in bytes and captions; the files' location does not count."""
+    """Hash each image's id, size in bytes and captions; the files' location does not count."""
     known = sha256()
     for split in splits:
         for example in data.examples(split):
-            status = picture_status(example.image)
+            status = image_status(example.image)
             size = status[0] if status else None
             known.update(f"{split} {example.image_id!r} {size} {example.captions!r}\n".encode())
     return known.hexdigest()

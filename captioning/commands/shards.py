@@ -27,7 +27,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument(
         "--splits", nargs="+", help="splits to write; default: all of the data set's"
     )
-    parser.add_argument("--per-shard", type=int, default=2000, help="pictures in a shard")
+    parser.add_argument("--per-shard", type=int, default=2000, help="images in a shard")
     parser.add_argument(
         "--seed", type=int, default=0, help="random seed of the training split's order"
     )
@@ -42,7 +42,7 @@ def main(arguments: Sequence[str]) -> int:
         if split == "train":  # because training shuffles only within groups of shards
             random.Random(options.seed).shuffle(examples)
         plan = plan_shards(examples, options.output.absolute(), split, options.per_shard)
-        print(f"{split}: {len(examples):,} pictures", file=sys.stderr)
+        print(f"{split}: {len(examples):,} images", file=sys.stderr)
         write_shards(plan)
         patterns[split] = f"{options.output.absolute()}/{split}-{{00000..{len(plan) - 1:05}}}.tar"
     settings = {"name": data.name, "shards": patterns}

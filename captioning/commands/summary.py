@@ -20,7 +20,7 @@ CURVE = ("CIDEr", "Bleu_4", "distinct", "self_bleu_4", "mutual_bleu_4")
 def text(summary: dict[str, Any], curve: Sequence[Point] = ()) -> str:
     """Format the contents of `metrics.json`, and the curve over temperatures."""
     what = f"{summary['data']} {summary['split']}, {summary['search']}"
-    lines = [f"{what}, {summary['images']} pictures, × 100"]
+    lines = [f"{what}, {summary['images']} images, × 100"]
     intervals = summary["intervals"].items()
     rows = {
         "captioner": summary["metrics"],

@@ -1,4 +1,4 @@
-"""Where an attention decoder looks when it generates each word, as small pictures."""
+"""Where an attention decoder looks when it generates each word, as small images."""
 
 import io
 import math
@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from captioning.captioner import Captioner, load_captioner
-from captioning.comparison.compared import Compared, Pictures
+from captioning.comparison.compared import Compared, Images
 from captioning.data.image import open_image
 from captioning.data.paths import locate
 from captioning.decoder import ShowAttendTell
@@ -20,35 +20,35 @@ from captioning.errors import InputError
 from captioning.report.html import data_address
 from captioning.text import BEGIN
 
-PICTURES = 8
-"""Pictures shown: 0.1 seconds each and 5 kB per word."""
+IMAGES = 8
+"""Images shown: 0.1 seconds each and 5 kB per word."""
 
 SIDE = 128
-"""Side of one small picture, in pixels."""
+"""Side of one small image, in pixels."""
 
 SHADE = 0.3
 """Brightness of regions without attention."""
 
 
 class Glance(NamedTuple):
-    """A word, and the embedded picture in which the attended regions stay bright."""
+    """A word, and the embedded image in which the attended regions stay bright."""
 
     word: str
     address: str
 
 
 class Looks(NamedTuple):
-    """A row's attention maps, picture by picture."""
+    """A row's attention maps, image by image."""
 
     row: str
-    pictures: Sequence[Sequence[Glance]]
+    images: Sequence[Sequence[Glance]]
 
 
-def attention_maps(rows: Sequence[Compared], pictures: Pictures) -> Looks | None:
+def attention_maps(rows: Sequence[Compared], images: Images) -> Looks | None:
     """Make maps of the first row with an attention decoder, for its first seed's first captions.
 
-    None if there is no such row, its checkpoint is missing, no picture can be opened, or the
-    regions of a picture do not form a square.
+    None if there is no such row, its checkpoint is missing, no image can be opened, or the
+    regions of an image do not form a square.
     """
     for row in rows:
         checkpoint = row.runs[0].checkpoint() if row.runs and attends(row) else None
@@ -56,9 +56,9 @@ def attention_maps(rows: Sequence[Compared], pictures: Pictures) -> Looks | None
             captioner = load_captioner(checkpoint)
             if math.isqrt(captioner.encoder.regions) ** 2 != captioner.encoder.regions:
                 return None
-            said = pictures.captions[row.name]
+            said = images.captions[row.name]
             found = []
-            for example in pictures.examples[:PICTURES]:
+            for example in images.examples[:IMAGES]:
                 try:
                     image = open_image(locate(example.image))
                 except InputError:
@@ -77,9 +77,9 @@ def attends(row: Compared) -> bool:
 
 @torch.inference_mode()
 def glances(captioner: Captioner, image: Image.Image, caption: str) -> list[Glance]:
-    """Replay a caption word by word, and shade the picture by the attention of each.
+    """Replay a caption word by word, and shade the image by the attention of each.
 
-    The first glance is the unshaded picture, without a word. Pictures are shown as the encoder
+    The first glance is the unshaded image, without a word. Images are shown as the encoder
     receives them, cropped or resized to a square, so that its cells are in place.
     """
     tensor = captioner.encoder.transform()(image)
@@ -106,12 +106,12 @@ def follow(
     return maps
 
 
-def shaded(picture: Float[Tensor, "3 height width"], weights: Float[Tensor, " r"]) -> str:
-    """Darken a picture, in [0, 1], by weights of a square of regions; return a JPEG's data URL."""
+def shaded(image: Float[Tensor, "3 height width"], weights: Float[Tensor, " r"]) -> str:
+    """Darken an image, in [0, 1], by weights of a square of regions; return a JPEG's data URL."""
     side = math.isqrt(len(weights))
     grid = (weights / weights.max()).reshape(1, 1, side, side)
     light = interpolate(grid, (SIDE, SIDE), mode="bicubic", align_corners=False)[0].clamp(0, 1)
-    small = interpolate(picture[None], (SIDE, SIDE), mode="area")[0]
+    small = interpolate(image[None], (SIDE, SIDE), mode="area")[0]
     pixels = small * (SHADE + (1 - SHADE) * light) * 255
     content = io.BytesIO()
     Image.fromarray(pixels.byte().permute(1, 2, 0).numpy()).save(content, "JPEG", quality=80)

@@ -1,4 +1,4 @@
-"""The input of a comparison: rows with their evaluations, captions and scores per picture."""
+"""The input of a comparison: rows with their evaluations, captions and scores per image."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -58,24 +58,24 @@ class Compared:
         )
 
 
-class Pictures(NamedTuple):
-    """The captions and scores of each picture, by evaluated row.
+class Images(NamedTuple):
+    """The captions and scores of each image, by evaluated row.
 
     Attributes:
-        examples: The pictures with their references, in the order of the split.
+        examples: The images with their references, in the order of the split.
         captions: By row, from its first seed.
         scores: By row and metric, in the metric's unit; empty if none were saved.
     """
 
     examples: Sequence[Example]
     captions: Mapping[str, Mapping[ImageId, str]]
-    scores: Mapping[str, Mapping[str, Float[ndarray, "seeds pictures"]]]
+    scores: Mapping[str, Mapping[str, Float[ndarray, "seeds images"]]]
 
 
-def read_pictures(rows: Sequence[Compared]) -> Pictures:
+def read_images(rows: Sequence[Compared]) -> Images:
     """Read the captions and scores of one or more evaluations.
 
-    Raises InputError if evaluations are on different pictures, which could not be paired.
+    Raises InputError if evaluations are on different images, which could not be paired.
     """
     whole = [row for row in rows if row.evaluations]
     first = whole[0].evaluations[0]
@@ -87,7 +87,7 @@ def read_pictures(rows: Sequence[Compared]) -> Pictures:
     shown = captions[whole[0].name]
     examples = [example for example in first.references() if example.image_id in shown]
     images = [example.image_id for example in examples]
-    return Pictures(examples, captions, {row.name: read_scores(row, images) for row in whole})
+    return Images(examples, captions, {row.name: read_scores(row, images) for row in whole})
 
 
 def check_alike(
@@ -96,7 +96,7 @@ def check_alike(
     captions: Mapping[ImageId, str],
     others: Mapping[ImageId, str],
 ) -> None:
-    """Refuse an evaluation on other pictures than the first."""
+    """Refuse an evaluation on other images than the first."""
     where, other = (f"{each.data}, {each.split}" for each in (evaluation, first))
     if where != other:
         raise InputError(
@@ -105,15 +105,15 @@ def check_alike(
     if captions.keys() != others.keys():
         alone = len(captions.keys() ^ others.keys())
         raise InputError(
-            f"{evaluation.folder}: {alone} of its pictures and of those of {first.folder} are not "
+            f"{evaluation.folder}: {alone} of its images and of those of {first.folder} are not "
             "in both; evaluate both on the same"
         )
 
 
 def read_scores(
     row: Compared, images: Sequence[ImageId]
-) -> dict[str, Float[ndarray, "seeds pictures"]]:
-    """Read each picture's scores by the metrics that every picture has in every seed."""
+) -> dict[str, Float[ndarray, "seeds images"]]:
+    """Read each image's scores by the metrics that every image has in every seed."""
     records = [
         [scores.get(str(image), {}) for image in images]
         for scores in (evaluation.scores() for evaluation in row.evaluations)

@@ -1,4 +1,4 @@
-"""The pictures on the page of a comparison, with every row's captions."""
+"""The images on the page of a comparison, with every row's captions."""
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -9,14 +9,14 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-from captioning.comparison.compared import Pictures
+from captioning.comparison.compared import Images
 from captioning.evaluation.known_world import Scenes
 from captioning.report.gallery import RANKED_BY, Thumbnail, thumbnail
 from captioning.shapes.scene import Scene
 from captioning.shapes.verdict import Verdict, judge
 
 LONGEST = 192
-"""Longest side of a picture, in pixels: about 12 kB per photograph inside a page."""
+"""Longest side of an image, in pixels: about 12 kB per photograph inside a page."""
 
 
 class Said(NamedTuple):
@@ -33,8 +33,8 @@ class Said(NamedTuple):
     fault: str | None
 
 
-class Picture(NamedTuple):
-    """A picture; without a thumbnail if its file is missing or damaged.
+class Image(NamedTuple):
+    """An image; without a thumbnail if its file is missing or damaged.
 
     In JSON it becomes a list, as do its parts.
     """
@@ -45,27 +45,27 @@ class Picture(NamedTuple):
     references: Sequence[str]
 
 
-def gallery(pictures: Pictures, count: int, scenes: Scenes) -> list[Picture]:
-    """Return at most `count` pictures, drawn with a fixed seed, in the split's order.
+def gallery(images: Images, count: int, scenes: Scenes) -> list[Image]:
+    """Return at most `count` images, drawn with a fixed seed, in the split's order.
 
     `scenes` is empty except in the shapes world.
     """
-    chosen = draw(len(pictures.examples), count)
-    examples = [pictures.examples[place] for place in chosen]
+    chosen = draw(len(images.examples), count)
+    examples = [images.examples[place] for place in chosen]
     with ThreadPoolExecutor() as pool:  # decoding releases the GIL
         files = (example.image for example in examples)
         thumbnails = list(pool.map(partial(thumbnail, longest=LONGEST), files))
     return [
-        Picture(
+        Image(
             str(example.image),
             small,
             [
                 Said(
                     captions[example.image_id],
-                    score(pictures.scores[row], place),
+                    score(images.scores[row], place),
                     fault(captions[example.image_id], scenes.get(example.image_id)),
                 )
-                for row, captions in pictures.captions.items()
+                for row, captions in images.captions.items()
             ],
             example.captions,
         )
@@ -74,14 +74,14 @@ def gallery(pictures: Pictures, count: int, scenes: Scenes) -> list[Picture]:
 
 
 def draw(images: int, count: int) -> list[int]:
-    """Draw indices of pictures independently of scores, so that no row is favoured."""
+    """Draw indices of images independently of scores, so that no row is favoured."""
     if images <= count:
         return list(range(images))
     return sorted(np.random.default_rng(0).choice(images, count, replace=False).tolist())
 
 
-def score(scores: Mapping[str, Float[ndarray, "seeds pictures"]], place: int) -> float | None:
-    """Return a picture's CIDEr × 100, rounded for the page; None if there is none."""
+def score(scores: Mapping[str, Float[ndarray, "seeds images"]], place: int) -> float | None:
+    """Return an image's CIDEr × 100, rounded for the page; None if there is none."""
     if RANKED_BY not in scores or not np.isfinite(scores[RANKED_BY][0, place]):
         return None
     return round(100 * float(scores[RANKED_BY][0, place]), 1)

@@ -11,8 +11,8 @@ from markupsafe import Markup
 
 from captioning.comparison import curves, planes, statements
 from captioning.comparison.attention_maps import Looks, attention_maps
-from captioning.comparison.compared import Compared, read_pictures
-from captioning.comparison.gallery import Picture, gallery
+from captioning.comparison.compared import Compared, read_images
+from captioning.comparison.gallery import Image, gallery
 from captioning.comparison.keys import Key
 from captioning.comparison.significance import contrasts
 from captioning.comparison.table import Table, against_baseline, of_other_data, tables
@@ -22,11 +22,11 @@ from captioning.files import write
 from captioning.report.html import Drawing, fill
 from captioning.runs import Evaluation
 
-PICTURES = 1000
-"""Pictures in the gallery by default: about 13 MB of photographs."""
+IMAGES = 1000
+"""Images in the gallery by default: about 13 MB of photographs."""
 
 WITHOUT_SCRIPT = 12
-"""Pictures shown where scripts are disabled."""
+"""Images shown where scripts are disabled."""
 
 
 class Comparison(NamedTuple):
@@ -40,7 +40,7 @@ class Comparison(NamedTuple):
         planes: By name.
         gallery: In the split's order.
         looks: Attention maps; None if no row has an attention decoder.
-        images: Number of captioned pictures.
+        images: Number of captioned images.
         said: Explanatory sentences, by topic.
     """
 
@@ -49,7 +49,7 @@ class Comparison(NamedTuple):
     tables: Sequence[Table]
     curves: Sequence[Drawing]
     planes: Mapping[str, Drawing]
-    gallery: Sequence[Picture]
+    gallery: Sequence[Image]
     looks: Looks | None
     images: int
     said: Mapping[str, Sequence[str]]
@@ -66,12 +66,12 @@ class Comparison(NamedTuple):
 
 
 def compare(
-    title: str, rows: Sequence[Compared], scenes: Scenes, pictures: int = PICTURES
+    title: str, rows: Sequence[Compared], scenes: Scenes, images: int = IMAGES
 ) -> Comparison:
     """Collect the contents of the page; at least one of the rows must have been evaluated."""
     if not any(row.evaluations for row in rows):
         raise InputError(f"{title}: no row was evaluated, so there is nothing to show")
-    read = read_pictures(rows)
+    read = read_images(rows)
     found = contrasts(rows, read)
     numbers = tables(rows, found)
     tested, elsewhere = against_baseline(rows, found), of_other_data(rows)
@@ -81,7 +81,7 @@ def compare(
         [table for table in (numbers[0], tested, *numbers[1:], elsewhere) if table],
         curves.drawings(rows),
         planes.planes(rows),
-        gallery(read, pictures, scenes),
+        gallery(read, images, scenes),
         attention_maps(rows, read),
         len(read.examples),
         {
@@ -112,7 +112,7 @@ def as_html(comparison: Comparison) -> str:
     whole = [row for row in comparison.rows if row.evaluations]
     data = {
         "rows": [row.name for row in whole],
-        "pictures": [picture._asdict() for picture in comparison.gallery],
+        "images": [image._asdict() for image in comparison.gallery],
     }
     return fill(
         "captioning.comparison",
@@ -121,11 +121,11 @@ def as_html(comparison: Comparison) -> str:
         facts=facts(comparison),
         keys=[Key(place) for place in range(len(comparison.rows))],
         spoken=[place for place, row in enumerate(comparison.rows) if row.evaluations],
-        judged=any(said.fault for picture in comparison.gallery for said in picture.said),
+        judged=any(said.fault for image in comparison.gallery for said in image.said),
         without_script=comparison.gallery[:WITHOUT_SCRIPT],
         data=data,
         size=sum(len(p.thumbnail.address) for p in comparison.gallery if p.thumbnail) / 1e6,
-        missing=sum(picture.thumbnail is None for picture in comparison.gallery),
+        missing=sum(image.thumbnail is None for image in comparison.gallery),
         signatures=signatures(comparison.rows),
         script=Markup(script),
         digest=digest,
@@ -142,7 +142,7 @@ def as_markdown(comparison: Comparison) -> str:
         "\n".join(f"- {sentence}" for each in said.values() for sentence in each),
         *(f"![{drawing.words}]({drawing.name}.png)" for drawing in comparison.drawings),
         *(f"`{signature}`" for signature in signatures(comparison.rows)),
-        "All pictures with the captions of every row: [report.html](report.html)",
+        "All images with the captions of every row: [report.html](report.html)",
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -154,7 +154,7 @@ def facts(comparison: Comparison) -> dict[str, str]:
     seeds = max(len(row.evaluations) for row in comparison.rows)
     return {
         "Data": f"{first.data}, {first.split} split",
-        "Pictures": f"{comparison.images:,}",
+        "Images": f"{comparison.images:,}",
         "Captions by": ", ".join(searches),
         "Seeds": str(seeds),
     }

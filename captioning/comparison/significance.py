@@ -1,4 +1,4 @@
-"""Test each row against its baseline: over pictures, and over training runs."""
+"""Test each row against its baseline: over images, and over training runs."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-from captioning.comparison.compared import Compared, Pictures
+from captioning.comparison.compared import Compared, Images
 from captioning.metrics.statistics import Statistics, mean_of
 from captioning.metrics.uncertainty import RESAMPLES, Difference, Interval, compare
 from captioning.report.table import Record, summary_record
@@ -29,16 +29,16 @@ class Contrast(NamedTuple):
         spread: Sample standard deviation of the differences between runs of the same seed, which
             may have started from one captioner; None unless both rows have the same two or more
             seeds, all complete.
-        interval: Confidence interval over pictures of this kind; None if the score of a set is not
-            the mean of its pictures' scores.
-        over_pictures: p-value, raw or corrected for the number of rows; None as for `interval`.
+        interval: Confidence interval over images of this kind; None if the score of a set is not
+            the mean of its images' scores.
+        over_images: p-value, raw or corrected for the number of rows; None as for `interval`.
         over_seeds: p-value; None unless both rows have two or more seeds.
     """
 
     value: float
     spread: float | None
     interval: Interval | None
-    over_pictures: float | None
+    over_images: float | None
     over_seeds: float | None
 
 
@@ -46,17 +46,15 @@ Contrasts = Mapping[str, Mapping[str, Contrast]]
 """Contrasts by row and column."""
 
 
-def contrasts(
-    rows: Sequence[Compared], pictures: Pictures, resamples: int = RESAMPLES
-) -> Contrasts:
+def contrasts(rows: Sequence[Compared], images: Images, resamples: int = RESAMPLES) -> Contrasts:
     """Test every row that has a baseline, in every column that both have.
 
-    p-values over pictures are corrected by Holm's method for the number of rows; those over seeds
+    p-values over images are corrected by Holm's method for the number of rows; those over seeds
     are not.
     """
     named = {row.name: row for row in rows if row.evaluations}
     found = {
-        row.name: contrast(row, named[row.baseline], pictures, resamples)
+        row.name: contrast(row, named[row.baseline], images, resamples)
         for row in named.values()
         if row.baseline in named and row.baseline != row.name
     }
@@ -64,13 +62,13 @@ def contrasts(
 
 
 def contrast(
-    row: Compared, baseline: Compared, pictures: Pictures, resamples: int
+    row: Compared, baseline: Compared, images: Images, resamples: int
 ) -> dict[str, Contrast]:
     """Test one row, with the same random draws as for every row."""
     records, others = numbers(row), numbers(baseline)
     seeded = len(row.evaluations) == len(baseline.evaluations) > 1
     by_seed = seeded and not row.failures and not baseline.failures
-    differences = paired(row, baseline, pictures, resamples)
+    differences = paired(row, baseline, images, resamples)
     found = {}
     for column in records:
         if column in others:
@@ -86,10 +84,10 @@ def contrast(
 
 
 def paired(
-    row: Compared, baseline: Compared, pictures: Pictures, resamples: int
+    row: Compared, baseline: Compared, images: Images, resamples: int
 ) -> dict[str, Difference]:
-    """Compare two rows, paired by picture, by the metrics that both have for every picture."""
-    ours, theirs = (per_picture(each, pictures) for each in (row, baseline))
+    """Compare two rows, paired by image, by the metrics that both have for every image."""
+    ours, theirs = (per_image(each, images) for each in (row, baseline))
     both = [metric for metric in ours if metric in theirs]
     if not both:
         return {}
@@ -111,15 +109,15 @@ def numbers(row: Compared) -> dict[str, Float[ndarray, " seeds"]]:
     }
 
 
-def per_picture(row: Compared, pictures: Pictures) -> dict[str, Statistics]:
-    """Return each picture's scores, averaged over seeds.
+def per_image(row: Compared, images: Images) -> dict[str, Statistics]:
+    """Return each image's scores, averaged over seeds.
 
-    Only metrics whose score of a set is the mean over pictures are included (CIDEr, but not BLEU),
+    Only metrics whose score of a set is the mean over images are included (CIDEr, but not BLEU),
     which is checked against the evaluation.
     """
     return {
         metric: mean_of(scores.mean(0))
-        for metric, scores in pictures.scores[row.name].items()
+        for metric, scores in images.scores[row.name].items()
         if all(
             math.isclose(seed.mean(), evaluation.metrics[metric], rel_tol=1e-6, abs_tol=1e-9)
             for seed, evaluation in zip(scores, row.evaluations, strict=True)
@@ -156,13 +154,13 @@ def least_by_seeds(seeds: int) -> float:
 
 
 def corrected(found: Contrasts) -> Contrasts:
-    """Correct the p-values over pictures for the number of rows, column by column."""
+    """Correct the p-values over images for the number of rows, column by column."""
     result = {row: dict(each) for row, each in found.items()}
     for column in dict.fromkeys(column for each in found.values() for column in each):
-        raw = {row: each[column].over_pictures for row, each in found.items() if column in each}
+        raw = {row: each[column].over_images for row, each in found.items() if column in each}
         known = {row: p_value for row, p_value in raw.items() if p_value is not None}
         for row, p_value in holm(known).items():
-            result[row][column] = result[row][column]._replace(over_pictures=p_value)
+            result[row][column] = result[row][column]._replace(over_images=p_value)
     return result
 
 

@@ -35,11 +35,11 @@ def about_tests(rows: Sequence[Compared], found: Contrasts) -> list[str]:
         baselines = dict.fromkeys(f"“{row.baseline}”" for row in tested)
         said.append(
             f"▲ and ▼ in the first table: above or below {' or '.join(baselines)}, with p < "
-            f"{LEVEL} over pictures: each picture's two scores, averaged over seeds, are exchanged "
+            f"{LEVEL} over images: each image's two scores, averaged over seeds, are exchanged "
             f"by the toss of a coin, {RESAMPLES:,} times (approximate randomisation). p is "
             f"Holm-corrected for {len(tested)} row{'s' * (len(tested) > 1)}. It covers other "
-            "pictures for these captioners, not other training runs. Only metrics that are means "
-            "over pictures are tested so; BLEU and METEOR are not. The interval is the paired "
+            "images for these captioners, not other training runs. Only metrics that are means "
+            "over images are tested so; BLEU and METEOR are not. The interval is the paired "
             "bootstrap's."
         )
     if any(contrast.spread is not None for contrast in each):

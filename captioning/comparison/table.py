@@ -152,11 +152,11 @@ def _best(rows: Sequence[Sequence[Record]], column: str) -> str | None:
 
 def mark(text: str, best: str | None, contrast: Contrast | None) -> Cell:
     """Mark a number that is the best of its column or that differs from the baseline's."""
-    p_value = contrast.over_pictures if contrast else None
+    p_value = contrast.over_images if contrast else None
     sign: Literal["", "▲", "▼"] = ""
     if contrast and p_value is not None and p_value < LEVEL:
         sign = "▲" if contrast.value > 0 else "▼"
-    hint = "" if p_value is None else f"p = {p_text(p_value)} over pictures, corrected"
+    hint = "" if p_value is None else f"p = {p_text(p_value)} over images, corrected"
     return Cell(text, text.partition(" ")[0] == best, sign, hint)
 
 
@@ -208,7 +208,7 @@ def against_baseline(rows: Sequence[Compared], found: Contrasts) -> Table | None
     for column in columns:
         paired = any(row[column].interval for row in found.values() if column in row)
         headings += [f"{COLUMNS[column].title}, difference"]
-        headings += ["95% interval", "p over pictures"] if paired else []
+        headings += ["95% interval", "p over images"] if paired else []
         headings += ["p over seeds"] if by_seeds else []
     lines = []
     for place, row in enumerate(rows):
@@ -237,7 +237,7 @@ def _difference(
     if any(row[column].interval for row in found.values() if column in row):
         interval = contrast and contrast.interval
         texts += [f"{signed(interval.low)} to {signed(interval.high)}" if interval else "–"]
-        texts += [p_text(contrast.over_pictures if contrast else None)]
+        texts += [p_text(contrast.over_images if contrast else None)]
     return [*texts, p_text(contrast.over_seeds if contrast else None)] if by_seeds else texts
 
 

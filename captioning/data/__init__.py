@@ -1,4 +1,4 @@
-"""Readers of data sets and of their pictures."""
+"""Readers of data sets and of their images."""
 
 from captioning.data.coco import Coco
 from captioning.data.dataset import Dataset, Example, ImageId

@@ -15,33 +15,33 @@ from tqdm import tqdm
 from captioning.batch import Batch, Captions
 from captioning.data.dataset import Example
 from captioning.data.image import ImageError
-from captioning.data.pictures import ImageFiles, StoredFeatures
+from captioning.data.inputs import ImageFiles, StoredFeatures
 from captioning.errors import InputError
 from captioning.processes import check_shares, place
 from captioning.text import END, Vocabulary
 
 OnBadImage = Literal["error", "skip"]
 
-# Shards shuffled together, usually tens of thousands of pictures: well mixed, a few GB to cache.
+# Shards shuffled together, usually tens of thousands of images: well mixed, a few GB to cache.
 MIXED = 16
 
 
 class Item(NamedTuple):
-    """One picture on its way into a batch."""
+    """One image on its way into a batch."""
 
-    picture: Tensor | ImageError
+    image: Tensor | ImageError
     captions: list[list[int]]
     example: Example
 
 
 class Loaded(NamedTuple):
-    """A batch as a worker returns it, with the errors of the pictures left out."""
+    """A batch as a worker returns it, with the errors of the images left out."""
 
     batch: Batch | None
     errors: list[str]
 
 
-class CaptionedPictures(Dataset[Item]):
+class CaptionedImages(Dataset[Item]):
     """Examples as tensors, by keys (epoch, index).
 
     `captions_per_image` captions are drawn in each epoch; null takes all of them.
@@ -51,13 +51,13 @@ class CaptionedPictures(Dataset[Item]):
         self,
         examples: Sequence[Example],
         tokens: Sequence[list[list[int]]],
-        pictures: ImageFiles | StoredFeatures,
+        inputs: ImageFiles | StoredFeatures,
         captions_per_image: int | None = None,
         seed: int = 0,
     ) -> None:
         self.examples = examples
         self.tokens = tokens
-        self.pictures = pictures
+        self.inputs = inputs
         self.captions_per_image = captions_per_image
         self.seed = seed
 
@@ -70,7 +70,7 @@ class CaptionedPictures(Dataset[Item]):
         count = self.captions_per_image
         if count is not None and count < len(captions):
             captions = random.Random(f"{self.seed} {epoch} {index}").sample(captions, count)
-        return Item(self.pictures[index], captions, self.examples[index])
+        return Item(self.inputs[index], captions, self.examples[index])
 
 
 class TrainingBatches:
@@ -83,13 +83,13 @@ class TrainingBatches:
 
     def __init__(
         self,
-        pictures: CaptionedPictures,
+        images: CaptionedImages,
         batch_size: int,
         num_workers: int = 0,
         on_bad_image: OnBadImage = "error",
         process: tuple[int, int] | None = None,
     ) -> None:
-        self.pictures = pictures
+        self.images = images
         self.batch_size = batch_size
         self.num_workers = num_workers
         self.on_bad_image = on_bad_image
@@ -101,10 +101,10 @@ class TrainingBatches:
 
     @property
     def share(self) -> int:
-        """The number of pictures per process and epoch; the pictures left over vary by epoch."""
+        """The number of images per process and epoch; the images left over vary by epoch."""
         _, world_size = self._process or place()
-        check_shares(len(self.pictures), world_size, "training")
-        return len(self.pictures) // world_size
+        check_shares(len(self.images), world_size, "training")
+        return len(self.images) // world_size
 
     def __len__(self) -> int:
         return math.ceil(self.share / self.batch_size)
@@ -118,16 +118,16 @@ class TrainingBatches:
         if self.stream is None:
             process = self._process or place()
             self.check_processes(process[1])
-            together, seed = self.pictures.pictures.together, self.pictures.seed
+            together, seed = self.images.inputs.together, self.images.seed
             # Not a bound method: a reference cycle would make the workers end five seconds late.
             keys = shuffled_keys(together, seed, self.batch_size, process, self.served)
-            self.stream = iter(loader(self.pictures, keys, self.num_workers))
+            self.stream = iter(loader(self.images, keys, self.num_workers))
         for _ in range(patience):
             self.served += 1
             batch = accept(next(self.stream), self.on_bad_image, self.skipped)
             if batch is not None:
                 return batch
-        raise InputError(f"none of the {len(self.pictures)} training pictures can be opened")
+        raise InputError(f"none of the {len(self.images)} training images can be opened")
 
     def check_processes(self, world_size: int) -> None:
         """Refuse to resume with another number of processes, and so other shares."""
@@ -164,7 +164,7 @@ def shuffled_keys(
 
 
 def shuffled(together: Sequence[range], generator: random.Random) -> list[int]:
-    """Return all pictures in random order, shuffled within groups of MIXED random shards.
+    """Return all images in random order, shuffled within groups of MIXED random shards.
 
     So a process reads from few shards at a time, and each of them for a short while.
     """
@@ -179,15 +179,15 @@ def shuffled(together: Sequence[range], generator: random.Random) -> list[int]:
 
 
 class EvaluationBatches:
-    """Every picture once, in order; each of w processes gets every w-th picture.
+    """Every image once, in order; each of w processes gets every w-th image.
 
     With `whole`, each gets every w-th batch instead, perhaps none: then a batch holds the same
-    pictures for any number of processes, and results have the same last digits.
+    images for any number of processes, and results have the same last digits.
     """
 
     def __init__(
         self,
-        pictures: CaptionedPictures,
+        images: CaptionedImages,
         batch_size: int,
         num_workers: int = 0,
         on_bad_image: OnBadImage = "error",
@@ -197,19 +197,19 @@ class EvaluationBatches:
         self.batch_size = batch_size
         self.whole = whole
         self._process = process
-        self.pictures = pictures
+        self.images = images
         self.num_workers = num_workers
         self.on_bad_image = on_bad_image
         self.skipped: set[str] = set()
-        self.left_out = 0  # pictures, in the last pass
+        self.left_out = 0  # images, in the last pass
 
     @property
     def keys(self) -> list[list[tuple[int, int]]]:
         """The keys of this process's batches."""
         rank, world_size = self._process or place()
         if not self.whole:
-            check_shares(len(self.pictures), world_size, "validation")
-        own = [(0, index) for index in range(len(self.pictures))]
+            check_shares(len(self.images), world_size, "validation")
+        own = [(0, index) for index in range(len(self.images))]
         own = own if self.whole else own[rank::world_size]
         batches = [own[i : i + self.batch_size] for i in range(0, len(own), self.batch_size)]
         return batches[rank::world_size] if self.whole else batches
@@ -219,7 +219,7 @@ class EvaluationBatches:
 
     def __iter__(self) -> Iterator[Batch]:
         self.left_out = 0
-        for loaded in loader(self.pictures, self.keys, self.num_workers):
+        for loaded in loader(self.images, self.keys, self.num_workers):
             batch = accept(loaded, self.on_bad_image, self.skipped)
             self.left_out += len(loaded.errors)
             if batch is not None:
@@ -232,11 +232,11 @@ def batch_by_batch(views: Sequence[EvaluationBatches], doing: str) -> Iterator[t
     yield from tqdm(zip(*views, strict=True), doing, len(views[0]), unit="batch", disable=silent)
 
 
-def loader(pictures: CaptionedPictures, keys: Any, num_workers: int) -> "DataLoader[Any]":
+def loader(images: CaptionedImages, keys: Any, num_workers: int) -> "DataLoader[Any]":
     """Make a PyTorch loader of the batches with these keys."""
-    stored = isinstance(pictures.pictures, StoredFeatures)
+    stored = isinstance(images.inputs, StoredFeatures)
     return DataLoader(
-        pictures,
+        images,
         batch_sampler=keys,
         num_workers=0 if stored else num_workers,
         collate_fn=partial(collate, stored=stored),
@@ -245,12 +245,12 @@ def loader(pictures: CaptionedPictures, keys: Any, num_workers: int) -> "DataLoa
 
 
 def collate(items: list[Item], *, stored: bool) -> Loaded:
-    """Stack the pictures and pad the captions; bad pictures are left out with their captions."""
-    errors = [str(item.picture) for item in items if isinstance(item.picture, ImageError)]
-    good = [item for item in items if isinstance(item.picture, Tensor)]
+    """Stack the images and pad the captions; bad images are left out with their captions."""
+    errors = [str(item.image) for item in items if isinstance(item.image, ImageError)]
+    good = [item for item in items if isinstance(item.image, Tensor)]
     if not good:
         return Loaded(None, errors)
-    stack = torch.stack([item.picture for item in good if isinstance(item.picture, Tensor)])
+    stack = torch.stack([item.image for item in good if isinstance(item.image, Tensor)])
     rows = [tokens for item in good for tokens in item.captions]
     owners = [place for place, item in enumerate(good) for _ in item.captions]
     batch = Batch(
@@ -264,12 +264,12 @@ def collate(items: list[Item], *, stored: bool) -> Loaded:
 
 
 def accept(loaded: Loaded, on_bad_image: OnBadImage, skipped: set[str]) -> Batch | None:
-    """Unwrap a worker's batch; print each bad picture once, or raise InputError at the first."""
+    """Unwrap a worker's batch; print each bad image once, or raise InputError at the first."""
     for error in loaded.errors:
         if on_bad_image == "error":
             raise InputError(
                 f"{error} (--on_bad_image skip, in training --loading.on_bad_image skip, leaves "
-                "such pictures out)"
+                "such images out)"
             )
         if error not in skipped:
             skipped.add(error)

@@ -1,4 +1,4 @@
-"""COCO captions: one JSON file per split, and a folder of pictures."""
+"""COCO captions: one JSON file per split, and a folder of images."""
 
 from collections.abc import Container, Iterator
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ class Coco(Dataset):
 
     Args:
         name: Short name of the data set, used in the names of run folders.
-        images: Folder of the pictures, one for all splits or one per split.
+        images: Folder of the images, one for all splits or one per split.
         annotations: File of captions of each split, such as `captions_train2017.json`.
     """
 
@@ -49,7 +49,7 @@ def read_coco(annotations: Path, folder: Path) -> list[Example]:
     """Read the examples of one file in COCO's format (https://cocodataset.org/#format-data).
 
     Every listed image needs a caption and every caption a listed image, so that training and
-    scoring use the same pictures.
+    scoring use the same images.
     """
     document = _document(annotations)
     files = {

@@ -1,4 +1,4 @@
-"""The interface of data sets: pictures with their captions, by split."""
+"""The interface of data sets: images with their captions, by split."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -21,7 +21,7 @@ class SplitError(InputError):
 
 @dataclass(frozen=True)
 class Example:
-    """One picture with all its captions."""
+    """One image with all its captions."""
 
     image_id: ImageId
     image: Path
@@ -37,9 +37,9 @@ class Dataset(ABC):
 
     @abstractmethod
     def examples(self, split: str) -> list[Example]:
-        """Return the pictures of `train`, `val` or `test` in the file's order, each once.
+        """Return the images of `train`, `val` or `test` in the file's order, each once.
 
-        The captions are read anew at every call; no picture is opened. Raises SplitError for a
+        The captions are read anew at every call; no image is opened. Raises SplitError for a
         split that is unknown or empty, and another InputError for a fault in the files.
         """
 
@@ -94,7 +94,7 @@ def join(
     """Return the examples of one split, in the order of the images.
 
     Captions of other images are ignored. Raises SplitError if there are no images, and InputError
-    for an image without captions, on which one could neither train nor evaluate, or for one picture
+    for an image without captions, on which one could neither train nor evaluate, or for one image
     under two ids.
     """
     if not images:
@@ -105,6 +105,6 @@ def join(
         if owner.setdefault(image, image_id) != image_id:
             raise InputError(
                 f"{where}: images {owner[image]!r} and {image_id!r} are the same file, {image}; "
-                "list each picture once"
+                "list each image once"
             )
     return [Example(key, image, tuple(captions[key])) for key, image in images.items()]

@@ -1,4 +1,4 @@
-"""Features on disk: a memory-mapped array, and an index of the pictures they were made from."""
+"""Features on disk: a memory-mapped array, and an index of the images they were made from."""
 
 import os
 import sys
@@ -11,13 +11,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float16, Shaped
 
-from captioning.data.image import picture_bytes, picture_status
+from captioning.data.image import image_bytes, image_status
 from captioning.errors import InputError
 from captioning.files import remove_leftovers, whole
 
-UNMADE, MADE, BAD = range(3)  # bad: the picture could not be opened; the row is NaN
+UNMADE, MADE, BAD = range(3)  # bad: the image could not be opened; the row is NaN
 
-# The state of a row, the CRC-32 of its bytes, and the picture's size, date and SHA-256. With 64
+# The state of a row, the CRC-32 of its bytes, and the image's size, date and SHA-256. With 64
 # bytes, no record spans two sectors of a disk, of which a power cut could leave only one written.
 RECORD = np.dtype(
     {
@@ -29,7 +29,7 @@ RECORD = np.dtype(
 
 
 class Seen(NamedTuple):
-    """The state of a picture's file: size in bytes, date in nanoseconds, SHA-256 of the content."""
+    """The state of an image's file: size in bytes, date in nanoseconds, SHA-256 of the content."""
 
     size: int
     date: int
@@ -40,10 +40,10 @@ ABSENT = Seen(-1, -1, bytes(32))
 
 
 def look(path: Path) -> Seen:
-    """Return the state of a picture's file; one that cannot be read counts as absent."""
+    """Return the state of an image's file; one that cannot be read counts as absent."""
     try:
-        status = picture_status(path)  # first, so that a change while reading is detected
-        return Seen(*status, sha256(picture_bytes(path)).digest()) if status else ABSENT
+        status = image_status(path)  # first, so that a change while reading is detected
+        return Seen(*status, sha256(image_bytes(path)).digest()) if status else ABSENT
     except OSError:
         return ABSENT
 
@@ -95,13 +95,13 @@ class FeatureFile:
     def write(
         self, rows: Sequence[int], features: Float16[np.ndarray, "k r d"], seen: Sequence[Seen]
     ) -> None:
-        """Write features (NaN for bad pictures) into rows, then their records."""
+        """Write features (NaN for bad images) into rows, then their records."""
         array, index = self.array(writable=True), self.index(writable=True)
         array[rows] = features
         array.flush()
-        for row, own, picture in zip(rows, features, seen, strict=True):
+        for row, own, image in zip(rows, features, seen, strict=True):
             state = BAD if np.isnan(own[0, 0]) else MADE
-            index[row] = (state, zlib.crc32(own.tobytes()), *picture)
+            index[row] = (state, zlib.crc32(own.tobytes()), *image)
         index.flush()
 
 

@@ -18,7 +18,7 @@ class Flickr(Dataset):
         name: Short name of the data set, used in the names of run folders.
         captions: `captions.txt` (CSV with the header `image,caption`) or the older token file,
             such as `Flickr8k.token.txt` (`name.jpg#0`, a tab, the caption).
-        images: Folder of the pictures.
+        images: Folder of the images.
         splits: The file that lists each split's images, one per line; Flickr's `dev` is `val`.
     """
 

@@ -28,7 +28,7 @@ class Karpathy(Dataset):
     Args:
         name: Short name of the data set, used in the names of run folders.
         annotations: The file, such as `dataset_coco.json`.
-        images: Folder of the pictures; for COCO, the one that contains `train2014` and `val2014`.
+        images: Folder of the images; for COCO, the one that contains `train2014` and `val2014`.
     """
 
     name: str

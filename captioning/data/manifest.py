@@ -1,4 +1,4 @@
-"""A manifest: a table, CSV or JSONL, of the user's own pictures and captions."""
+"""A manifest: a table, CSV or JSONL, of the user's own images and captions."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -13,7 +13,7 @@ def data_folder() -> Path:
 
 
 def locate(path: str | Path) -> Path:
-    """Find a file, a folder or a picture in a shard: as given, else in the data folder.
+    """Find a file, a folder or an image in a shard: as given, else in the data folder.
 
     `~` is the home folder. A path that is absolute, or that exists relative to the working
     directory, is returned as given; the InputError for a missing one names all places searched.

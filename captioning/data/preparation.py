@@ -9,7 +9,7 @@ from captioning.data.published import (
     Archive,
     Part,
     Published,
-    count_pictures,
+    count_images,
     has_all,
     lacking,
 )
@@ -35,7 +35,7 @@ def prepare(
     Raises:
         InputError: if a missing part cannot be obtained, is damaged, or does not fit the disk.
     """
-    _check_pictures(published, folder)
+    _check_images(published, folder)
     if lacking(published, folder) or (folder / "partial").exists():
         from filelock import FileLock
 
@@ -48,38 +48,38 @@ def prepare(
     _check_splits(published, folder, say)
 
 
-def _check_pictures(published: Published, folder: Path) -> None:
-    """Raise InputError if an existing folder has too few pictures."""
+def _check_images(published: Published, folder: Path) -> None:
+    """Raise InputError if an existing folder has too few images."""
     for archive in published.archives:
         for part in archive.parts:
             place = folder / part.place
             if place.exists() and not has_all(part, place):
                 raise InputError(
-                    f"{place} has {count_pictures(place):,} of {part.pictures:,} pictures; remove "
+                    f"{place} has {count_images(place):,} of {part.images:,} images; remove "
                     "it and run this again, or put the others there"
                 )
 
 
 def _check_splits(published: Published, folder: Path, say: Callable[[str], object]) -> None:
-    """Read every split and check that each of its pictures exists."""
+    """Read every split and check that each of its images exists."""
     dataset = published.reader(folder)
-    pictures = [part for archive in published.archives for part in archive.parts if part.pictures]
-    present = {path for part in pictures for path in (folder / part.place).iterdir()}
+    images = [part for archive in published.archives for part in archive.parts if part.images]
+    present = {path for part in images for path in (folder / part.place).iterdir()}
     for split, expected in published.examples.items():
         examples = dataset.examples(split)
         if len(examples) != expected:
             raise InputError(
-                f"{folder}, split {split!r}: expected {expected:,} pictures, got "
+                f"{folder}, split {split!r}: expected {expected:,} images, got "
                 f"{len(examples):,}; remove the file that lists them and run this again"
             )
         absent = [each.image for each in examples if each.image not in present]
         if absent:
             raise InputError(
-                f"{folder}, split {split!r}: {len(absent):,} of {expected:,} pictures are not "
+                f"{folder}, split {split!r}: {len(absent):,} of {expected:,} images are not "
                 f"there, the first is {absent[0]}; remove {absent[0].parent} and run this again"
             )
     splits = ", ".join(f"{split} {count:,}" for split, count in published.examples.items())
-    say(f"{folder}: {sum(part.pictures for part in pictures):,} pictures; {splits}: all there")
+    say(f"{folder}: {sum(part.images for part in images):,} images; {splits}: all there")
 
 
 def _complete(
@@ -161,7 +161,7 @@ def _unpack(file: Path, parts: Sequence[Part], folder: Path) -> None:
         for part in parts:
             found = next(scratch.rglob(part.packed), None)
             if found is None or not has_all(part, found):
-                count = f" with {part.pictures:,} pictures" if part.pictures else ""
+                count = f" with {part.images:,} images" if part.images else ""
                 raise InputError(f"{file} holds no {part.packed}{count}; fetch another")
             place = folder / part.place
             place.parent.mkdir(parents=True, exist_ok=True)

@@ -9,17 +9,17 @@ from captioning.downloads.remote import Remote
 
 
 class Part(NamedTuple):
-    """A file, or a folder of pictures, that belongs to a data set.
+    """A file, or a folder of images, that belongs to a data set.
 
     Attributes:
         place: its path in the folder of the data set.
         packed: its name in the archive, at any depth.
-        pictures: number of JPEGs in the folder; 0 for a file.
+        images: number of JPEGs in the folder; 0 for a file.
     """
 
     place: str
     packed: str
-    pictures: int = 0
+    images: int = 0
 
 
 class Archive(NamedTuple):
@@ -64,12 +64,12 @@ def lacking(published: Published, folder: Path) -> dict[Archive, list[Part]]:
 
 
 def has_all(part: Part, place: Path) -> bool:
-    """Return whether a file, or a folder with all its pictures, exists."""
-    if part.pictures:
-        return place.is_dir() and count_pictures(place) >= part.pictures
+    """Return whether a file, or a folder with all its images, exists."""
+    if part.images:
+        return place.is_dir() and count_images(place) >= part.images
     return place.is_file()
 
 
-def count_pictures(folder: Path) -> int:
+def count_images(folder: Path) -> int:
     """Count the JPEGs in a folder, without the metadata files of macOS."""
     return sum(1 for _ in folder.glob("[!.]*.jpg"))

@@ -10,13 +10,13 @@ from captioning.shapes.world import SIZES, write
 
 @dataclass(frozen=True)
 class Shapes(Dataset):
-    """Small pictures whose captions follow a known law; never downloaded.
+    """Small images whose captions follow a known law; never downloaded.
 
     Args:
         name: Short name of the data set, used in the names of run folders.
         folder: Where it is, or where to generate it.
-        seed: Seed of the scenes, captions and pictures.
-        sizes: Number of pictures in each of train, val and test.
+        seed: Seed of the scenes, captions and images.
+        sizes: Number of images in each of train, val and test.
     """
 
     name: str = "shapes"

@@ -15,53 +15,53 @@ from captioning.data.reading import decode, identifier, parse_json, written_capt
 from captioning.errors import InputError
 from captioning.files import whole
 
-PICTURES = {"avif", "bmp", "gif", "jp2", "jpeg", "jpg", "png", "ppm", "tif", "tiff", "webp"}
+IMAGES = {"avif", "bmp", "gif", "jp2", "jpeg", "jpg", "png", "ppm", "tif", "tiff", "webp"}
 
 OPEN = 32
 """Indices held by a process: somewhat more than the number of shards shuffled together."""
 
 
 class Sample(NamedTuple):
-    """One picture in a shard, with its captions."""
+    """One image in a shard, with its captions."""
 
     key: str
     image_id: ImageId
     """From its JSON, otherwise the key."""
     file: str
-    """Name of the picture's file in the shard."""
+    """Name of the image's file in the shard."""
     offset: int
     size: int
-    """The picture's size in bytes; `offset` is its position in the shard."""
+    """The image's size in bytes; `offset` is its position in the shard."""
     captions: tuple[str, ...]
     """May be empty."""
 
 
 def shard_of(path: Path) -> Path | None:
-    """Return the shard that contains a picture `…/train-000.tar/0042.jpg`; None for other files."""
-    if ".tar/" not in str(path):  # fast, since it runs for every picture opened
+    """Return the shard that contains an image `…/train-000.tar/0042.jpg`; None for other files."""
+    if ".tar/" not in str(path):  # fast, since it runs for every image opened
         return None
     return next((each for each in path.parents if each.suffix == ".tar" and each.is_file()), None)
 
 
-def find_sample(shard: Path, picture: Path) -> Sample | None:
-    """Return the sample of a picture named as in `shard_of`; None if the shard has none."""
-    return read_index(shard).get(picture.relative_to(shard).as_posix())
+def find_sample(shard: Path, image: Path) -> Sample | None:
+    """Return the sample of an image named as in `shard_of`; None if the shard has none."""
+    return read_index(shard).get(image.relative_to(shard).as_posix())
 
 
-def read_picture(shard: Path, picture: Path) -> bytes:
-    """Read the bytes of a picture named as in `shard_of`, and nothing else of the shard."""
-    sample = find_sample(shard, picture)
+def read_image(shard: Path, image: Path) -> bytes:
+    """Read the bytes of an image named as in `shard_of`, and nothing else of the shard."""
+    sample = find_sample(shard, image)
     if sample is None:
-        raise FileNotFoundError(picture)
+        raise FileNotFoundError(image)
     with shard.open("rb") as content:
         content.seek(sample.offset)
         return content.read(sample.size)
 
 
 def read_index(shard: Path) -> dict[str, Sample]:
-    """Return the samples of a shard by their pictures' files, in its order.
+    """Return the samples of a shard by their images' files, in its order.
 
-    The first time, all headers and captions are read, but no pictures; the index is then cached on
+    The first time, all headers and captions are read, but no images; the index is then cached on
     disk and valid while the shard keeps its size and date. Raises InputError for any fault.
     """
     try:
@@ -100,7 +100,7 @@ def keep(samples: list[Sample], file: Path) -> None:
 
 
 def scan(shard: Path) -> Iterator[Sample]:
-    """Read a whole shard except for the pictures, and yield its samples.
+    """Read a whole shard except for the images, and yield its samples.
 
     Files belong to one sample by WebDataset's rule: neighbours with the same name up to the first
     dot.
@@ -156,10 +156,10 @@ def read_sample(shard: Path, tar: tarfile.TarFile, group: dict[str, Any]) -> Sam
     """Make a sample of its files, identified by their suffixes."""
     key = group["__key__"]
     where = f"{shard}, sample {key!r}"
-    pictures = [group[ending] for ending in group if ending in PICTURES]
-    if len(pictures) != 1:
+    images = [group[ending] for ending in group if ending in IMAGES]
+    if len(images) != 1:
         raise InputError(
-            f"{where}: expected one picture, such as {key}.jpg, .png or .webp, got {len(pictures)}"
+            f"{where}: expected one image, such as {key}.jpg, .png or .webp, got {len(images)}"
         )
 
     def text(ending: str) -> str:
@@ -175,12 +175,12 @@ def read_sample(shard: Path, tar: tarfile.TarFile, group: dict[str, Any]) -> Sam
     else:
         lines = text("txt").split("\n") if "txt" in group else []
         captions = [line for line in lines if line.strip()]
-    (picture,) = pictures
+    (image,) = images
     return Sample(
         key,
         image_id,
-        str(PurePosixPath(picture.name.lstrip("/"))),
-        picture.offset_data,
-        picture.size,
+        str(PurePosixPath(image.name.lstrip("/"))),
+        image.offset_data,
+        image.size,
         tuple(checked_caption(caption, where) for caption in captions),
     )

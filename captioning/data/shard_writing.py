@@ -8,13 +8,13 @@ from pathlib import Path
 from tqdm import tqdm
 
 from captioning.data.dataset import Example
-from captioning.data.image import picture_bytes, picture_status
-from captioning.data.shard_index import PICTURES, read_index
+from captioning.data.image import image_bytes, image_status
+from captioning.data.shard_index import IMAGES, read_index
 from captioning.errors import InputError
 from captioning.files import MEGABYTE, check_room, remove_leftovers, whole, writing
 
 OVERHEAD = 4096
-"""Bytes that a sample takes besides its picture: two headers, captions, padding of blocks."""
+"""Bytes that a sample takes besides its image: two headers, captions, padding of blocks."""
 
 ADVICE = "choose another --output"
 
@@ -36,13 +36,13 @@ def plan_shards(
 
 
 def write_shards(plan: Mapping[Path, Keyed]) -> None:
-    """Write the missing shards; the files of pictures are copied unchanged.
+    """Write the missing shards; the files of images are copied unchanged.
 
     A shard is written atomically, and the same examples give the same bytes. If two processes write
     one split, one works and the other waits for it; partial files of killed ones are removed.
 
     Raises:
-        InputError: if a picture is missing or has an unknown suffix, if there is no room, or if a
+        InputError: if an image is missing or has an unknown suffix, if there is no room, or if a
             shard exists with other content.
     """
     from filelock import FileLock
@@ -75,7 +75,7 @@ def missing(plan: Mapping[Path, Keyed]) -> list[Path]:
 
 
 def check_shard(file: Path, examples: Keyed) -> None:
-    """Raise InputError unless a shard has these examples, with pictures of the same sizes."""
+    """Raise InputError unless a shard has these examples, with images of the same sizes."""
     found = [
         (each.key, each.image_id, each.captions, each.size) for each in read_index(file).values()
     ]
@@ -89,20 +89,20 @@ def check_shard(file: Path, examples: Keyed) -> None:
 
 
 def checked_size(example: Example) -> int:
-    """Return the size in bytes of a picture, whose suffix must be one that readers know."""
-    status = picture_status(example.image)
+    """Return the size in bytes of an image, whose suffix must be one that readers know."""
+    status = image_status(example.image)
     if status is None:
-        raise InputError(f"{example.image}: expected a picture, found no file; add it")
-    if ending(example) not in PICTURES:
+        raise InputError(f"{example.image}: expected an image, found no file; add it")
+    if ending(example) not in IMAGES:
         raise InputError(
-            f"{example.image}: a picture in a shard ends in {', '.join(sorted(PICTURES))}; save it "
+            f"{example.image}: an image in a shard ends in {', '.join(sorted(IMAGES))}; save it "
             "as one of these"
         )
     return status[0]
 
 
 def ending(example: Example) -> str:
-    """Return the suffix of a picture's name, in lower case and without the dot."""
+    """Return the suffix of an image's name, in lower case and without the dot."""
     return example.image.suffix[1:].lower()
 
 
@@ -116,6 +116,6 @@ def write_shard(file: Path, examples: Keyed) -> None:
         TarWriter(content, user="", group="", mtime=0) as tar,
     ):
         for key, example in examples.items():
-            picture = picture_bytes(example.image)
+            image = image_bytes(example.image)
             record = {"image_id": example.image_id, "captions": example.captions}
-            tar.write({"__key__": key, ending(example): picture, "json": record})
+            tar.write({"__key__": key, ending(example): image, "json": record})

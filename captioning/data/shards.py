@@ -1,6 +1,6 @@
-"""Shards: pictures and captions in tar files, in WebDataset's format, read in place.
+"""Shards: images and captions in tar files, in WebDataset's format, read in place.
 
-A picture in a shard has a path, `train-000.tar/0042.jpg`, which `open_image` opens like any other.
+An image in a shard has a path, `train-000.tar/0042.jpg`, which `open_image` opens like any other.
 """
 
 from collections.abc import Iterator, Sequence
@@ -17,10 +17,10 @@ from captioning.errors import InputError
 
 @dataclass(frozen=True)
 class Shards(Dataset):
-    """Tar files that contain pictures, `0042.jpg`, next to captions, `0042.json` or `.txt`.
+    """Tar files that contain images, `0042.jpg`, next to captions, `0042.json` or `.txt`.
 
     The JSON is an object with `captions`, a list, or `caption`, a text, and optionally `image_id`;
-    the text file has one caption per line. Each shard is indexed once, so that every picture can be
+    the text file has one caption per line. Each shard is indexed once, so that every image can be
     read in place and in any order.
 
     Args:
@@ -50,9 +50,9 @@ def expand(patterns: str | Sequence[str]) -> list[Path]:
 
 
 def samples(shard: Path) -> Iterator[tuple[Path, Sample]]:
-    """Return each picture of a shard, as a path for `open_image`, with its sample.
+    """Return each image of a shard, as a path for `open_image`, with its sample.
 
-    Captions may be missing. Raises InputError for any fault but in the pictures, which stay closed.
+    Captions may be missing. Raises InputError for any fault but in the images, which stay closed.
     """
     return ((shard / sample.file, sample) for sample in read_index(shard).values())
 
@@ -64,13 +64,13 @@ def read_shards(shards: Sequence[Path]) -> list[Example]:
     for shard in tqdm(shards, "reading shards", unit="shard", disable=None, leave=False):
         images: dict[ImageId, Path] = {}
         captions: dict[ImageId, tuple[str, ...]] = {}
-        for picture, sample in samples(shard):
-            first = owner.setdefault(sample.image_id, picture)
-            if first != picture:
+        for image, sample in samples(shard):
+            first = owner.setdefault(sample.image_id, image)
+            if first != image:
                 raise InputError(
-                    f"{picture} and {first} have one id, {sample.image_id!r}; ids are unique"
+                    f"{image} and {first} have one id, {sample.image_id!r}; ids are unique"
                 )
-            images[sample.image_id] = picture
+            images[sample.image_id] = image
             captions[sample.image_id] = sample.captions
         examples += join(images, captions, str(shard))
     return examples

@@ -1,4 +1,4 @@
-"""The published data sets that can be prepared: addresses, checksums and numbers of pictures."""
+"""The published data sets that can be prepared: addresses, checksums and numbers of images."""
 
 from pathlib import Path
 

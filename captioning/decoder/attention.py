@@ -1,4 +1,4 @@
-"""An LSTM decoder that looks at one region of the picture after another."""
+"""An LSTM decoder that looks at one region of the image after another."""
 
 import torch
 from jaxtyping import Float, Int
@@ -12,7 +12,7 @@ from captioning.settings import arguments
 class ShowAttendTell(Decoder):
     """Soft attention over grid features (Xu et al. 2015, eq. 4-9 and 13), with its gate β.
 
-    Regions are projected to `attention_size` once per picture, not at every step. The output is
+    Regions are projected to `attention_size` once per image, not at every step. The output is
     the tanh of the sum of word, state and context (eq. 7), as wide as the embedding.
     """
 

@@ -30,7 +30,7 @@ class State(NamedTuple):
     """A decoder's state of b captions between two steps: tensors of one row per caption."""
 
     recurrent: tuple[Tensor, ...]  # what a step changes: of an LSTM, its hidden state and its cell
-    memory: tuple[Tensor, ...] = ()  # of the picture, the same at all steps
+    memory: tuple[Tensor, ...] = ()  # of the image, the same at all steps
 
     def first(self, rows: int) -> "State":
         """Keep the first `rows` captions."""
@@ -44,7 +44,7 @@ class State(NamedTuple):
         return self.reorder(rows)._replace(memory=tuple(part[rows] for part in self.memory))
 
     def reorder(self, rows: Int[Tensor, " b"]) -> "State":
-        """Select among captions of the same picture, whose memory stays as it is."""
+        """Select among captions of the same image, whose memory stays as it is."""
         return State(tuple(part[rows] for part in self.recurrent), self.memory)
 
 
@@ -53,11 +53,11 @@ class Decoder(nn.Module, ABC):
 
     A subclass defines `begin` and `step`; it may override `forward` to run a whole sequence
     faster than step by step. Outputs become logits only on request. Dropout applies to words and
-    outputs, never to the picture. Among the arguments of its constructor are `vocabulary_size` and
+    outputs, never to the image. Among the arguments of its constructor are `vocabulary_size` and
     `feature_size`; `dropout` and `tied` (one matrix embeds words and predicts them) may be.
     """
 
-    least_regions: int = 1  # per picture, for this decoder to make sense
+    least_regions: int = 1  # per image, for this decoder to make sense
 
     def __init__(self, settings: dict[str, Any], embedding_size: int, output_size: int) -> None:
         """Take the subclass's arguments, which its checkpoint stores, and two widths."""
@@ -79,7 +79,7 @@ class Decoder(nn.Module, ABC):
 
     @abstractmethod
     def begin(self, features: Float[Tensor, "n r d"], image_index: Int[Tensor, " b"]) -> State:
-        """Process each picture once and return the state before BEGIN is fed."""
+        """Process each image once and return the state before BEGIN is fed."""
 
     @abstractmethod
     def step(self, words: Words, state: State) -> tuple[Float[Tensor, "b h"], State]:

@@ -1,4 +1,4 @@
-"""LSTM decoders that see a picture as a whole: once at first, or at every step."""
+"""LSTM decoders that see an image as a whole: once at first, or at every step."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,7 @@ from captioning.settings import arguments
 
 
 class ShowAndTell(Decoder):
-    """An LSTM that sees the picture once, as its first input (Vinyals et al. 2015, eq. 10-12)."""
+    """An LSTM that sees the image once, as its first input (Vinyals et al. 2015, eq. 10-12)."""
 
     def __init__(
         self,
@@ -30,9 +30,9 @@ class ShowAndTell(Decoder):
         self.lstm = nn.LSTM(embedding_size, hidden_size)
 
     def begin(self, features: Float[Tensor, "n r d"], image_index: Int[Tensor, " b"]) -> State:
-        """Feed the picture, averaged over its regions."""
-        picture = self.image(features.mean(1))
-        state = lstm_step(self.lstm, picture, blank(picture, self.lstm.hidden_size))
+        """Feed the image, averaged over its regions."""
+        image = self.image(features.mean(1))
+        state = lstm_step(self.lstm, image, blank(image, self.lstm.hidden_size))
         return state.select(image_index)
 
     def step(self, words: Words, state: State) -> tuple[Float[Tensor, "b h"], State]:
@@ -51,7 +51,7 @@ class ShowAndTell(Decoder):
 
 
 class Lrcn(Decoder):
-    """An LSTM that sees the picture with the word at every step (LRCN, Donahue et al. 2015)."""
+    """An LSTM that sees the image with the word at every step (LRCN, Donahue et al. 2015)."""
 
     def __init__(
         self,
@@ -68,12 +68,12 @@ class Lrcn(Decoder):
         self.lstm = nn.LSTM(2 * embedding_size, hidden_size)
 
     def begin(self, features: Float[Tensor, "n r d"], image_index: Int[Tensor, " b"]) -> State:
-        """Keep the picture, averaged over its regions, as memory."""
-        picture = self.image(features.mean(1))[image_index]
-        return blank(picture, self.lstm.hidden_size)._replace(memory=(picture,))
+        """Keep the image, averaged over its regions, as memory."""
+        image = self.image(features.mean(1))[image_index]
+        return blank(image, self.lstm.hidden_size)._replace(memory=(image,))
 
     def step(self, words: Words, state: State) -> tuple[Float[Tensor, "b h"], State]:
-        """Feed one word to each caption, along with its picture."""
+        """Feed one word to each caption, along with its image."""
         both = torch.cat([self.embed(words), state.memory[0]], dim=1)
         state = lstm_step(self.lstm, both, state)
         return self.dropout(state.recurrent[0]), state
@@ -84,8 +84,8 @@ class Lrcn(Decoder):
         """Run all steps in one fused call."""
         state = self.begin(features, captions.image_index)
         words = self.embed(captions.pack(inputs))
-        pictures = captions.along(state.memory[0])
-        both = torch.cat([words, pictures], dim=1)
+        images = captions.along(state.memory[0])
+        both = torch.cat([words, images], dim=1)
         outputs: Tensor = self.dropout(run_lstm(self.lstm, both, state, captions.active))
         return outputs
 

@@ -16,7 +16,7 @@ from captioning.data.dataset import Example, ImageId
 
 Direction: TypeAlias = Float32[np.ndarray, " d"]
 
-# Pictures compared at once: 230 MB of cosines with COCO's 113,287 training pictures.
+# Images compared at once: 230 MB of cosines with COCO's 113,287 training images.
 TOGETHER = 512
 
 
@@ -28,7 +28,7 @@ def most_common_caption(examples: Sequence[Example]) -> str:
 
 @torch.inference_mode()
 def embed(captioner: Captioner, batches: Iterable[Batch]) -> list[tuple[ImageId, Direction]]:
-    """Return each picture's id and direction."""
+    """Return each image's id and direction."""
     return [
         pair
         for batch in batches
@@ -37,16 +37,16 @@ def embed(captioner: Captioner, batches: Iterable[Batch]) -> list[tuple[ImageId,
 
 
 def directions(features: Float[Tensor, "n r d"]) -> Float32[np.ndarray, "n d"]:
-    """Average each picture's standardised features over regions and scale them to unit length."""
+    """Average each image's standardised features over regions and scale them to unit length."""
     found: Float32[np.ndarray, "n d"] = functional.normalize(features.mean(1), dim=1).cpu().numpy()
     return found
 
 
 def nearest(
-    pictures: Mapping[ImageId, Direction], trained: Mapping[ImageId, Direction]
+    images: Mapping[ImageId, Direction], trained: Mapping[ImageId, Direction]
 ) -> dict[ImageId, ImageId]:
-    """Find the training picture of greatest cosine for each picture; ties go to the first."""
-    queries, places = (torch.from_numpy(np.stack([*each.values()])) for each in (pictures, trained))
+    """Find the training image of greatest cosine for each image; ties go to the first."""
+    queries, places = (torch.from_numpy(np.stack([*each.values()])) for each in (images, trained))
     ids = [*trained]
     found = [row for few in queries.split(TOGETHER) for row in (few @ places.T).argmax(1).tolist()]
-    return {image_id: ids[row] for image_id, row in zip(pictures, found, strict=True)}
+    return {image_id: ids[row] for image_id, row in zip(images, found, strict=True)}

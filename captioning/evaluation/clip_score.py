@@ -30,7 +30,7 @@ _BATCH = 64
 
 
 class Clip(NamedTuple):
-    """A CLIP model, the processor of its pictures and texts, and the name of its folder."""
+    """A CLIP model, the processor of its images and texts, and the name of its folder."""
 
     name: str
     model: "CLIPModel"
@@ -38,26 +38,26 @@ class Clip(NamedTuple):
 
 
 def clip_scores(
-    pictures: Sequence[Path],
+    images: Sequence[Path],
     captions: Sequence[str],
     references: Sequence[Sequence[str]],
     clip: Clip,
 ) -> dict[str, NDArray[np.float64]]:
-    """Return the CLIPScore and the RefCLIPScore of each picture's caption; corpus scores are means.
+    """Return the CLIPScore and the RefCLIPScore of each image's caption; corpus scores are means.
 
     Args:
-        pictures: their files.
-        captions: one per picture, not tokenised, with capitals and punctuation.
-        references: one or more per picture.
+        images: their files.
+        captions: one per image, not tokenised, with capitals and punctuation.
+        references: one or more per image.
         clip: from `load_clip`; scores by different models cannot be compared.
 
     Raises:
-        InputError: when a picture cannot be opened.
+        InputError: when an image cannot be opened.
     """
     clip.model.to(best_device())
     flat = [reference for group in references for reference in group]
     with torch.inference_mode():
-        seen = _in_batches(pictures, lambda batch: _see(clip, batch), "pictures")
+        seen = _in_batches(images, lambda batch: _see(clip, batch), "images")
         said, meant = (
             _in_batches(texts, lambda batch: _read(clip, batch), name)
             for texts, name in ((captions, "captions"), (flat, "references"))
@@ -68,11 +68,9 @@ def clip_scores(
     return {"CLIPScore": scores.double().numpy(), "RefCLIPScore": with_references.double().numpy()}
 
 
-def clip_score(
-    pictures: Float[Tensor, "n d"], captions: Float[Tensor, "n d"]
-) -> Float[Tensor, " n"]:
+def clip_score(images: Float[Tensor, "n d"], captions: Float[Tensor, "n d"]) -> Float[Tensor, " n"]:
     """Return w·max(cos(c, v), 0), w = 2.5, for embeddings of any norm; in [0, 2.5] (section 3)."""
-    return _SCALE * F.cosine_similarity(captions, pictures).clamp(min=0)
+    return _SCALE * F.cosine_similarity(captions, images).clamp(min=0)
 
 
 def reference_clip_score(
@@ -126,8 +124,8 @@ def _in_batches(
     return torch.cat([embed(items[start : start + _BATCH]).float().cpu() for start in starts])
 
 
-def _see(clip: Clip, pictures: Sequence[Path]) -> Float[Tensor, "b d"]:
-    inputs = clip.processor(images=[open_image(path) for path in pictures], return_tensors="pt")
+def _see(clip: Clip, images: Sequence[Path]) -> Float[Tensor, "b d"]:
+    inputs = clip.processor(images=[open_image(path) for path in images], return_tensors="pt")
     embedded: Tensor = clip.model.get_image_features(**inputs.to(clip.model.device)).pooler_output
     return embedded
 

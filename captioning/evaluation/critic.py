@@ -22,12 +22,12 @@ from captioning.metrics import confidence_intervals
 from captioning.metrics.statistics import mean_of
 from captioning.search import Search
 
-# Steps between two evaluations on the held-back pictures.
+# Steps between two evaluations on the held-back images.
 EVERY = 50
 
 
 class Shown(NamedTuple):
-    """n pictures, each with true and generated captions, not always equally many."""
+    """n images, each with true and generated captions, not always equally many."""
 
     features: Float[Tensor, "n r d"]
     real: Captions
@@ -35,7 +35,7 @@ class Shown(NamedTuple):
 
 
 class Judged(NamedTuple):
-    """A critic's performance on each picture, its true and generated captions weighted equally.
+    """A critic's performance on each image, its true and generated captions weighted equally.
 
     JS[P, Q] = ½ KL[P‖M] + ½ KL[Q‖M], M = ½P + ½Q, is at least log 2 - the mean cross entropy of any
     critic; the logit log P/Q attains it (Goodfellow et al. 2014, section 4.1). No accuracy exceeds
@@ -52,10 +52,10 @@ class Plan:
 
     Args:
         steps: Maximum number of training steps, one batch each.
-        patience: Steps without a lower cross entropy on the held-back pictures, after which
+        patience: Steps without a lower cross entropy on the held-back images, after which
             training ends. A critic may learn nothing for hundreds of steps before it finds the
             first difference.
-        held_back: Share of the pictures on which the best step is chosen, in (0, 1).
+        held_back: Share of the images on which the best step is chosen, in (0, 1).
         learning_rate: Learning rate of Adam.
     """
 
@@ -91,7 +91,7 @@ def summarise(judged: Judged, seed: int) -> dict[str, tuple[float, float, float]
 
 @torch.no_grad()
 def show(captioner: Captioner, batch: Batch, search: Search, generator: torch.Generator) -> Shown:
-    """Caption the pictures of a batch; their true captions are all those in the batch."""
+    """Caption the images of a batch; their true captions are all those in the batch."""
     features = captioner.encode(batch)
     said = search([captioner], [features], generator).tokens
     owners = torch.arange(len(said), device=said.device).repeat_interleave(said.shape[1])
@@ -105,7 +105,7 @@ def train(
 ) -> None:
     """Train a discriminator and leave it with its best weights.
 
-    All of `shown` stays in memory, features included: 40 MB for 5,000 pictures, or 2 GB where
+    All of `shown` stays in memory, features included: 40 MB for 5,000 images, or 2 GB where
     features are a grid of 7 × 7 regions of 2,048 numbers each.
     """
     held = max(1, round(plan.held_back * len(shown)))
@@ -154,7 +154,7 @@ def judge(discriminator: Discriminator, shown: Shown, offset: float = 0.0) -> Ju
 
 @torch.no_grad()
 def judge_all(discriminator: Discriminator, shown: Iterable[Shown], offset: float = 0.0) -> Judged:
-    """Judge every picture, without dropout or gradients."""
+    """Judge every image, without dropout or gradients."""
     discriminator.eval()
     found = [judge(discriminator, each, offset) for each in shown]
     return Judged(*(torch.cat(values) for values in zip(*found, strict=True)))
@@ -163,6 +163,6 @@ def judge_all(discriminator: Discriminator, shown: Iterable[Shown], offset: floa
 def mean_by_image(
     values: Float[Tensor, " b"], captions: Captions, images: int
 ) -> Float[Tensor, " n"]:
-    """Average `values` over the captions of each picture."""
+    """Average `values` over the captions of each image."""
     sums = values.new_zeros(images).index_add(0, captions.image_index, values)
     return sums / captions.image_index.bincount(minlength=images)

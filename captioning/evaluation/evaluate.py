@@ -68,10 +68,10 @@ class Task:
 
 
 class Share(NamedTuple):
-    """The results of one process, on its own share of the pictures."""
+    """The results of one process, on its own share of the images."""
 
     captions: list[tuple[ImageId, str]]
-    left_out: int  # pictures that could not be opened
+    left_out: int  # images that could not be opened
     places: list[tuple[ImageId, Direction]]
     trained: list[tuple[ImageId, Direction]]  # of the training split
     measured: list[tuple[ImageId, Measured]]
@@ -82,10 +82,10 @@ class Share(NamedTuple):
 class Findings:
     """The results of evaluating one split."""
 
-    examples: list[Example]  # the pictures that were captioned
+    examples: list[Example]  # the images that were captioned
     captions: dict[ImageId, str]
     scores: Scores
-    rows: dict[str, dict[str, float]]  # scores of other captions of the same pictures
+    rows: dict[str, dict[str, float]]  # scores of other captions of the same images
     diversity: dict[str, Diversity]  # of the captioner's captions and of those rows
     world: World  # comparison with the true law, where it is known
     curve: list[Point]  # quality against diversity, by temperature
@@ -116,7 +116,7 @@ def work(task: Task) -> Share:
     # The order of sums, and so the last digits, may depend on the number of threads.
     torch.set_num_threads(1)
     share = look(task, batches, comparable(known, first.vocabulary))
-    # On the training split itself, every picture would be its own nearest.
+    # On the training split itself, every image would be its own nearest.
     train = [] if task.split == "train" else task.data.examples("train")
     return share._replace(trained=embed(first, whole_batches(task, train, first)) if train else [])
 
@@ -130,10 +130,10 @@ def whole_batches(
 
 @torch.inference_mode()
 def look(task: Task, batches: Sequence[EvaluationBatches], known: Scenes) -> Share:
-    """Encode every picture once and compute everything that needs its features.
+    """Encode every image once and compute everything that needs its features.
 
     Several captioners, each with its own batches, form an ensemble. Random draws depend only on
-    the pictures of a batch.
+    the images of a batch.
     """
     captioners, share = task.captioners, Share([], 0, [], [], [], [])
     for views in batch_by_batch(batches, "captioning"):
@@ -188,17 +188,17 @@ def join_captions(
     captions = join((share.captions for share in shares), [each.image_id for each in examples])
     left_out = sum(share.left_out for share in shares)
     if not captions:
-        raise InputError(f"{task.data.name}: none of the pictures of {task.split!r} can be opened")
+        raise InputError(f"{task.data.name}: none of the images of {task.split!r} can be opened")
     if len(captions) + left_out != len(examples):
         raise InputError(
-            f"{task.data.name}: expected the {len(examples)} pictures of {task.split!r}, but "
+            f"{task.data.name}: expected the {len(examples)} images of {task.split!r}, but "
             f"{len(captions)} were captioned and {left_out} left out; evaluate with --devices 1"
         )
     return captions
 
 
 def label(task: Task, shares: Sequence[Share], captions: Mapping[ImageId, str]) -> str:
-    """Return the split's name for the signature, which says if pictures were left out."""
+    """Return the split's name for the signature, which says if images were left out."""
     left_out = sum(share.left_out for share in shares)
     part = f",{len(captions)}-of-{len(captions) + left_out}-images" if left_out else ""
     return task.split + part
@@ -251,7 +251,7 @@ def check_vocabulary(captioner: Captioner, examples: Sequence[Example], name: st
 def baselines(
     shares: Sequence[Share], captions: Mapping[ImageId, str], training: Sequence[Example]
 ) -> dict[str, dict[ImageId, str]]:
-    """Caption with the most common training caption and that of the nearest training picture."""
+    """Caption with the most common training caption and that of the nearest training image."""
     rows = {"most common caption": dict.fromkeys(captions, most_common_caption(training))}
     first = {example.image_id: example.captions[0] for example in training}
     if trained := join((share.trained for share in shares), first):

@@ -20,8 +20,8 @@ from captioning.shapes.verdict import Verdict, judge
 from captioning.shapes.world import scenes
 from captioning.text import Vocabulary
 
-# Pictures measured together: a few hundred different prefixes of captions at each step.
-PICTURES = 10
+# Images measured together: a few hundred different prefixes of captions at each step.
+IMAGES = 10
 
 Scenes = Mapping[ImageId, Scene]
 
@@ -43,7 +43,7 @@ class World:
 
 
 def known_scenes(data: Dataset, image_ids: Iterable[ImageId]) -> dict[ImageId, Scene]:
-    """Return the scenes of these pictures; none if the data are not the shapes world."""
+    """Return the scenes of these images; none if the data are not the shapes world."""
     if not isinstance(data, Shapes):
         return {}
     every = scenes(Path(data.folder))
@@ -51,7 +51,7 @@ def known_scenes(data: Dataset, image_ids: Iterable[ImageId]) -> dict[ImageId, S
 
 
 def from_true_law(known: Scenes) -> dict[ImageId, str]:
-    """Draw one caption per picture from P, with a fixed seed."""
+    """Draw one caption per image from P, with a fixed seed."""
     generator = np.random.default_rng(0)
     return {image_id: sample(scene, generator) for image_id, scene in known.items()}
 
@@ -74,14 +74,14 @@ def measure_batch(
     image_ids: Sequence[ImageId],
     known: Scenes,
 ) -> list[tuple[ImageId, Measured]]:
-    """Compare P with the law of the captioners, an ensemble, picture by picture.
+    """Compare P with the law of the captioners, an ensemble, image by image.
 
     The result is empty if no scene is known.
     """
     measured: list[tuple[ImageId, Measured]] = []
-    for first in range(0, len(image_ids) if known else 0, PICTURES):
-        few = image_ids[first : first + PICTURES]
-        seen = [each[first : first + PICTURES] for each in features]
+    for first in range(0, len(image_ids) if known else 0, IMAGES):
+        few = image_ids[first : first + IMAGES]
+        seen = [each[first : first + IMAGES] for each in features]
         laws = [support(known[image_id]) for image_id in few]
         found = measure(captioners, seen, laws, seeded(few, features[0].device))
         measured += zip(few, found, strict=True)
@@ -94,7 +94,7 @@ def compare(
     measured: Mapping[ImageId, Measured],
     vocabulary: Vocabulary,
 ) -> World:
-    """Judge the captions of pictures and summarise the measurements of the captioner's law.
+    """Judge the captions of images and summarise the measurements of the captioner's law.
 
     A captioner that does not know every word of P has no divergences: its KL[P‖Q] is infinite.
     """

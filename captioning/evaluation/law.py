@@ -16,28 +16,28 @@ from captioning.text import BEGIN, END, PAD, SPECIAL, Vocabulary
 # The share of U in P_δ = (1 - δ) P + δ U: without it KL[Q‖P] is infinite as soon as Q errs.
 DELTA = 0.01
 
-# Captions drawn from Q for each picture.
+# Captions drawn from Q for each image.
 SAMPLES = 20
 
 # The priors π at which JS_π, what adversarial training minimises, is computed.
 PRIORS = (0.01, 0.1, 0.5, 0.9, 0.99)
 
-# The captions of one picture, each with its probability.
+# The captions of one image, each with its probability.
 Law: TypeAlias = Mapping[str, float]
 
 
 class Divergences(NamedTuple):
-    """Averages over pictures, in nats per caption unless stated otherwise.
+    """Averages over images, in nats per caption unless stated otherwise.
 
     Q is the law of what the captioner can say, without PAD, BEGIN and UNKNOWN. At every step U says
     END with probability 1/L, where L is the mean length (including END) of P's captions of the
-    picture, and otherwise a word drawn uniformly from those that the captioner knows.
+    image, and otherwise a word drawn uniformly from those that the captioner knows.
     """
 
     forward_kl: float  # KL[P‖Q], exact
     forward_kl_per_word: float  # the same divided by the mean of L, so END counts as a word
     reverse_kl: float  # KL[Q‖P_δ], estimated from samples of Q
-    reverse_kl_error: float  # its standard error, given these pictures
+    reverse_kl_error: float  # its standard error, given these images
     outside: float  # the probability under Q of what P never says, in [0, 1], exact
     jensen_shannon: float  # ½ KL[P‖M] + ½ KL[Q‖M], M = ½P + ½Q, exact
     total_variation: float  # in [0, 1], exact: ½ + ½ of it is a critic's best accuracy
@@ -45,7 +45,7 @@ class Divergences(NamedTuple):
 
 
 class Measured(NamedTuple):
-    """The measurements on one picture, and the samples of Q drawn for it."""
+    """The measurements on one image, and the samples of Q drawn for it."""
 
     forward_kl: Float[Tensor, ""]
     length: Float[Tensor, ""]  # L
@@ -107,7 +107,7 @@ def smooth(
 
 
 def standard_error(values: Float[Tensor, "n k"]) -> Float[Tensor, ""]:
-    """Return the standard error of the overall mean of k draws for each of n fixed pictures."""
+    """Return the standard error of the overall mean of k draws for each of n fixed images."""
     return (values.var(1).mean() / values.numel()).sqrt()
 
 
@@ -116,7 +116,7 @@ def log_likelihoods(
 ) -> Float[Tensor, " b"]:
     """Return log Q, in nats, of captions (words, END, PAD; or cut off, without END).
 
-    A prefix shared by captions of a picture is fed only once, which leaves about a third of the
+    A prefix shared by captions of an image is fed only once, which leaves about a third of the
     steps through all captions of the shapes world.
     """
     totals = torch.zeros(len(tokens), dtype=torch.float64, device=tokens.device)
@@ -142,7 +142,7 @@ def measure(
     laws: Sequence[Law],
     generator: torch.Generator,
 ) -> list[Measured]:
-    """Score, for each of n pictures, all captions in the support of P and samples of Q.
+    """Score, for each of n images, all captions in the support of P and samples of Q.
 
     Captions of P may have at most 21 tokens, including END, which is the limit of `Sampling`. So
     no sample that was cut off there is a prefix of a caption of P.
@@ -188,7 +188,7 @@ def measure_one(
 
 
 def summarise(measured: Sequence[Measured]) -> Divergences:
-    """Average the measurements over pictures."""
+    """Average the measurements over images."""
     forward_kl = torch.stack([each.forward_kl for each in measured])
     length = torch.stack([each.length for each in measured])
     outside = torch.stack([each.outside for each in measured])

@@ -12,21 +12,21 @@ from captioning.metrics import Scorer, distinct_captions, mutual_bleu, tokenize
 from captioning.search import Greedy, Sampling, all_texts
 
 SAMPLES = 5
-"""Captions drawn per picture: as many as pictures usually have references."""
+"""Captions drawn per image: as many as images usually have references."""
 
 Drawn: TypeAlias = list[list[str]]
-"""The samples of one picture at each temperature."""
+"""The samples of one image at each temperature."""
 
 
 class Point(NamedTuple):
-    """The results at one temperature; all but `mutual_bleu_4` are of one sample per picture."""
+    """The results at one temperature; all but `mutual_bleu_4` are of one sample per image."""
 
     temperature: float  # 0 for the greedy caption, the limit of sampling
     CIDEr: float
     Bleu_4: float
     distinct: float  # share of distinct captions
-    self_bleu_4: float  # between pictures
-    mutual_bleu_4: float  # between the samples of a picture
+    self_bleu_4: float  # between images
+    mutual_bleu_4: float  # between the samples of an image
 
 
 def samplings(temperatures: Iterable[float], steps: int) -> list[Sampling]:
@@ -40,7 +40,7 @@ def draw_batch(
     image_ids: Sequence[ImageId],
     searches: Sequence[Sampling],
 ) -> list[tuple[ImageId, Drawn]]:
-    """Sample every picture at each temperature, 0 first, all with the same random numbers."""
+    """Sample every image at each temperature, 0 first, all with the same random numbers."""
     if not searches:
         return []
     said = [all_texts(search, captioners, features, image_ids) for search in searches]
@@ -73,7 +73,7 @@ def measure(
     references: Mapping[ImageId, Sequence[str]],
     scorer: Scorer,
 ) -> Point:
-    """Measure samples of each picture; the first represents it in comparisons of pictures."""
+    """Measure samples of each image; the first represents it in comparisons of images."""
     first = {image_id: each[0] for image_id, each in samples.items()}
     scores = scorer.score(first, references).corpus
     words = [

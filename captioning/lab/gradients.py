@@ -34,7 +34,7 @@ SOURCE = "Williams 1992; Jang et al. 2017; Kool et al. 2019"
 PRIOR = 0.5
 
 IMAGES, SAMPLES = 8, 8
-"""An estimate uses IMAGES pictures, all alike, with SAMPLES captions each."""
+"""An estimate uses IMAGES images, all alike, with SAMPLES captions each."""
 
 TEXT = (
     "A bigram and a law of three words and three steps, small enough to sum every gradient. Each "

@@ -1,4 +1,4 @@
-"""Models of a small world: the package's captioner without pictures, and one too small to fit."""
+"""Models of a small world: the package's captioner without images, and one too small to fit."""
 
 import itertools
 from collections.abc import Callable
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from captioning.batch import Captions
 from captioning.captioner import Captioner
-from captioning.data.pictures import Transform
+from captioning.data.inputs import Transform
 from captioning.decoder import Decoder, ShowAndTell, State, Words
 from captioning.encoder import Encoder
 from captioning.lab.worlds import World
@@ -17,11 +17,11 @@ from captioning.settings import arguments
 from captioning.text import END, Vocabulary
 
 NOTHING = torch.zeros(1, 1, 1)
-"""The features of the only picture, "n r d"."""
+"""The features of the only image, "n r d"."""
 
 
-class NoPicture(Encoder):
-    """A stand-in for an encoder where there are no pictures."""
+class NoImage(Encoder):
+    """A stand-in for an encoder where there are no images."""
 
     feature_size = 1
     regions = 1
@@ -31,12 +31,12 @@ class NoPicture(Encoder):
         super().__init__({})
 
     def forward(self, images: Float[Tensor, "n c height width"]) -> Float[Tensor, "n r d"]:
-        """Return the same features for every picture."""
+        """Return the same features for every image."""
         return NOTHING.expand(len(images), 1, 1)
 
     def transform(self) -> Transform:
-        """Return a transform that ignores the picture."""
-        return lambda _picture: NOTHING[0]
+        """Return a transform that ignores the image."""
+        return lambda _image: NOTHING[0]
 
 
 class Bigram(Decoder):
@@ -71,14 +71,14 @@ def speaker(world: World, decoder: Callable[[int, int], Decoder], seed: int) -> 
     torch.manual_seed(seed)
     names = [f"w{word:03d}" for word in range(world.words)]
     vocabulary = Vocabulary.build([" ".join(names)], minimum_count=1)
-    captioner = Captioner(NoPicture(), decoder(len(vocabulary), 1), vocabulary)
+    captioner = Captioner(NoImage(), decoder(len(vocabulary), 1), vocabulary)
     with torch.no_grad():
         captioner.decoder.output.bias[: END + 1] = -torch.inf
     return captioner
 
 
 def as_captions(sequences: Int[Tensor, "b t"]) -> Captions:
-    """Return sequences of a world as captions of its one picture."""
+    """Return sequences of a world as captions of its one image."""
     count, steps = sequences.shape
     lengths = torch.full((count,), steps)
     return Captions(sequences + END + 1, lengths, torch.zeros(count, dtype=torch.long))

@@ -17,7 +17,7 @@ Tokens: TypeAlias = Sequence[str]
 
 
 class Diversity(NamedTuple):
-    """How varied the captions of a split are, one per picture.
+    """How varied the captions of a split are, one per image.
 
     Shares and Self-BLEU are in [0, 1]. All but `novel` and the lengths depend on the number of
     captions: compare them only for equal numbers.
@@ -58,7 +58,7 @@ def diversity(captions: Sequence[Tokens], training: Iterable[Tokens]) -> Diversi
 def distinct_captions(captions: Collection[str]) -> float:
     """Return the share in (0, 1] of distinct captions, compared letter by letter.
 
-    It falls as captions are added, so compare it only for equal numbers of pictures.
+    It falls as captions are added, so compare it only for equal numbers of images.
     """
     return len(set(captions)) / len(captions)
 
@@ -78,7 +78,7 @@ def mutual_bleu(sets: Iterable[Sequence[Tokens]], order: int = 4) -> float:
     """Return BLEU-1 to BLEU-4, by `order`, of every caption against the others of its set.
 
     It is in [0, 1], and low for varied captions. With all captions as one set it is Self-BLEU (Zhu
-    et al. 2018); with the samples of each picture as a set, mutual BLEU (Shetty et al. 2017). A
+    et al. 2018); with the samples of each image as a set, mutual BLEU (Shetty et al. 2017). A
     caption is never among its own references, and nothing is kept between calls: Texygen's
     Self-BLEU did both, and came out near 1 for any captions (its issues 46 and 27). N-grams are
     counted over all captions of all sets, as in corpus BLEU, so that no smoothing is needed;

@@ -53,7 +53,7 @@ class Negatives:
     """Further negative examples for the discriminator.
 
     Args:
-        mismatched: Weight of real captions of other pictures (Dai et al. 2017, section 3.2). With
+        mismatched: Weight of real captions of other images (Dai et al. 2017, section 3.2). With
             them, the best discriminator no longer depends on P/Q alone.
         replay: Turns whose generated captions are kept; they then make up half of the generated
             captions shown.
@@ -255,10 +255,10 @@ def cross_entropy(
 
 
 def mismatch(captions: Captions, images: int) -> Captions:
-    """Assign every caption to another picture of the batch, by a random cyclic shift."""
+    """Assign every caption to another image of the batch, by a random cyclic shift."""
     if images < 2:
         raise InputError(
-            "mismatched captions need batches of two pictures or more, got one: raise batch_size "
+            "mismatched captions need batches of two images or more, got one: raise batch_size "
             "or set negatives.mismatched to 0"
         )
     shift = torch.randint(1, images, (), device=captions.image_index.device)

@@ -41,7 +41,7 @@ class Objective(nn.Module, ABC):
     def prepare(self, captioner: Captioner, references: Mapping[ImageId, Sequence[str]]) -> None:
         """Set up what depends on the captioner and the training captions, before the first turn.
 
-        `references` has every caption of each training picture. By default, nothing is set up.
+        `references` has every caption of each training image. By default, nothing is set up.
         """
 
     @abstractmethod

@@ -84,7 +84,7 @@ def speak_with_gradient(
     steps: int,
     choose: Callable[[Float[Tensor, "b w"]], tuple[Words, Float[Tensor, "b ..."]]],
 ) -> tuple[Captions, Float[Tensor, "p ..."], Float[Tensor, " p"]]:
-    """Caption the pictures in `image_index` in a single differentiable pass.
+    """Caption the images in `image_index` in a single differentiable pass.
 
     Given log Q of the possible next tokens, `choose` returns the words to say and feed, and values
     to keep. Returns the captions and, packed, the values kept and the entropy of Q, in nats and

@@ -61,10 +61,10 @@ def draw_word(
 
 
 class PolicyGradient(Estimator):
-    """REINFORCE with `samples` captions per picture and a baseline.
+    """REINFORCE with `samples` captions per image and a baseline.
 
     The baseline is the mean reward of the other captions of the batch (`mean`) or of the same
-    picture (`leave_one_out`, Luo 2020), the reward of the picture's `greedy` caption (Rennie et al.
+    image (`leave_one_out`, Luo 2020), the reward of the image's `greedy` caption (Rennie et al.
     2017), or `none`. Captions have at most `steps` tokens, including END. With `rollouts`, a word's
     reward is the mean over that many completions after it (Yu et al. 2017, eq. 4).
     """
@@ -83,7 +83,7 @@ class PolicyGradient(Estimator):
             )
         if baseline == "leave_one_out" and samples == 1:
             raise InputError(
-                "the baseline leave_one_out is made of a picture's other captions, but samples is "
+                "the baseline leave_one_out is made of an image's other captions, but samples is "
                 "1: raise it or choose another baseline"
             )
         self.samples, self.baseline, self.steps = samples, baseline, steps

@@ -1,4 +1,4 @@
-"""A replay buffer of a captioner's earlier captions, with the features of their pictures."""
+"""A replay buffer of a captioner's earlier captions, with the features of their images."""
 
 from typing import Any
 

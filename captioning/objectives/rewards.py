@@ -1,4 +1,4 @@
-"""Rewards of captions, given the true captions of their pictures."""
+"""Rewards of captions, given the true captions of their images."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
@@ -15,15 +15,15 @@ Words: TypeAlias = Sequence[str]  # of one caption, with its end as a word if it
 
 
 class CaptionReward(ABC):
-    """A function of captions and references, prepared once for all training pictures."""
+    """A function of captions and references, prepared once for all training images."""
 
     @abstractmethod
     def prepare(self, references: Sequence[Sequence[Words]]) -> None:
-        """Take the true captions of every training picture; its index is the picture's number."""
+        """Take the true captions of every training image; its index is the image's number."""
 
     @abstractmethod
     def __call__(self, captions: Sequence[Words], images: Sequence[int]) -> Float[ndarray, " b"]:
-        """Return each caption's reward; `images` holds the numbers of their pictures."""
+        """Return each caption's reward; `images` holds the numbers of their images."""
 
 
 class CiderDReward(CaptionReward):
@@ -39,7 +39,7 @@ class CiderDReward(CaptionReward):
 
 
 class FunctionReward(CaptionReward):
-    """Any function that returns a number for a caption and the true captions of its picture."""
+    """Any function that returns a number for a caption and the true captions of its image."""
 
     def __init__(self, function: Callable[[Words, Sequence[Words]], float]) -> None:
         self.function = function

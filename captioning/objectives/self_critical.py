@@ -21,7 +21,7 @@ from captioning.text import END, PAD, SPECIAL
 class SelfCritical(Objective):
     """Maximises the expected reward of sampled captions (Rennie et al. 2017).
 
-    By default the reward is CIDEr-D and a caption's baseline is the mean reward of the picture's
+    By default the reward is CIDEr-D and a caption's baseline is the mean reward of the image's
     other samples (Luo 2020); `PolicyGradient(samples=1, baseline="greedy")` is as first published.
     The end of a caption counts as a word, in captions, references and document frequencies:
     otherwise (`count_end: false`) stopping after "with a" costs nothing, and captions do.
@@ -41,7 +41,7 @@ class SelfCritical(Objective):
         self.count_end = count_end
 
     def prepare(self, captioner: Captioner, references: Mapping[ImageId, Sequence[str]]) -> None:
-        """Split the references of every training picture into words, as the captioner would."""
+        """Split the references of every training image into words, as the captioner would."""
         vocabulary = captioner.vocabulary
         end = (SPECIAL[END],) if self.count_end else ()
         split = [[(*vocabulary.split(t), *end) for t in texts] for texts in references.values()]
@@ -68,13 +68,13 @@ class SelfCritical(Objective):
         return Loss(loss.value, loss.logs | {"bad_endings": bad[0]})
 
     def number(self, batch: Batch) -> list[int]:
-        """Return the batch's pictures as numbers of training pictures."""
+        """Return the batch's images as numbers of training images."""
         try:
             return [self.numbers[image_id] for image_id in batch.image_ids]
         except KeyError as error:
             raise InputError(
                 "self-critical training has references for the training split only, got "
-                f"picture {error}"
+                f"image {error}"
             ) from error
 
     def words(self, tokens: Sequence[int]) -> list[str]:

@@ -38,7 +38,7 @@ def relaxed_sample(
 class StraightThrough(Estimator):
     """Differentiates the reward itself, through words relaxed at a `temperature` that may fall.
 
-    Samples `samples` captions per picture, of at most `steps` tokens, including END. The reward
+    Samples `samples` captions per image, of at most `steps` tokens, including END. The reward
     must be differentiable in mixtures of words.
     """
 

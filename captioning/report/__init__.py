@@ -1,4 +1,4 @@
-"""Reports of runs: tables, curves and a page of pictures with captions."""
+"""Reports of runs: tables, curves and a page of images with captions."""
 
 from captioning.report.command import main, report_run
 from captioning.report.table import summary_table

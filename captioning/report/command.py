@@ -11,7 +11,7 @@ from captioning.report.curves import panels, read_log
 from captioning.report.table import summary_table
 from captioning.runs import Evaluation, Run, newest_run, open_run
 
-PICTURES = 60  # in the gallery of a page
+IMAGES = 60  # in the gallery of a page
 
 
 def main(argv: Sequence[str]) -> int:
@@ -23,7 +23,7 @@ def main(argv: Sequence[str]) -> int:
     options = parse(argv)
     runs = [open_run(folder) for folder in dict.fromkeys(options.runs)] or [open_run(newest_run())]
     if len(runs) == 1:
-        report_run(runs[0], options.output, options.split, options.pictures)
+        report_run(runs[0], options.output, options.split, options.images)
     else:
         report_runs(runs, options.output, options.split)
     return 0
@@ -41,21 +41,21 @@ def parse(argv: Sequence[str]) -> Namespace:
     )
     parser.add_argument("--output", type=Path, metavar="FOLDER", help="write there instead")
     parser.add_argument(
-        "--pictures",
+        "--images",
         type=int,
-        default=PICTURES,
+        default=IMAGES,
         metavar="N",
         help="in the gallery; default: %(default)s",
     )
     parser.add_argument("--split", help="only evaluations on this split")
     options = parser.parse_args(argv)
-    if options.pictures < 0:
-        parser.error(f"--pictures: expected 0 or more, got {options.pictures}")
+    if options.images < 0:
+        parser.error(f"--images: expected 0 or more, got {options.images}")
     return options
 
 
 def report_run(
-    run: Run, folder: Path | None = None, split: str | None = None, pictures: int = PICTURES
+    run: Run, folder: Path | None = None, split: str | None = None, images: int = IMAGES
 ) -> None:
     """Write the drawings of curves, then the page with the gallery of the newest evaluation."""
     folder = folder or run.folder
@@ -72,7 +72,7 @@ def report_run(
         keep(folder / f"{sweep.name}.png", sweep.light)
     evaluations = evaluated(run, split)
     alike = [e for e in reversed(evaluations) if e.split == evaluations[-1].split]
-    cards = gallery(alike, pictures) if pictures else {}
+    cards = gallery(alike, images) if images else {}
     keep(folder / "report.html", render(run, evaluations, drawn, cards, sweeps).encode())
 
 

@@ -1,4 +1,4 @@
-"""The gallery: pictures with their generated and reference captions."""
+"""The gallery: images with their generated and reference captions."""
 
 import io
 from collections.abc import Mapping, Sequence
@@ -15,10 +15,10 @@ from captioning.report.html import data_address
 from captioning.runs import Evaluation
 
 THUMBNAIL = 320
-"""Longest side of an embedded picture, in pixels: about 15 kB per photograph."""
+"""Longest side of an embedded image, in pixels: about 15 kB per photograph."""
 
 TINY = 96
-"""Up to this size a picture is embedded unchanged, and shown enlarged with sharp pixels."""
+"""Up to this size an image is embedded unchanged, and shown enlarged with sharp pixels."""
 
 RANKED_BY = "CIDEr"
 
@@ -27,7 +27,7 @@ Chosen = dict[str, list[ImageId]]
 
 
 class Thumbnail(NamedTuple):
-    """A picture embedded in the page."""
+    """An image embedded in the page."""
 
     address: str
     width: int
@@ -44,7 +44,7 @@ class Said(NamedTuple):
 
 
 class Card(NamedTuple):
-    """One picture; without a thumbnail if its file is missing or damaged."""
+    """One image; without a thumbnail if its file is missing or damaged."""
 
     image_id: ImageId
     file: str
@@ -65,7 +65,7 @@ def choose(
     never among the best and worst; if there are at most `count` images, all are shown.
     """
     if len(images) <= count:
-        return {"All pictures": list(images)}
+        return {"All images": list(images)}
     extremes = count // 3 if scores else 0
     places = generator.choice(len(images), count - 2 * extremes, replace=False)
     random = [images[place] for place in sorted(places)]
@@ -80,7 +80,7 @@ def choose(
 
 
 def gallery(evaluations: Sequence[Evaluation], count: int) -> dict[str, list[Card]]:
-    """Make cards of at most `count` pictures, by a description of how they were chosen.
+    """Make cards of at most `count` images, by a description of how they were chosen.
 
     The first evaluation determines the choice and ranking; captions of the others come below.
     """
@@ -108,17 +108,17 @@ def gallery(evaluations: Sequence[Evaluation], count: int) -> dict[str, list[Car
 
 
 def thumbnail(file: Path, longest: int = THUMBNAIL) -> Thumbnail | None:
-    """Shrink a picture; None if it is missing or damaged."""
+    """Shrink an image; None if it is missing or damaged."""
     try:
-        picture = open_image(locate(file))
+        image = open_image(locate(file))
     except InputError:
         return None
-    tiny = max(picture.size) <= TINY
+    tiny = max(image.size) <= TINY
     content = io.BytesIO()
     if tiny:
-        picture.save(content, format="PNG")
+        image.save(content, format="PNG")
     else:
-        picture.thumbnail((longest, longest))
-        picture.save(content, format="JPEG", quality=80)
+        image.thumbnail((longest, longest))
+        image.save(content, format="JPEG", quality=80)
     kind = "png" if tiny else "jpeg"
-    return Thumbnail(data_address(kind, content.getvalue()), *picture.size, tiny)
+    return Thumbnail(data_address(kind, content.getvalue()), *image.size, tiny)

@@ -1,4 +1,4 @@
-"""Self-contained HTML pages: their templates and embedded pictures."""
+"""Self-contained HTML pages: their templates and embedded images."""
 
 import base64
 import struct
@@ -56,5 +56,5 @@ def fill(package: str, template: str, **values: Any) -> str:
 
 
 def data_address(kind: str, content: bytes) -> str:
-    """Return a data URL that contains the picture, so that the page is self-contained."""
+    """Return a data URL that contains the image, so that the page is self-contained."""
     return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"

@@ -22,11 +22,11 @@ from captioning.report.table import (
 from captioning.runs import Evaluation, Run
 
 NOTES = {
-    "human": "one true caption of each picture, held out and scored against the others",
+    "human": "one true caption of each image, held out and scored against the others",
     "true distribution": "captions drawn from the known law of the world",
-    "most common caption": "the same caption for every picture, the training split's commonest",
-    "nearest image": "the first caption of the training picture nearest by the encoder's features",
-    "distinct-1": "different words over all words, of one caption a picture; distinct-2 of pairs",
+    "most common caption": "the same caption for every image, the training split's commonest",
+    "nearest image": "the first caption of the training image nearest by the encoder's features",
+    "distinct-1": "different words over all words, of one caption an image; distinct-2 of pairs",
     "Self-BLEU-4": "of every caption against all the others; lower is more varied",
     "novel captions, %": "those that are no training caption, word for word",
     "KL[P‖Q], nats": "a caption: P is the true law, Q the model's own, whatever the search; exact",
@@ -112,7 +112,7 @@ def _metrics(split: str, evaluations: Sequence[Evaluation]) -> Table:
     others = {name: record for e in evaluations for name, record in e.rows.items()}
     shown = columns([*models.values(), *others.values()])
     return Table(
-        f"{split.capitalize()} split, {evaluations[-1].images:,} pictures",
+        f"{split.capitalize()} split, {evaluations[-1].images:,} images",
         headings(shown),
         {name: cells([record], shown) for name, record in models.items()},
         {name: cells([record], shown) for name, record in others.items()},

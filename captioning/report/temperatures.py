@@ -18,8 +18,8 @@ SIZE = (5.0, 3.6)
 """Width and height of a panel, in inches."""
 
 PANELS = {
-    "self_bleu_4": "← more varied: Self-BLEU-4 × 100, between pictures",
-    "mutual_bleu_4": "← more varied: mutual BLEU-4 × 100, of a picture's samples",
+    "self_bleu_4": "← more varied: Self-BLEU-4 × 100, between images",
+    "mutual_bleu_4": "← more varied: mutual BLEU-4 × 100, of an image's samples",
 }
 """Two measures of the similarity of captions, each plotted against CIDEr."""
 
@@ -81,7 +81,7 @@ def drawing(sweep: Sweep) -> Drawing:
 
 
 def draw(sweep: Sweep, theme: Theme = LIGHT) -> bytes:
-    """Draw CIDEr against the similarity of captions, between pictures and per picture, as PNG."""
+    """Draw CIDEr against the similarity of captions, between images and per image, as PNG."""
     figure = blank(SIZE[0] * len(PANELS), SIZE[1], theme)
     for place, (measure, label) in enumerate(PANELS.items(), start=1):
         axes = figure.add_subplot(1, len(PANELS), place)

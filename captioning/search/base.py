@@ -69,7 +69,7 @@ def caption_texts(
     features: Sequence[Float[Tensor, "n _ _"]],
     image_ids: Sequence[Name],
 ) -> dict[Name, str]:
-    """Return the best caption of each picture, in words, or the first of its samples."""
+    """Return the best caption of each image, in words, or the first of its samples."""
     every = all_texts(search, captioners, features, image_ids)
     return {image_id: texts[0] for image_id, texts in every.items()}
 
@@ -80,7 +80,7 @@ def all_texts(
     features: Sequence[Float[Tensor, "n _ _"]],
     image_ids: Sequence[Name],
 ) -> dict[Name, list[str]]:
-    """Return the k captions of each picture, in words; samples are reproducible."""
+    """Return the k captions of each image, in words; samples are reproducible."""
     generator = seeded(image_ids, features[0].device)
     found = search(captioners, features, generator).tokens.tolist()
     vocabulary = captioners[0].vocabulary
@@ -91,5 +91,5 @@ def all_texts(
 
 
 def seeded(image_ids: Sequence[Name], device: torch.device) -> torch.Generator:
-    """Return a generator seeded by the pictures alone, independent of earlier draws."""
+    """Return a generator seeded by the images alone, independent of earlier draws."""
     return torch.Generator(device).manual_seed(crc32(repr(tuple(image_ids)).encode()))

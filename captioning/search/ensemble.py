@@ -45,7 +45,7 @@ class Ensemble:
         self.images = torch.arange(len(features[0]), device=features[0].device)
 
     def begin(self, image_index: Int[Tensor, " b"]) -> States:
-        """Return the states of b captions before BEGIN is fed; each picture is processed once."""
+        """Return the states of b captions before BEGIN is fed; each image is processed once."""
         return tuple(
             decoder.begin(features, image_index)
             for decoder, features in zip(self.decoders, self.features, strict=True)

@@ -225,11 +225,11 @@ class CaptioningModule(lightning.LightningModule):
         self.log("val/cross_entropy", loss, batch_size=len(targets), sync_dist=True)
 
     def on_validation_epoch_end(self) -> None:
-        """Score the captions of all processes, counting each picture once."""
+        """Score the captions of all processes, counting each image once."""
         captions, references = gather(self.captions), gather(self.references)
         self.captions, self.references = {}, {}
         if not captions:
-            raise InputError("none of the validation pictures can be opened")
+            raise InputError("none of the validation images can be opened")
         score = cider_d(self.captioner.vocabulary.split, captions, references)
         lengths = [len(caption.split()) for caption in captions.values()]
         self.log(SELECTED_BY, score, prog_bar=True, sync_dist=True)
@@ -291,7 +291,7 @@ def cider_d(
 
 
 def gather(own: dict[ImageId, Any]) -> dict[ImageId, Any]:
-    """Merge the dictionaries of all processes; a picture in several counts once."""
+    """Merge the dictionaries of all processes; an image in several counts once."""
     if not torch.distributed.is_initialized():
         return own
     shares: list[Any] = [None] * torch.distributed.get_world_size()

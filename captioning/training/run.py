@@ -59,7 +59,7 @@ def train(
 
     Args:
         data: Data set, by its class.
-        encoder: Network from pictures to features.
+        encoder: Network from images to features.
         decoder: Network from features to words.
         objective: Training objective.
         loading: How data become batches.
@@ -71,7 +71,7 @@ def train(
         matmul_precision: Precision of float32 matrix products in PyTorch; medium may round to
             bfloat16 if the hardware supports it, and is twice as fast on AMD processors.
         threads: Threads of PyTorch on the CPU; null for OMP_NUM_THREADS, or one per core but those
-            that open pictures. More threads than free cores make training many times slower.
+            that open images. More threads than free cores make training many times slower.
         resume: Resume the run where it stopped.
         run: Where everything is kept.
         config: What to save there as the run's configuration.

@@ -1,9 +1,9 @@
-"""How much longer pictures take to caption into a file than their encoder and search alone.
+"""How much longer images take to caption into a file than their encoder and search alone.
 
     python tests/benchmarks/bench_caption.py [NUM_WORKERS]
 
 Photographs of Flickr8k (CAPTIONING_DATA has them), MobileNetV2, an untrained LSTM of 512, beam
-search of five; on one thread, the fastest of several passes. The floor has all pictures opened,
+search of five; on one thread, the fastest of several passes. The floor has all images opened,
 transformed and stacked beforehand. CPU seconds are those of the captioning process alone, wall
 seconds have the waiting for its workers in them.
 """
@@ -27,7 +27,7 @@ from captioning.encoder import Backbone
 from captioning.search import Beam
 from captioning.text import SPECIAL, Vocabulary
 
-PICTURES, BATCH, WORDS, PASSES = 100, 50, 3000, 2
+IMAGES, BATCH, WORDS, PASSES = 100, 50, 3000, 2
 
 
 def make_task(num_workers: int) -> Task:
@@ -60,14 +60,14 @@ def fastest(work: Callable[[], object]) -> tuple[float, float]:
 
 
 def main() -> None:
-    """Print both times for a picture, and their ratio."""
+    """Print both times for an image, and their ratio."""
     photographs = Path(os.environ.get("CAPTIONING_DATA", ""), "flickr8k", "Images")
     if not photographs.is_dir():
         sys.exit("needs photographs: set CAPTIONING_DATA to a folder that has flickr8k")
     torch.set_num_threads(1)
     workers = int(sys.argv[1]) if len(sys.argv) > 1 else 2
     task = make_task(workers)
-    blocks = [next(find([str(photographs)], PICTURES))]
+    blocks = [next(find([str(photographs)], IMAGES))]
     batches = opened(task, blocks)
     floor = fastest(lambda: [say(task, names, images) for names, images in batches])
 
@@ -76,9 +76,9 @@ def main() -> None:
             caption_all(task, Parts(Path(folder, "captions.jsonl"), BATCH), {}, blocks)
 
     ours = fastest(whole)
-    print(f"milliseconds for a picture of {PICTURES}, {workers} workers   wall      CPU")
+    print(f"milliseconds for an image of {IMAGES}, {workers} workers   wall      CPU")
     for name, seconds in (("encoder and search alone", floor), ("captioning caption", ours)):
-        print(f"  {name:40}", *(f"{1000 * each / PICTURES:8.1f}" for each in seconds))
+        print(f"  {name:40}", *(f"{1000 * each / IMAGES:8.1f}" for each in seconds))
     print(f"  {'ratio':40}", *(f"{a / b:8.2f}" for a, b in zip(ours, floor, strict=True)))
 
 

@@ -39,7 +39,7 @@ def untrained_captioner() -> Captioner:
 
 
 def teach_to_count(decoder: ShowAndTell) -> None:
-    """Let a cell start where the picture says and grow by 0.1 a token; at 1, END is likely."""
+    """Let a cell start where the image says and grow by 0.1 a token; at 1, END is likely."""
     lstm = decoder.lstm
     input_gate, forget_gate, candidate, output_gate = range(0, 4 * HIDDEN, HIDDEN)
     with torch.no_grad():
@@ -59,10 +59,10 @@ def plain_greedy(decoder: Decoder, features: Tensor, batch: int) -> Tensor:
     """Batches of images, each until its last caption has ended."""
     captions = torch.full((len(features), STEPS), PAD)
     for start in range(0, len(features), batch):
-        pictures = features[start : start + batch]
-        state = decoder.begin(pictures, torch.arange(len(pictures)))
-        words = torch.full((len(pictures),), BEGIN)
-        unfinished = torch.ones(len(pictures), dtype=torch.bool)
+        images = features[start : start + batch]
+        state = decoder.begin(images, torch.arange(len(images)))
+        words = torch.full((len(images),), BEGIN)
+        unfinished = torch.ones(len(images), dtype=torch.bool)
         for t in range(STEPS):
             outputs, state = decoder.step(words, state)
             _, words = decoder.logits(outputs).log_softmax(1).max(1)
@@ -123,9 +123,9 @@ def rows_stepped(search: Search, captioner: Captioner, features: Tensor) -> list
 
 
 def matrix_products(images: int, rows: list[int]) -> Callable[[], None]:
-    """The products without which no such decoding can be: picture, LSTM, vocabulary."""
+    """The products without which no such decoding can be: image, LSTM, vocabulary."""
     most = max(images, *rows)
-    picture, hidden = torch.randn(most, FEATURES), torch.randn(most, HIDDEN)
+    image, hidden = torch.randn(most, FEATURES), torch.randn(most, HIDDEN)
     embed, output = torch.randn(FEATURES, HIDDEN), torch.randn(HIDDEN, VOCABULARY)
     gates = torch.randn(2 * HIDDEN, 4 * HIDDEN)
     inputs = torch.randn(most, 2 * HIDDEN)
@@ -133,7 +133,7 @@ def matrix_products(images: int, rows: list[int]) -> Callable[[], None]:
     sums, logits = torch.empty(most, 4 * HIDDEN), torch.empty(most, VOCABULARY)
 
     def multiply() -> None:
-        torch.mm(picture[:images], embed, out=embedded[:images])
+        torch.mm(image[:images], embed, out=embedded[:images])
         torch.mm(inputs[:images], gates, out=sums[:images])
         for count in rows:
             torch.mm(inputs[:count], gates, out=sums[:count])
@@ -191,7 +191,7 @@ def measure_choices(rows: int = 500) -> None:
 
 
 def main() -> None:
-    """Decode 500 pictures greedily, and 100 with a beam of 5."""
+    """Decode 500 images greedily, and 100 with a beam of 5."""
     torch.set_num_threads(1)
     torch.manual_seed(0)
     captioner = untrained_captioner()

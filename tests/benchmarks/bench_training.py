@@ -6,7 +6,7 @@ One thread, CPU seconds, the fastest of several steps. 50 images with five capti
 those of COCO (from CAPTIONING_DATA where it has them, else drawn from the same mean and spread),
 vocabulary 9,487, LSTM 512, embedding 512, features of 2,048 numbers; scheduled sampling replaces a
 quarter of the inputs. The plain way is that of open code: an LSTM cell and a projection at every
-step over padded captions, the picture once for each caption, log-probabilities of all positions in
+step over padded captions, the image once for each caption, log-probabilities of all positions in
 one tensor. The floor is the time of the matrix products that no way can do without.
 
 Where captions are drawn, there are five of each image, of about eleven words and at most 20; the
@@ -196,7 +196,7 @@ def floor(products: list[Product]) -> Callable[[], None]:
 
 
 def lstm(words: int, back: int = 2) -> list[Product]:
-    """Run along captions of so many words in all, each picture once."""
+    """Run along captions of so many words in all, each image once."""
     return [
         Product(IMAGES, FEATURES, SIZE, back),
         Product(IMAGES, SIZE, 4 * SIZE, back),

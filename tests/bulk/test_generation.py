@@ -1,4 +1,4 @@
-"""Captions of many pictures: the same however often the work breaks off and whoever shares it."""
+"""Captions of many images: the same however often the work breaks off and whoever shares it."""
 
 import json
 import os
@@ -20,10 +20,10 @@ from captioning.bulk.parts import Parts
 from captioning.captioner import Captioner, load_captioner
 from captioning.search import Hypotheses, Sampling, Search
 from tests.support.launching import by_hand, by_slurm, by_torchrun
-from tests.support.tiny_captions import checkpoint, picture, shard
+from tests.support.tiny_captions import checkpoint, image, shard
 
 OUTPUT = "captions.jsonl"
-PICTURES = 11  # in blocks of four and batches of two, and then a shard of five
+IMAGES = 11  # in blocks of four and batches of two, and then a shard of five
 BATCHES = 9
 
 Work = Callable[[Search], bytes]
@@ -56,8 +56,8 @@ class Breaking(Search):
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Some files, one of them damaged, a shard, and a captioner."""
     folder = tmp_path_factory.mktemp("bulk")
-    for number in range(PICTURES):
-        picture(folder, f"photos/{number:02}.png")
+    for number in range(IMAGES):
+        image(folder, f"photos/{number:02}.png")
     (folder / "photos" / "05.png").write_bytes(b"damaged")
     shard(folder / "s.tar", list("abcde"))
     checkpoint(folder)
@@ -81,12 +81,12 @@ def work(folder: Path, tmp_path: Path) -> Iterator[Work]:
     torch.set_num_threads(threads)
 
 
-def test_every_picture_has_one_record_in_order_a_bad_one_with_its_error(
+def test_every_image_has_one_record_in_order_a_bad_one_with_its_error(
     work: Work,
 ) -> None:
     found = [json.loads(line) for line in work(Sampling(samples=2)).splitlines()]
     names = [Path(record["image"]).name for record in found]
-    assert names == [f"{n:02}.png" for n in range(PICTURES)] + [f"{key}.png" for key in "abcde"]
+    assert names == [f"{n:02}.png" for n in range(IMAGES)] + [f"{key}.png" for key in "abcde"]
     assert [len(record["captions"]) for record in found] == [0 if n == 5 else 2 for n in range(16)]
     assert [n for n, record in enumerate(found) if "error" in record] == [5]
     assert "no known format" in found[5]["error"]
@@ -106,7 +106,7 @@ def test_work_that_breaks_off_after_every_batch_ends_in_the_same_bytes(
     assert work(Breaking(Sampling(samples=2), 1)) == whole
 
 
-def test_a_bad_picture_stops_the_work_and_what_is_done_is_kept(
+def test_a_bad_image_stops_the_work_and_what_is_done_is_kept(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:
     monkeypatch.chdir(folder)
@@ -114,12 +114,12 @@ def test_a_bad_picture_stops_the_work_and_what_is_done_is_kept(
     command = ["caption", "small-0.ckpt", "photos", *options]
     assert main(command) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert "05.png: expected a picture" in line
+    assert "05.png: expected an image" in line
     assert "--on_bad_image skip" in line
     assert main([*command, "--on_bad_image", "skip"]) == 0
-    told = f"{PICTURES} pictures, of which 1 could not be opened; {PICTURES - 4} captioned now"
+    told = f"{IMAGES} images, of which 1 could not be opened; {IMAGES - 4} captioned now"
     assert told in capsys.readouterr().err
-    assert len((tmp_path / OUTPUT).read_bytes().splitlines()) == PICTURES
+    assert len((tmp_path / OUTPUT).read_bytes().splitlines()) == IMAGES
 
 
 @pytest.mark.parametrize(
@@ -149,7 +149,7 @@ def test_another_way_of_captioning_is_refused(
     assert main(["caption", str(other), *more]) == 2
     assert "its captioner is 'sha256:" in capsys.readouterr().err
     assert main(["caption", "small-0.ckpt", "s.tar", *more]) == 2
-    assert "its pictures is" in capsys.readouterr().err
+    assert "its images is" in capsys.readouterr().err
 
 
 def begun(folder: Path, output: Path, devices: int) -> "subprocess.Popen[str]":
@@ -191,7 +191,7 @@ def made(folder: Path, output: Path, devices: int) -> bytes:
 def test_kills_and_other_numbers_of_processes_change_nothing(folder: Path, tmp_path: Path) -> None:
     one, two, killed = (tmp_path / f"{name}.jsonl" for name in ("one", "two", "killed"))
     whole = made(folder, one, devices=1)
-    assert len(whole.splitlines()) == PICTURES + 5
+    assert len(whole.splitlines()) == IMAGES + 5
     assert made(folder, two, devices=2) == whole
     for devices in (3, 1):
         with begun(folder, killed, devices) as first:
@@ -214,7 +214,7 @@ def test_torchrun_slurm_and_two_machines_write_the_same(folder: Path, tmp_path: 
         for process in start(*command, prefix="--")
     ]
     assert [(each.returncode, each.stdout) for each in done] == [(0, "")] * 5
-    assert sum(each.stderr.count("pictures, of which 1") for each in done) == 3
+    assert sum(each.stderr.count("images, of which 1") for each in done) == 3
     assert len({file.read_bytes() for file in files}) == 1
 
 
@@ -230,4 +230,4 @@ def test_ctrl_c_stops_and_the_same_command_goes_on(
     assert process.returncode == 130
     assert told.splitlines()[-1] == f"{output}: stopped; the same command goes on"
     assert "Traceback" not in told
-    assert len(made(folder, output, devices=1).splitlines()) == PICTURES + 5
+    assert len(made(folder, output, devices=1).splitlines()) == IMAGES + 5

@@ -48,7 +48,7 @@ def test_parts_are_joined_in_order_whichever_was_made_first(parts: Parts) -> Non
     parts.append(0, records[2:3])
     assert [number for number, _ in parts.unfinished(0, 1)] == [0]
     parts.finish(0)
-    assert parts.join() == Tally(pictures=4, bad=1)
+    assert parts.join() == Tally(images=4, bad=1)
     assert parts.output.read_text(encoding="utf-8") == "".join(map(as_line, records))
     assert {path.name for path in parts.output.parent.iterdir()} == {
         "captions.jsonl",
@@ -94,7 +94,7 @@ def test_of_a_part_cut_anywhere_the_whole_batches_stay(
     assert parts.growing(0).read_bytes() == b"".join(whole.splitlines(True)[: lines // 2 * 2])
 
 
-def test_the_pictures_are_those_of_the_first_time(parts: Parts) -> None:
+def test_the_images_are_those_of_the_first_time(parts: Parts) -> None:
     assert parts.begin(SETTINGS, [Block("/photos", ["new.png"])])
     assert [block for _, block in parts.blocks()] == BLOCKS
 
@@ -124,7 +124,7 @@ def test_a_file_of_another_origin_is_refused(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["captions.jsonl"]
 
 
-def test_pictures_that_are_not_found_leave_nothing_behind(tmp_path: Path) -> None:
+def test_images_that_are_not_found_leave_nothing_behind(tmp_path: Path) -> None:
     parts = Parts(tmp_path / "captions.jsonl", batch_size=2)
     with pytest.raises(InputError, match="found no file"), parts.opened():
         parts.begin(SETTINGS, find([str(tmp_path)], 2))
@@ -146,7 +146,7 @@ def test_what_a_kill_left_of_the_output_is_removed(parts: Parts) -> None:
     assert not left.exists()
 
 
-def test_what_was_killed_before_its_pictures_were_listed_is_begun_anew(parts: Parts) -> None:
+def test_what_was_killed_before_its_images_were_listed_is_begun_anew(parts: Parts) -> None:
     with whole(parts.list) as partial:
         partial.touch()
     parts.list.rename(partial)

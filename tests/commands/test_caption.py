@@ -1,4 +1,4 @@
-"""`captioning caption` on anybody's pictures."""
+"""`captioning caption` on anybody's images."""
 
 import json
 from pathlib import Path
@@ -7,20 +7,20 @@ import pytest
 
 from captioning.__main__ import main
 from tests.support import tiny_captions
-from tests.support.tiny_captions import picture
+from tests.support.tiny_captions import image
 
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A captioner that says something about any picture."""
+    """A captioner that says something about any image."""
     return tiny_captions.checkpoint(tmp_path_factory.mktemp("caption"))
 
 
-def test_pictures_of_every_kind_are_captioned_in_order(
+def test_images_of_every_kind_are_captioned_in_order(
     checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     kinds = {"a.jpg": "RGB", "b.png": "RGBA", "c.png": "L", "d.jpg": "CMYK", "e.png": "P"}
-    names = [picture(tmp_path, name, mode) for name, mode in kinds.items()]
+    names = [image(tmp_path, name, mode) for name, mode in kinds.items()]
     assert main(["caption", str(checkpoint), *names, "--format", "json"]) == 0
     records = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [record["image"] for record in records] == names
@@ -30,7 +30,7 @@ def test_pictures_of_every_kind_are_captioned_in_order(
 def test_samples_follow_the_seed(
     checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    command = ["caption", str(checkpoint), picture(tmp_path, "a.png"), "--search", "Sampling"]
+    command = ["caption", str(checkpoint), image(tmp_path, "a.png"), "--search", "Sampling"]
     texts = []
     for seed in ("1", "1", "2"):
         assert main([*command, "--search.samples", "20", "--seed", seed]) == 0
@@ -39,18 +39,18 @@ def test_samples_follow_the_seed(
     assert texts[0] == texts[1] != texts[2]
 
 
-def test_a_picture_named_twice_is_captioned_twice(
+def test_an_image_named_twice_is_captioned_twice(
     checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    name = picture(tmp_path, "a.png")
+    name = image(tmp_path, "a.png")
     assert main(["caption", str(checkpoint), name, name]) == 0
     assert len(capsys.readouterr().out.splitlines()) == 2
 
 
-def test_samples_of_a_picture_do_not_depend_on_the_batches_before(
+def test_samples_of_an_image_do_not_depend_on_the_batches_before(
     checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    names = [picture(tmp_path, f"{number}.png") for number in range(3)]
+    names = [image(tmp_path, f"{number}.png") for number in range(3)]
     options = ["--search", "Sampling", "--batch_size", "1"]
     assert main(["caption", str(checkpoint), *names, *options]) == 0
     every = capsys.readouterr().out.splitlines()
@@ -58,11 +58,11 @@ def test_samples_of_a_picture_do_not_depend_on_the_batches_before(
     assert capsys.readouterr().out.splitlines() == every[2:]
 
 
-def test_the_pictures_of_a_folder_are_printed_by_their_path_in_it(
+def test_the_images_of_a_folder_are_printed_by_their_path_in_it(
     checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for name in ("b/c.png", "a.jpg", "b/notes.txt"):
-        picture(tmp_path, name) if name[-3:] != "txt" else (tmp_path / name).write_text("no")
+        image(tmp_path, name) if name[-3:] != "txt" else (tmp_path / name).write_text("no")
     assert main(["caption", str(checkpoint), str(tmp_path)]) == 0
     said = capsys.readouterr().out.splitlines()
     assert [line.split(":")[0] for line in said] == ["a.jpg", "b/c.png"]
@@ -92,10 +92,10 @@ def test_what_cannot_be_done_is_told_at_once(
     assert words in line
 
 
-def test_a_bad_picture_stops_or_is_skipped(
+def test_a_bad_image_stops_or_is_skipped(
     checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    good, bad = picture(tmp_path, "a.png"), tmp_path / "bad.png"
+    good, bad = image(tmp_path, "a.png"), tmp_path / "bad.png"
     bad.write_bytes(Path(good).read_bytes()[:60])
     command = ["caption", str(checkpoint), good, str(bad)]
     assert main(command) == 2
@@ -115,7 +115,7 @@ def test_a_damaged_checkpoint_is_one_line(
 ) -> None:
     broken = tmp_path / "broken.ckpt"
     broken.write_bytes(content)
-    assert main(["caption", str(broken), picture(tmp_path, "a.png")]) == 2
+    assert main(["caption", str(broken), image(tmp_path, "a.png")]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert words in line
 

@@ -63,26 +63,26 @@ def test_an_evaluation_writes_what_is_promised(
     assert (run / "curves.png").is_file()
 
 
-def test_a_split_of_bad_pictures_alone_is_one_line(
+def test_a_split_of_bad_images_alone_is_one_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["train", "--config", str(config(tmp_path)), "--trainer.max_epochs", "1"]) == 0
-    for picture in (tmp_path / "shapes" / "images" / "test").iterdir():
-        picture.write_bytes(b"damaged")
+    for image in (tmp_path / "shapes" / "images" / "test").iterdir():
+        image.write_bytes(b"damaged")
     capsys.readouterr()
     run = tmp_path / "runs" / "shapes-scheduled-sampling-seed0"
     assert main(["evaluate", str(run), "--on-bad-image", "skip"]) == 2
-    assert "none of the pictures of 'test' can be opened" in capsys.readouterr().err
+    assert "none of the images of 'test' can be opened" in capsys.readouterr().err
 
 
 @pytest.mark.slow
-def test_the_signature_tells_of_pictures_that_were_left_out(run: Path) -> None:
-    picture = next((run.parents[1] / "shapes" / "images" / "val").iterdir())
-    whole = picture.read_bytes()
-    picture.write_bytes(b"damaged")
+def test_the_signature_tells_of_images_that_were_left_out(run: Path) -> None:
+    image = next((run.parents[1] / "shapes" / "images" / "val").iterdir())
+    whole = image.read_bytes()
+    image.write_bytes(b"damaged")
     command = ["evaluate", str(run), "--split", "val", "--metrics", "bleu"]
     assert main([*command, "--on_bad_image", "skip"]) == 0
-    picture.write_bytes(whole)
+    image.write_bytes(whole)
     summary = read(run / "evaluations" / "val-greedy" / "metrics.json")
     assert summary["images"] == 7
     assert "|split:val,7-of-8-images|" in summary["signature"]

@@ -12,7 +12,7 @@ from tests.support.tiny_run import equal, weights
 
 
 def config(folder: Path, splits: str = "train train train val") -> Path:
-    """Pictures of these splits in a manifest, and a frozen network."""
+    """Images of these splits in a manifest, and a frozen network."""
     examples = make_examples(folder, [["a cat sat"]] * len(splits.split()))
     rows = [
         f"{example.image.name},{example.captions[0]},{split}"
@@ -57,14 +57,14 @@ def test_training_after_it_encodes_nothing_and_is_as_without_it(
     told = capsys.readouterr()
     files = [Path(line) for line in told.out.splitlines()]
     assert len(files) == 2  # there is no test split
-    assert "features of 4 pictures" in told.err
+    assert "features of 4 images" in told.err
     assert "free bytes to take" in told.err
     before = dates(tmp_path)
     assert main(train) == 0
     assert "to encode" not in capsys.readouterr().err
     assert dates(tmp_path) == before
     assert main([*train, *other]) == 0
-    assert "3 of 3 pictures to encode" in capsys.readouterr().err
+    assert "3 of 3 images to encode" in capsys.readouterr().err
     for file in files:
         assert file.read_bytes() == (tmp_path / "other" / file.name).read_bytes()
     runs = tmp_path / "runs"
@@ -74,7 +74,7 @@ def test_training_after_it_encodes_nothing_and_is_as_without_it(
     )
 
 
-def test_a_changed_picture_is_refused_until_it_is_renewed(
+def test_a_changed_image_is_refused_until_it_is_renewed(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     command = ["features", "--config", str(config(tmp_path, "train val"))]
@@ -84,7 +84,7 @@ def test_a_changed_picture_is_refused_until_it_is_renewed(
     assert main(command) == 2
     assert "1.png has changed since" in capsys.readouterr().err
     assert main([*command, "--renew"]) == 0
-    assert "1 of 1 pictures to encode" in capsys.readouterr().err
+    assert "1 of 1 images to encode" in capsys.readouterr().err
     assert main(command) == 0
 
 

@@ -38,5 +38,5 @@ def test_flickr8k_that_is_there_is_whole(
     assert main(["prepare", "flickr8k"]) == 0
     said = capsys.readouterr().out
     assert "flickr8k has every part already: nothing to do" in said
-    assert "8,091 pictures; train 6,000, val 1,000, test 1,000: all there" in said
+    assert "8,091 images; train 6,000, val 1,000, test 1,000: all there" in said
     assert not (folder / "partial").exists()

@@ -24,7 +24,7 @@ SUMMARY = {
 
 def test_metrics_and_diversity_are_two_small_tables() -> None:
     assert text(SUMMARY).splitlines() == [
-        "mine val, greedy, 3 pictures, × 100",
+        "mine val, greedy, 3 images, × 100",
         "            CIDEr  distinct",
         "captioner    50.0     100.0",
         "  95% from   40.0",

@@ -172,19 +172,19 @@ def test_what_a_kill_left_of_a_checkpoint_is_removed_when_the_run_goes_on(tmp_pa
 
 
 def damage(change: Callable[[Path], None], tmp_path: Path) -> list[str]:
-    """A training command on a world whose first training picture was changed."""
+    """A training command on a world whose first training image was changed."""
     path = config(tmp_path)
     Shapes(**yaml.safe_load(path.read_text())["data"]["init_args"]).examples("train")
     change(tmp_path / "shapes" / "images" / "train" / "000001.png")
     return ["train", "--config", str(path), "--overwrite"]
 
 
-def cut(picture: Path) -> None:
-    picture.write_bytes(picture.read_bytes()[:100])
+def cut(image: Path) -> None:
+    image.write_bytes(image.read_bytes()[:100])
 
 
 @pytest.mark.parametrize("change", [cut, Path.unlink])
-def test_a_bad_picture_is_named_or_skipped_and_counted(
+def test_a_bad_image_is_named_or_skipped_and_counted(
     change: Callable[[Path], None], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     command = damage(change, tmp_path)
@@ -202,10 +202,10 @@ def test_two_processes_train_and_evaluate_together(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     run = tmp_path / "runs" / "shapes-scheduled-sampling-seed0"
     told, title, *_ = done.stdout.splitlines()
-    assert (told, title) == (str(run), "shapes test, greedy, 8 pictures, × 100")
+    assert (told, title) == (str(run), "shapes test, greedy, 8 images, × 100")
     assert done.stdout.count("captioner ") == 2  # metrics and diversity, told by one process
     assert len(validation_losses(run)) == 2
-    # 40 pictures, two processes, 8 at a time: three steps an epoch.
+    # 40 images, two processes, 8 at a time: three steps an epoch.
     assert torch.load(run / "checkpoints" / "last.ckpt")["global_step"] == 6
 
 

@@ -11,7 +11,7 @@ from PIL import Image
 
 from captioning.captioner import Captioner
 from captioning.comparison.attention_maps import attention_maps, follow, glances, shaded
-from captioning.comparison.compared import Compared, read_pictures
+from captioning.comparison.compared import Compared, read_images
 from captioning.decoder import Lrcn, ShowAttendTell
 from tests.comparison.tiny_comparison import compared
 from tests.support.builders import make_captioner, make_features
@@ -58,7 +58,7 @@ def test_what_is_looked_at_stays_bright_and_the_rest_is_dark() -> None:
     assert even.getextrema()[0] >= 253
 
 
-def test_a_caption_is_said_again_word_by_word_after_the_picture_itself() -> None:
+def test_a_caption_is_said_again_word_by_word_after_the_image_itself() -> None:
     found = glances(attentive(), Image.new("RGB", (40, 30), "red"), "cat dog unheard")
     assert [glance.word for glance in found] == ["", "cat", "dog", "<unknown>"]
     assert [glance.word for glance in glances(attentive(), Image.new("RGB", (40, 30)), "")] == [""]
@@ -67,17 +67,17 @@ def test_a_caption_is_said_again_word_by_word_after_the_picture_itself() -> None
 def test_the_first_row_that_attends_is_followed(tmp_path: Path) -> None:
     base, other = (compared(tmp_path, name, [[1.0, 2.0]], ["ant bee"]) for name in ("base", "o"))
     leave(make_captioner(Lrcn).float(), base)
-    pictures = read_pictures([base, other])
-    assert attention_maps([base, other], pictures) is None  # the other's configuration says nothing
+    images = read_images([base, other])
+    assert attention_maps([base, other], images) is None  # the other's configuration says nothing
     leave(attentive(), other)
-    found = attention_maps([base, other], pictures)
+    found = attention_maps([base, other], images)
     assert found is not None
     assert found.row == "o"
-    assert [[glance.word for glance in each] for each in found.pictures] == [["", "ant", "bee"]] * 2
+    assert [[glance.word for glance in each] for each in found.images] == [["", "ant", "bee"]] * 2
     (tmp_path / "1.png").unlink()
-    found = attention_maps([other], pictures)
+    found = attention_maps([other], images)
     assert found is not None
-    assert len(found.pictures) == 1
-    assert attention_maps([replace(other, runs=())], pictures) is None
+    assert len(found.images) == 1
+    assert attention_maps([replace(other, runs=())], images) is None
     other.runs[0].checkpoint().unlink()
-    assert attention_maps([other], pictures) is None
+    assert attention_maps([other], images) is None

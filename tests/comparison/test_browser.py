@@ -32,7 +32,7 @@ PERSON = """<!doctype html><title>person</title><iframe src="report.html"></ifra
 
 @pytest.fixture
 def page(tmp_path: Path) -> Path:
-    """Pictures 1, 2 and 3: "base" scores 1, 2, 3 and "a & b" 5, 2, 1."""
+    """Images 1, 2 and 3: "base" scores 1, 2, 3 and "a & b" 5, 2, 1."""
     said = ("one", "two <img src=x onerror=alert(1)>", "three")
     rows = (
         compared(tmp_path, "base", [[1.0, 2.0, 3.0]], said),
@@ -81,13 +81,13 @@ def test_what_a_person_chooses_is_shown_and_stands_in_the_address(page: Path) ->
     assert said.startswith("#sort=best&amp;row=a+%26+b one; a red dog; two &lt;img")
 
 
-def test_more_pictures_than_fit_come_as_one_goes_on(tmp_path: Path) -> None:
+def test_more_images_than_fit_come_as_one_goes_on(tmp_path: Path) -> None:
     numbers = [float(each) for each in range(60)]
-    row = compared(tmp_path, "base", [numbers], [f"picture{each:.0f}" for each in numbers])
+    row = compared(tmp_path, "base", [numbers], [f"image{each:.0f}" for each in numbers])
     page = write_page(tmp_path, compare("tiny", [row], {}))
     first = shown(page, "sort=best")
     assert 24 <= len(first) < 60
-    assert first == [f"picture{59 - place}" for place in range(len(first))]
+    assert first == [f"image{59 - place}" for place in range(len(first))]
 
 
 def test_false_captions_are_found_where_the_true_law_is_known(tmp_path: Path) -> None:

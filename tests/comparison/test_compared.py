@@ -1,4 +1,4 @@
-"""What rows say of each picture, and which rows cannot be put beside one another."""
+"""What rows say of each image, and which rows cannot be put beside one another."""
 
 import json
 from dataclasses import replace
@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from captioning.comparison.compared import Compared, read_pictures
+from captioning.comparison.compared import Compared, read_images
 from captioning.errors import InputError
 from tests.comparison.tiny_comparison import compared
 
@@ -16,32 +16,32 @@ def test_captions_are_the_first_seeds_and_scores_those_of_all_seeds(tmp_path: Pa
     row = compared(tmp_path, "base", [[1.0, 2.0, 3.0], [0.0, 0.5, 1.0]])
     second = row.evaluations[1].folder / "captions.json"
     second.write_text(second.read_text().replace("dog", "horse"))
-    pictures = read_pictures([row, Compared("failed", "base", failures=("seed 0: lost",))])
-    assert [example.image_id for example in pictures.examples] == [1, 2, 3]
-    assert pictures.captions == {"base": {1: "a red dog", 2: "a blue cat", 3: "a green bird"}}
+    images = read_images([row, Compared("failed", "base", failures=("seed 0: lost",))])
+    assert [example.image_id for example in images.examples] == [1, 2, 3]
+    assert images.captions == {"base": {1: "a red dog", 2: "a blue cat", 3: "a green bird"}}
     np.testing.assert_array_equal(
-        pictures.scores["base"]["CIDEr"], [[1.0, 2.0, 3.0], [0.0, 0.5, 1.0]]
+        images.scores["base"]["CIDEr"], [[1.0, 2.0, 3.0], [0.0, 0.5, 1.0]]
     )
 
 
-def test_a_metric_that_one_picture_lacks_is_left_out(tmp_path: Path) -> None:
+def test_a_metric_that_one_image_lacks_is_left_out(tmp_path: Path) -> None:
     row = compared(tmp_path, "base", [[1.0, 2.0, 3.0]])
     file = row.evaluations[0].folder / "scores.json"
     scores = json.loads(file.read_text())
     del scores["2"]["Bleu_4"]
     file.write_text(json.dumps(scores))
-    assert list(read_pictures([row]).scores["base"]) == ["CIDEr"]
+    assert list(read_images([row]).scores["base"]) == ["CIDEr"]
     file.unlink()
-    assert read_pictures([row]).scores["base"] == {}
+    assert read_images([row]).scores["base"] == {}
 
 
-def test_rows_of_other_pictures_or_splits_are_refused(tmp_path: Path) -> None:
+def test_rows_of_other_images_or_splits_are_refused(tmp_path: Path) -> None:
     base = compared(tmp_path, "base", [[1.0, 2.0, 3.0]])
     fewer = compared(tmp_path, "fewer", [[1.0, 2.0, 3.0]])
     file = fewer.evaluations[0].folder / "captions.json"
     file.write_text(json.dumps(json.loads(file.read_text())[:2]))
-    with pytest.raises(InputError, match=r"1 of its pictures and of those of .* not in both"):
-        read_pictures([base, fewer])
+    with pytest.raises(InputError, match=r"1 of its images and of those of .* not in both"):
+        read_images([base, fewer])
     other = replace(base, evaluations=(replace(base.evaluations[0], split="val"),))
     with pytest.raises(InputError, match=r"is of tiny, val, .* of tiny, test; evaluate both alike"):
-        read_pictures([base, other])
+        read_images([base, other])

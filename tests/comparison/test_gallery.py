@@ -1,16 +1,16 @@
-"""The pictures that the page of a comparison holds."""
+"""The images that the page of a comparison holds."""
 
 from pathlib import Path
 
 import numpy as np
 
-from captioning.comparison.compared import read_pictures
+from captioning.comparison.compared import read_images
 from captioning.comparison.gallery import Said, draw, fault, gallery, score
 from captioning.shapes.scene import Group, Kind, Scene
 from tests.comparison.tiny_comparison import compared
 
 
-def test_pictures_are_drawn_at_random_but_always_the_same_and_keep_their_order() -> None:
+def test_images_are_drawn_at_random_but_always_the_same_and_keep_their_order() -> None:
     assert draw(3, 3) == [0, 1, 2]
     few = draw(100, 10)
     assert few == sorted(set(few)) == draw(100, 10)
@@ -19,12 +19,12 @@ def test_pictures_are_drawn_at_random_but_always_the_same_and_keep_their_order()
     assert draw(3, 0) == []
 
 
-def test_each_picture_has_every_rows_caption_with_the_score_of_the_first_seed(
+def test_each_image_has_every_rows_caption_with_the_score_of_the_first_seed(
     tmp_path: Path,
 ) -> None:
     base = compared(tmp_path, "base", [[1.0, 2.0, 3.0], [9.0, 9.0, 9.0]])
     other = compared(tmp_path, "other", [[0.12345, 0.0, 0.0]], ["a cat"])
-    first, *_ = gallery(read_pictures([base, other]), 10, {})
+    first, *_ = gallery(read_images([base, other]), 10, {})
     assert first.said == [Said("a red dog", 100.0, None), Said("a cat", 12.3, None)]
     assert first.references == ("a red dog",)
     assert first.thumbnail is not None

@@ -19,8 +19,8 @@ HOSTILE = ("</script><img src=x onerror=alert(1)>", "\"quoted\" & 'so'", "a <b>b
 SCORES = [1.0, 2.0, 3.0]
 
 
-def page(folder: Path, *rows: Compared, pictures: int = 10) -> Page:
-    write_page(folder / "page", compare("tiny on tiny", rows, {}, pictures))
+def page(folder: Path, *rows: Compared, images: int = 10) -> Page:
+    write_page(folder / "page", compare("tiny on tiny", rows, {}, images))
     return Page(folder / "page" / "report.html")
 
 
@@ -44,10 +44,10 @@ def test_captions_names_and_reasons_cannot_become_markup(tmp_path: Path) -> None
     assert all(address.startswith("data:image/") for address in seen.addresses)
     content = (tmp_path / "page" / "report.html").read_text()
     assert content.count("</script>") == 2
-    data = re.search(r'id="pictures-data">(.*?)</script>', content)
+    data = re.search(r'id="images-data">(.*?)</script>', content)
     assert data
     known = json.loads(data[1])
-    assert [picture["said"][0][0] for picture in known["pictures"]] == list(HOSTILE)
+    assert [image["said"][0][0] for image in known["images"]] == list(HOSTILE)
 
 
 def test_no_script_runs_but_the_pages_own(tmp_path: Path) -> None:
@@ -64,7 +64,7 @@ def test_no_script_runs_but_the_pages_own(tmp_path: Path) -> None:
     ]
 
 
-def test_a_picture_that_is_gone_is_named(tmp_path: Path) -> None:
+def test_an_image_that_is_gone_is_named(tmp_path: Path) -> None:
     row = compared(tmp_path, "base", [SCORES])
     (tmp_path / "2.png").unlink()
     seen = page(tmp_path, row)
@@ -72,13 +72,13 @@ def test_a_picture_that_is_gone_is_named(tmp_path: Path) -> None:
     assert "1 of them could not be opened" in seen.text
 
 
-def test_fewer_pictures_are_drawn_and_numbers_stay_those_of_all(tmp_path: Path) -> None:
+def test_fewer_images_are_drawn_and_numbers_stay_those_of_all(tmp_path: Path) -> None:
     rows = compared(tmp_path, "base", [SCORES])
-    seen = page(tmp_path, rows, pictures=2)
+    seen = page(tmp_path, rows, images=2)
     assert len(seen.cards) == 2
-    assert "2 of the 3 pictures, drawn at random" in seen.text
+    assert "2 of the 3 images, drawn at random" in seen.text
     assert "200.0" in seen.text
-    assert page(tmp_path, rows, pictures=0).cards == []
+    assert page(tmp_path, rows, images=0).cards == []
 
 
 def test_a_failed_row_is_said_with_its_reason(tmp_path: Path) -> None:

@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from captioning.comparison.compared import read_pictures
+from captioning.comparison.compared import read_images
 from captioning.comparison.significance import (
     by_seeds,
     contrasts,
     holm,
     least_by_seeds,
-    per_picture,
+    per_image,
 )
 from tests.comparison.tiny_comparison import compared
 
@@ -63,10 +63,10 @@ def test_holms_correction_by_hand() -> None:
     assert holm({"a": 0.8, "b": 0.9}) == {"a": 1.0, "b": 1.0}
 
 
-def test_only_metrics_that_are_means_over_pictures_are_tested_over_them(tmp_path: Path) -> None:
+def test_only_metrics_that_are_means_over_images_are_tested_over_them(tmp_path: Path) -> None:
     row = compared(tmp_path, "base", [[1.0, 2.0, 3.0], [3.0, 2.0, 4.0]])
-    found = per_picture(row, read_pictures([row]))
-    assert list(found) == ["CIDEr"]  # BLEU is .25, and its pictures' mean is not
+    found = per_image(row, read_images([row]))
+    assert list(found) == ["CIDEr"]  # BLEU is .25, and its images' mean is not
     np.testing.assert_array_equal(found["CIDEr"].scores, [2.0, 2.0, 3.5])
 
 
@@ -77,7 +77,7 @@ def test_a_row_is_tested_against_its_baseline_alone_and_corrected_for_all_rows(
     same = compared(tmp_path, "same", [[1.0, 1.0, 1.0]])
     above = compared(tmp_path, "above", [[2.0, 3.0, 4.0]])
     rows = [base, same, above, replace(above, name="lonely", baseline="failed")]
-    found = contrasts(rows, read_pictures(rows), resamples=4000)
+    found = contrasts(rows, read_images(rows), resamples=4000)
     assert list(found) == ["same", "above"]
     difference = found["above"]["CIDEr"]
     assert difference.value == 2.0
@@ -85,8 +85,8 @@ def test_a_row_is_tested_against_its_baseline_alone_and_corrected_for_all_rows(
     assert difference.interval is not None
     assert 1.0 <= difference.interval.low <= difference.interval.high <= 3.0
     # All three coins must fall alike: 2 of 8, twice by Holm's correction.
-    assert difference.over_pictures == pytest.approx(0.5, abs=0.05)
-    assert found["same"]["CIDEr"].over_pictures == 1.0
+    assert difference.over_images == pytest.approx(0.5, abs=0.05)
+    assert found["same"]["CIDEr"].over_images == 1.0
     assert found["above"]["Bleu_4"].interval is None
 
 
@@ -95,6 +95,6 @@ def test_the_spread_of_a_difference_is_that_between_runs_of_the_same_seed(tmp_pa
     base = compared(tmp_path, "base", [[1.0], [5.0]])
     above = compared(tmp_path, "above", [[2.0], [8.0]])
     rows = [base, above, replace(above, name="lost", failures=("seed 2: failed",))]
-    found = contrasts(rows, read_pictures(rows), resamples=10)
+    found = contrasts(rows, read_images(rows), resamples=10)
     assert found["above"]["CIDEr"].spread == pytest.approx(2**0.5)
     assert found["lost"]["CIDEr"].spread is None

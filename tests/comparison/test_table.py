@@ -100,7 +100,7 @@ def test_a_sign_tells_a_difference_that_chance_does_not_explain() -> None:
     assert mark("1.0", None, Contrast(0.2, None, interval, 0.049, 0.1)).sign == "▲"
     assert mark("1.0", None, Contrast(-0.2, None, interval, 0.049, 0.1)).sign == "▼"
     assert mark("1.0", None, Contrast(0.2, None, interval, 0.05, 0.001)) == Cell(
-        "1.0", hint="p = 0.0500 over pictures, corrected"
+        "1.0", hint="p = 0.0500 over images, corrected"
     )
     assert mark("1.0 ± 0.1", "1.0", None).in_markdown == "**1.0 ± 0.1**"
 
@@ -110,7 +110,7 @@ def test_the_table_of_tests_has_no_column_that_would_be_empty(tmp_path: Path) ->
     paired = Contrast(-0.1234, None, Interval(-0.2, 0.05), 0.0004, None)
     table = against_baseline([row], {"above": {"CIDEr": paired, "Bleu_4": paired}})
     assert table is not None
-    assert list(table.headings) == ["CIDEr, difference", "95% interval", "p over pictures"]
+    assert list(table.headings) == ["CIDEr, difference", "95% interval", "p over images"]
     assert [cell.text for cell in table.lines[0].cells] == ["−12.3", "−20.0 to +5.0", "0.0004"]
     seeds = Contrast(1.25, 0.5, None, None, 0.1)
     table = against_baseline([row], {"above": {"forward_kl": seeds}})

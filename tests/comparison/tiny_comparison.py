@@ -11,7 +11,7 @@ from captioning.comparison.compared import Compared, Published
 from captioning.runs import Run, read_evaluation
 
 CAPTIONS = ("a red dog", "a blue cat", "a green bird")
-"""Of pictures 1, 2 and 3, both as references and as what is said unless told otherwise."""
+"""Of images 1, 2 and 3, both as references and as what is said unless told otherwise."""
 
 
 def compared(
@@ -21,7 +21,7 @@ def compared(
     said: Sequence[str] = CAPTIONS,
     **more: Mapping[str, float],
 ) -> Compared:
-    """A row, tested against the one called "base": a seed for each list of CIDEr, a picture each.
+    """A row, tested against the one called "base": a seed for each list of CIDEr, an image each.
 
     `more` goes into metrics.json.
     """
@@ -39,7 +39,7 @@ def evaluate(
     said: Sequence[str],
     more: Mapping[str, Mapping[str, float]],
 ) -> None:
-    """Leave what an evaluation leaves, of as many pictures as there are scores."""
+    """Leave what an evaluation leaves, of as many images as there are scores."""
     there = run.evaluation_folder("test", "greedy")
     there.mkdir(parents=True)
     run.config_file.write_text("{}")
@@ -52,7 +52,7 @@ def evaluate(
     }
     write(there / "metrics.json", metrics | more)
     write(there / "captions.json", annotations(ids, said))
-    files = [{"id": image, "file_name": str(picture(folder, image))} for image in ids]
+    files = [{"id": image, "file_name": str(draw(folder, image))} for image in ids]
     references = [{"id": each["image_id"]} | each for each in annotations(ids, CAPTIONS)]
     write(there / "references.json", {"images": files, "annotations": references})
     by_image = zip(ids, scores, strict=True)
@@ -60,7 +60,7 @@ def evaluate(
 
 
 def annotations(ids: Sequence[int], captions: Sequence[str]) -> list[dict[str, object]]:
-    """A caption for each picture, over and over."""
+    """A caption for each image, over and over."""
     pairs = zip(ids, cycle(captions), strict=False)
     return [{"image_id": image, "caption": caption} for image, caption in pairs]
 
@@ -69,8 +69,8 @@ def write(file: Path, content: object) -> None:
     file.write_text(json.dumps(content))
 
 
-def picture(folder: Path, image: int) -> Path:
-    """A picture of one colour."""
+def draw(folder: Path, image: int) -> Path:
+    """An image of one colour."""
     file = folder / f"{image}.png"
     Image.new("RGB", (32, 32), (80 * image % 256, 40, 200)).save(file)
     return file

@@ -12,7 +12,7 @@ from tests.support.builders import VOCABULARY
 
 
 def example_of(*captions: str) -> Example:
-    return Example("picture.jpg", Path("picture.jpg"), captions)
+    return Example("image.jpg", Path("image.jpg"), captions)
 
 
 def test_a_caption_ends_with_end_unless_it_is_cut_off() -> None:
@@ -27,7 +27,7 @@ def test_a_caption_ends_with_end_unless_it_is_cut_off() -> None:
 @pytest.mark.parametrize("caption", ["…", "❤️", "-"])
 def test_a_caption_without_a_word_is_refused_and_named(caption: str) -> None:
     examples = [example_of("ant"), example_of("bee", caption)]
-    with pytest.raises(InputError, match=rf"picture.jpg: the caption {caption!r} has no word"):
+    with pytest.raises(InputError, match=rf"image.jpg: the caption {caption!r} has no word"):
         encode_captions(examples, VOCABULARY, max_words=5)
 
 

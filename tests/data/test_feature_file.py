@@ -12,7 +12,7 @@ from torch import Tensor
 
 from captioning.data.feature_file import ABSENT, MADE, FeatureFile, look
 from captioning.data.image import ImageError
-from captioning.data.pictures import StoredFeatures
+from captioning.data.inputs import StoredFeatures
 from captioning.errors import InputError
 from tests.support.builders import make_stored, one_line
 

@@ -1,4 +1,4 @@
-"""Opening pictures: every kind comes out upright in RGB, every damaged file is named."""
+"""Opening images: every kind comes out upright in RGB, every damaged file is named."""
 
 import struct
 import zlib
@@ -26,7 +26,7 @@ def pixels(path: Path) -> list[list[Colour]]:
 
 
 def saved(folder: Path, image: Image.Image, suffix: str = ".png", **options: object) -> Path:
-    path = folder / f"picture{suffix}"
+    path = folder / f"image{suffix}"
     image.save(path, **options)
     return path
 
@@ -51,8 +51,8 @@ def test_black_and_white_spans_the_range(tmp_path: Path) -> None:
 
 
 def test_transparency_is_laid_on_white(tmp_path: Path) -> None:
-    picture = row_of("RGBA", (255, 0, 0, 255), (255, 0, 0, 0), (255, 0, 0, 51))
-    assert pixels(saved(tmp_path, picture)) == [[RED, WHITE, (255, 204, 204)]]
+    image = row_of("RGBA", (255, 0, 0, 255), (255, 0, 0, 0), (255, 0, 0, 51))
+    assert pixels(saved(tmp_path, image)) == [[RED, WHITE, (255, 204, 204)]]
 
 
 def test_transparent_grey_is_laid_on_white(tmp_path: Path) -> None:
@@ -60,15 +60,15 @@ def test_transparent_grey_is_laid_on_white(tmp_path: Path) -> None:
 
 
 def test_a_palette_is_looked_up_and_its_transparent_colour_is_white(tmp_path: Path) -> None:
-    picture = row_of("P", 0, 1)
-    picture.putpalette([*RED, *BLUE])
-    assert pixels(saved(tmp_path, picture)) == [[RED, BLUE]]
-    assert pixels(saved(tmp_path, picture, transparency=0)) == [[WHITE, BLUE]]
+    image = row_of("P", 0, 1)
+    image.putpalette([*RED, *BLUE])
+    assert pixels(saved(tmp_path, image)) == [[RED, BLUE]]
+    assert pixels(saved(tmp_path, image, transparency=0)) == [[WHITE, BLUE]]
 
 
 def test_cmyk_becomes_the_printed_colour(tmp_path: Path) -> None:
-    picture = row_of("CMYK", (0, 255, 255, 0), (255, 255, 0, 0), (0, 0, 0, 0))
-    assert pixels(saved(tmp_path, picture, ".tiff")) == [[RED, BLUE, WHITE]]
+    image = row_of("CMYK", (0, 255, 255, 0), (255, 255, 0, 0), (0, 0, 0, 0))
+    assert pixels(saved(tmp_path, image, ".tiff")) == [[RED, BLUE, WHITE]]
 
 
 def test_a_cmyk_jpeg_as_cameras_and_printers_write_it_is_not_inverted(tmp_path: Path) -> None:
@@ -78,8 +78,8 @@ def test_a_cmyk_jpeg_as_cameras_and_printers_write_it_is_not_inverted(tmp_path: 
 
 @pytest.mark.parametrize("suffix", [".png", ".pgm", ".tiff"])
 def test_grey_of_16_bits_is_scaled_not_cut(tmp_path: Path, suffix: str) -> None:
-    picture = Image.fromarray(np.array([[0, 256, 32_896, 65_535]], dtype=np.uint16))
-    channel = [colour[0] for colour in pixels(saved(tmp_path, picture, suffix))[0]]
+    image = Image.fromarray(np.array([[0, 256, 32_896, 65_535]], dtype=np.uint16))
+    channel = [colour[0] for colour in pixels(saved(tmp_path, image, suffix))[0]]
     assert channel == [0, 1, 128, 255]
 
 
@@ -107,7 +107,7 @@ def test_colour_of_16_bits_keeps_the_upper_eight(tmp_path: Path) -> None:
         (8, [[BLUE], [RED]]),
     ],
 )
-def test_a_turned_picture_is_set_upright(
+def test_a_turned_image_is_set_upright(
     tmp_path: Path, orientation: int, upright: list[list[Colour]]
 ) -> None:
     exif = Image.Exif()
@@ -115,7 +115,7 @@ def test_a_turned_picture_is_set_upright(
     assert pixels(saved(tmp_path, row_of("RGB", RED, BLUE), exif=exif)) == upright
 
 
-def test_of_an_animation_the_first_picture_is_taken(tmp_path: Path) -> None:
+def test_of_an_animation_the_first_image_is_taken(tmp_path: Path) -> None:
     frames = [Image.new("RGB", (1, 1), colour) for colour in (RED, BLUE)]
     path = saved(tmp_path, frames[0], ".gif", save_all=True, append_images=frames[1:])
     assert pixels(path) == [[RED]]
@@ -130,22 +130,22 @@ def fault(path: Path) -> str:
     return message
 
 
-def test_a_missing_picture_is_named(tmp_path: Path) -> None:
+def test_a_missing_image_is_named(tmp_path: Path) -> None:
     assert "found no file" in fault(tmp_path / "missing.jpg")
 
 
-@pytest.mark.parametrize("content", [b"", b"not a picture", b"\xff\xd8\xff"])
-def test_a_file_that_is_no_picture_is_named(tmp_path: Path, content: bytes) -> None:
-    path = tmp_path / "picture.jpg"
+@pytest.mark.parametrize("content", [b"", b"not an image", b"\xff\xd8\xff"])
+def test_a_file_that_is_no_image_is_named(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "image.jpg"
     path.write_bytes(content)
     assert "no known format" in fault(path)
 
 
-def test_a_folder_in_place_of_a_picture_is_named(tmp_path: Path) -> None:
+def test_a_folder_in_place_of_an_image_is_named(tmp_path: Path) -> None:
     assert "directory" in fault(tmp_path)
 
 
-def test_a_floating_point_picture_is_refused(tmp_path: Path) -> None:
+def test_a_floating_point_image_is_refused(tmp_path: Path) -> None:
     path = saved(tmp_path, Image.new("F", (2, 2), 0.5), ".tiff")
     assert "no agreed white" in fault(path)
 
@@ -158,7 +158,7 @@ def encoded(kind: str) -> bytes:
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "BMP"])
-def test_a_truncated_picture_is_named(tmp_path: Path, kind: str) -> None:
+def test_a_truncated_image_is_named(tmp_path: Path, kind: str) -> None:
     whole = encoded(kind)
     path = tmp_path / "half"
     path.write_bytes(whole[: len(whole) // 2])

@@ -210,7 +210,7 @@ def test_a_manifest_may_scatter_rows_name_ids_and_keep_its_images_elsewhere(tmp_
         {"image": "a.jpg", "caption": "three", "split": "train", "image_id": 42},
     ]
     path.write_text("\n".join(map(json.dumps, lines)))
-    images = tmp_path / "pictures"
+    images = tmp_path / "images"
     images.mkdir()
     assert Manifest("own", str(path), str(images)).examples("train") == [
         Example(42, images / "a.jpg", ("one", "three")),
@@ -225,7 +225,7 @@ def test_an_empty_cell_for_the_id_leaves_the_name_of_the_image(tmp_path: Path) -
     assert ids == ["a.jpg", "7"]
 
 
-@pytest.mark.parametrize("images", ["pictures", {"train": "pictures"}])
+@pytest.mark.parametrize("images", ["images", {"train": "images"}])
 def test_a_reader_is_made_from_configuration_alone(images: str | dict[str, str]) -> None:
     parser = ArgumentParser(exit_on_error=False)
     parser.add_argument("--data", type=Dataset)

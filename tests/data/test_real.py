@@ -41,7 +41,7 @@ COCO_MINI = Coco(
     ],
     ids=lambda value: value.name if isinstance(value, Dataset) else str(value),
 )
-def test_a_real_set_has_its_published_counts_and_its_pictures(
+def test_a_real_set_has_its_published_counts_and_its_images(
     data_root: Callable[[str], Path], dataset: Dataset, split: str, count: int
 ) -> None:
     data_root(dataset.name)
@@ -52,7 +52,7 @@ def test_a_real_set_has_its_published_counts_and_its_pictures(
     assert min(open_image(examples[0].image).size) >= 224
 
 
-def test_every_picture_of_flickr8k_has_five_captions(
+def test_every_image_of_flickr8k_has_five_captions(
     data_root: Callable[[str], Path], tmp_path: Path
 ) -> None:
     data_root("flickr8k")

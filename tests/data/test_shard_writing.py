@@ -12,7 +12,7 @@ from captioning.data import Manifest, Shapes, Shards, open_image
 from captioning.data.shard_writing import plan_shards, write_shards
 from captioning.errors import InputError
 from tests.support.file_server import full_disk
-from tests.support.tiny_shards import picture
+from tests.support.tiny_shards import image
 
 
 @pytest.fixture(scope="module")
@@ -35,12 +35,12 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.glob("[!.]*")}
 
 
-def test_shards_hold_the_same_pictures_captions_and_ids(
+def test_shards_hold_the_same_images_captions_and_ids(
     world: Shapes, command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main([*command, "--per-shard", "3"]) == 0
     said = capsys.readouterr()
-    assert "train: 7 pictures\n" in said.err
+    assert "train: 7 images\n" in said.err
     assert "3 of 3 shards to write, 0 MB at most" in said.err
     made = yaml.safe_load(said.out)["data"]
     assert made["class_path"] == "captioning.data.Shards"
@@ -89,11 +89,11 @@ def test_shards_of_other_settings_are_not_mixed_in(
     assert contents(tmp_path / "shards") == before
 
 
-def test_a_picture_that_has_changed_since_is_not_taken_for_the_old_one(
+def test_an_image_that_has_changed_since_is_not_taken_for_the_old_one(
     command: list[str], world: Shapes, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(command) == 0
-    world.examples("val")[0].image.write_bytes(picture())
+    world.examples("val")[0].image.write_bytes(image())
     assert main(command) == 2
     assert "val-00000.tar exists with content that does not match" in capsys.readouterr().err
 
@@ -103,7 +103,7 @@ def test_a_set_without_a_test_split_is_written_as_far_as_it_goes(
 ) -> None:
     rows = ["image,caption,split"]
     for split in ("train", "val"):
-        (tmp_path / f"{split}.png").write_bytes(picture())
+        (tmp_path / f"{split}.png").write_bytes(image())
         rows.append(f"{split}.png,a caption,{split}")
     (tmp_path / "manifest.csv").write_text("\n".join(rows))
     settings = {"name": "mine", "path": str(tmp_path / "manifest.csv")}
@@ -155,7 +155,7 @@ def test_names_of_any_kind_are_kept_as_ids(tmp_path: Path) -> None:
     names = ["a.b.c.png", "ảnh 1.JPG", f"{'x' * 200}.webp"]
     rows = ["image,caption,split"]
     for name, kind in zip(names, ("PNG", "JPEG", "WEBP"), strict=True):
-        (tmp_path / name).write_bytes(picture(kind=kind))
+        (tmp_path / name).write_bytes(image(kind=kind))
         rows.append(f"{name},a caption,train")
     (tmp_path / "manifest.csv").write_text("\n".join(rows))
     plan = plan_shards(
@@ -171,15 +171,15 @@ def test_names_of_any_kind_are_kept_as_ids(tmp_path: Path) -> None:
     ]
 
 
-def test_a_picture_that_is_missing_or_of_no_known_kind_is_told_before_anything_is_written(
+def test_an_image_that_is_missing_or_of_no_known_kind_is_told_before_anything_is_written(
     world: Shapes, tmp_path: Path
 ) -> None:
     examples = world.examples("val")
     folder = tmp_path / "shards"
     copy = tmp_path / "copy.pic"
     shutil.copy(examples[0].image, copy)
-    for image, words in ((tmp_path / "no.png", "found no file"), (copy, "ends in avif, bmp")):
-        broken = [*examples, type(examples[0])("last", image, ("x",))]
+    for file, words in ((tmp_path / "no.png", "found no file"), (copy, "ends in avif, bmp")):
+        broken = [*examples, type(examples[0])("last", file, ("x",))]
         with pytest.raises(InputError, match=words):
             write_shards(plan_shards(broken, folder, "val", 2))
         assert not folder.exists()

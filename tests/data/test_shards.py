@@ -11,10 +11,10 @@ import webdataset
 
 from captioning.cache import cache_folder
 from captioning.data import ImageError, Shards, locate, open_image, shard_index
-from captioning.data.image import picture_status
+from captioning.data.image import image_status
 from captioning.data.shards import expand, samples
 from captioning.errors import InputError
-from tests.support.tiny_shards import make_shards, picture, write_tar, written
+from tests.support.tiny_shards import image, make_shards, write_tar, written
 
 
 def read(*shards: Path) -> Shards:
@@ -35,7 +35,7 @@ def test_samples_are_those_that_webdataset_reads(tmp_path: Path) -> None:
     with webdataset.ShardWriter(pattern, maxcount=3, verbose=0) as writer:
         for place in range(7):
             captions = {"captions": [f"Con mèo {place}", "cat"]}
-            writer.write({"__key__": f"a/{place}", "png": picture(place), "json": captions})
+            writer.write({"__key__": f"a/{place}", "png": image(place), "json": captions})
     braces = str(tmp_path / "mine-{00..02}.tar")
     theirs = [*webdataset.WebDataset(braces, shardshuffle=False).decode("pil")]
     ours = Shards("mine", {"train": braces}).examples("train")
@@ -50,16 +50,16 @@ def test_samples_are_those_that_webdataset_reads(tmp_path: Path) -> None:
 
 def test_every_common_form_of_a_sample_is_read(tmp_path: Path) -> None:
     files = [
-        ("./dots.JPG", picture(kind="JPEG")),
+        ("./dots.JPG", image(kind="JPEG")),
         ("./dots.txt", "Một con chó.\r\n\n A cat. \n".encode()),
-        ("ảnh 1.webp", picture(kind="WEBP")),
+        ("ảnh 1.webp", image(kind="WEBP")),
         ("ảnh 1.json", b'{"caption": "one", "url": "x"}'),
         ("ảnh 1.txt", b"left out, since the JSON has a caption"),
-        ("in/folder/7.jpeg", picture(kind="JPEG")),
+        ("in/folder/7.jpeg", image(kind="JPEG")),
         ("in/folder/7.json", written("two", image_id=7)),
         ("in/folder/7.cls", b"of no interest"),
         ("._8.png", b"what macOS adds"),
-        ("none.png", picture()),
+        ("none.png", image()),
         ("none.txt", b"three"),
         ("none.json", b'{"width": 32}'),
     ]
@@ -74,7 +74,7 @@ def test_every_common_form_of_a_sample_is_read(tmp_path: Path) -> None:
 
 
 def test_samples_without_captions_can_be_captioned_but_not_trained_on(tmp_path: Path) -> None:
-    shard = write_tar(tmp_path / "a.tar", [("0.png", picture()), ("1.png", picture())])
+    shard = write_tar(tmp_path / "a.tar", [("0.png", image()), ("1.png", image())])
     found = [(path, sample.key, sample.captions) for path, sample in samples(shard)]
     assert found == [(shard / "0.png", "0", ()), (shard / "1.png", "1", ())]
     assert f"{shard}: 2 of 2 images have no caption, the first is '0'" in fault(shard)
@@ -119,10 +119,10 @@ def test_a_damaged_shard_is_named(case: str, tmp_path: Path) -> None:
     assert words in line
 
 
-GOOD = ("good.png", picture())
+GOOD = ("good.png", image())
 FAULTS = {
-    "no picture": ([("a.json", written("x"))], "sample 'a': expected one picture, such as a.jpg"),
-    "two pictures": ([("a.png", b""), ("a.jpg", b""), ("a.txt", b"x")], "sample 'a': expected one"),
+    "no image": ([("a.json", written("x"))], "sample 'a': expected one image, such as a.jpg"),
+    "two images": ([("a.png", b""), ("a.jpg", b""), ("a.txt", b"x")], "sample 'a': expected one"),
     "a name twice": ([GOOD, ("good.png", b"")], "the file 'good.png' comes twice"),
     "a key twice": (
         [GOOD, ("good.txt", b"x"), ("b.png", b""), ("b.txt", b"x"), ("good.jpg", b"")],
@@ -138,7 +138,7 @@ FAULTS = {
         [GOOD, ("good.json", written("x", image_id=[1]))],
         "sample 'good': expected 'image_id' to be a whole number or text",
     ),
-    "an odd name": ([("\udcff.png", picture())], "is not named in UTF-8; rename it"),
+    "an odd name": ([("\udcff.png", image())], "is not named in UTF-8; rename it"),
 }
 
 
@@ -168,24 +168,24 @@ def test_an_id_in_two_shards_names_both(tmp_path: Path) -> None:
     assert line.startswith(f"{other}/good.png and {one}/good.png have one id, 'good'")
 
 
-def test_a_bad_picture_is_named_when_it_is_opened(tmp_path: Path) -> None:
-    shard = write_tar(tmp_path / "a.tar", [("0.png", picture()[:60]), ("0.txt", b"x")])
+def test_a_bad_image_is_named_when_it_is_opened(tmp_path: Path) -> None:
+    shard = write_tar(tmp_path / "a.tar", [("0.png", image()[:60]), ("0.txt", b"x")])
     (example,) = read(shard).examples("train")
-    with pytest.raises(ImageError, match=r"a.tar/0.png: expected a whole picture"):
+    with pytest.raises(ImageError, match=r"a.tar/0.png: expected a whole image"):
         open_image(example.image)
-    with pytest.raises(ImageError, match=r"a.tar/1.png: expected a picture, found no file"):
+    with pytest.raises(ImageError, match=r"a.tar/1.png: expected an image, found no file"):
         open_image(shard / "1.png")
 
 
-def test_a_picture_in_a_shard_is_found_by_its_path_and_known_by_its_size(tmp_path: Path) -> None:
+def test_an_image_in_a_shard_is_found_by_its_path_and_known_by_its_size(tmp_path: Path) -> None:
     (shard,) = make_shards(tmp_path, [1])
-    content = picture(0)
+    content = image(0)
     assert locate(shard / "0000.png") == shard / "0000.png"
-    assert picture_status(shard / "0000.png") == (len(content), shard.stat().st_mtime_ns)
-    assert picture_status(shard / "0001.png") is None
+    assert image_status(shard / "0000.png") == (len(content), shard.stat().st_mtime_ns)
+    assert image_status(shard / "0001.png") is None
     (tmp_path / "real.tar").mkdir()
     (tmp_path / "real.tar" / "a.png").write_bytes(content)
-    assert picture_status(tmp_path / "real.tar" / "a.png") is not None
+    assert image_status(tmp_path / "real.tar" / "a.png") is not None
     assert open_image(tmp_path / "real.tar" / "a.png").size == (32, 32)
 
 

@@ -33,18 +33,18 @@ def test_archives_on_disk_are_used_and_left_there(
 ) -> None:
     files = tmp_path / "files" / "deep"
     files.mkdir(parents=True)
-    (files / "pictures.zip").write_bytes(packed(PACKED))
+    (files / "images.zip").write_bytes(packed(PACKED))
     prepare(tiny, tmp_path / "tiny", Supply(tmp_path / "files"))
     assert [path for path, _ in file_server.asked] == ["/home/lists.zip"]
     assert inside(tmp_path / "tiny") == WHOLE
-    assert inside(files) == {"pictures.zip"}
+    assert inside(files) == {"images.zip"}
 
 
 def test_an_archive_on_disk_that_is_another_is_refused(tiny: Published, tmp_path: Path) -> None:
-    (tmp_path / "pictures.zip").write_bytes(packed(PACKED)[:-1])
+    (tmp_path / "images.zip").write_bytes(packed(PACKED)[:-1])
     message = refused(tiny, tmp_path / "tiny", Supply(tmp_path))
-    assert f"{tmp_path / 'pictures.zip'} is not what http://127.0.0.1" in message
-    assert (tmp_path / "pictures.zip").exists()
+    assert f"{tmp_path / 'images.zip'} is not what http://127.0.0.1" in message
+    assert (tmp_path / "images.zip").exists()
 
 
 def test_what_lies_unpacked_is_linked_only_if_asked(
@@ -70,12 +70,12 @@ def test_a_folder_without_anything_of_use_is_one_sentence(
         f"{tmp_path / 'files'} contains none of the files missing from {tmp_path / 'tiny'}"
         in message
     )
-    assert "Packed or dataset_tiny.json or images or lists.zip or pictures.zip" in message
+    assert "Packed or dataset_tiny.json or images or images.zip or lists.zip" in message
 
 
 def test_what_needs_asking_for_is_taken_on_trust_once(tiny: Published, tmp_path: Path) -> None:
-    lists, pictures = tiny.archives
-    asked = Archive("p.tar.gz", pictures.parts, 1000, remote=None, page="https://ask.example")
+    lists, images = tiny.archives
+    asked = Archive("p.tar.gz", images.parts, 1000, remote=None, page="https://ask.example")
     to_ask = tiny._replace(archives=(lists, asked))
     message = refused(to_ask, tmp_path / "tiny")
     assert "p.tar.gz must be requested: see https://ask.example" in message

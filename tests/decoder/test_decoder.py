@@ -32,10 +32,10 @@ def assert_close(actual: Tensor, expected: Tensor) -> None:
 
 
 def one_by_one(decoder: Decoder, features: Tensor, rows: list[list[int]]) -> list[Tensor]:
-    """The outputs of each row, alone with its one picture, by `step` only."""
+    """The outputs of each row, alone with its one image, by `step` only."""
     outputs = []
-    for row, picture in zip(rows, features, strict=True):
-        state = decoder.begin(picture[None], torch.tensor([0]))
+    for row, image in zip(rows, features, strict=True):
+        state = decoder.begin(image[None], torch.tensor([0]))
         own = []
         for token in [BEGIN, *row[:-1]]:
             output, state = decoder.step(torch.tensor([token]), state)
@@ -113,7 +113,7 @@ def test_the_inputs_matter_up_to_the_last_real_one(kind: type[Decoder]) -> None:
 
 
 @each_decoder
-def test_the_image_index_chooses_the_picture(kind: type[Decoder]) -> None:
+def test_the_image_index_chooses_the_image(kind: type[Decoder]) -> None:
     decoder, features = make_decoder(kind).eval(), make_features()
     rows = [[4, 5, 6]] * 4
     captions = make_captions(rows, [2, 0, 2, 1])
@@ -126,22 +126,22 @@ def test_the_image_index_chooses_the_picture(kind: type[Decoder]) -> None:
     assert (first[1] - first[3]).abs().max() > 1e-3
 
 
-def fused_show_and_tell(decoder: Decoder, picture: Tensor, words: Tensor) -> Tensor:
-    """The picture goes before BEGIN; its own output is left out."""
-    seen = decoder.get_submodule("image")(picture.mean(0))
+def fused_show_and_tell(decoder: Decoder, image: Tensor, words: Tensor) -> Tensor:
+    """The image goes before BEGIN; its own output is left out."""
+    seen = decoder.get_submodule("image")(image.mean(0))
     return decoder.get_submodule("lstm")(torch.cat([seen[None], words]))[0][1:]
 
 
-def fused_lrcn(decoder: Decoder, picture: Tensor, words: Tensor) -> Tensor:
-    """The picture stands beside every word."""
-    seen = decoder.get_submodule("image")(picture.mean(0)).expand(len(words), -1)
+def fused_lrcn(decoder: Decoder, image: Tensor, words: Tensor) -> Tensor:
+    """The image stands beside every word."""
+    seen = decoder.get_submodule("image")(image.mean(0)).expand(len(words), -1)
     return decoder.get_submodule("lstm")(torch.cat([words, seen], dim=1))[0]
 
 
 @pytest.mark.parametrize(
     ("kind", "reference"), [(ShowAndTell, fused_show_and_tell), (Lrcn, fused_lrcn)]
 )
-def test_an_lstm_sees_the_picture_where_its_paper_says(
+def test_an_lstm_sees_the_image_where_its_paper_says(
     kind: type[Decoder], reference: Callable[[Decoder, Tensor, Tensor], Tensor]
 ) -> None:
     decoder, features = make_decoder(kind).eval(), make_features()

@@ -10,7 +10,7 @@ import pytest
 from captioning.downloads.archives import unpack
 from captioning.errors import InputError
 
-FILES = {"top/pictures/a.jpg": b"picture", "top/pictures/b.jpg": b"other", "notes.txt": b"notes"}
+FILES = {"top/images/a.jpg": b"image", "top/images/b.jpg": b"other", "notes.txt": b"notes"}
 KINDS = ["file.zip", "file.tar", "file.tar.gz", "file.tar.xz"]
 
 
@@ -39,9 +39,9 @@ def inside(folder: Path) -> set[str]:
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_is_wanted_is_unpacked_and_nothing_else(kind: str, tmp_path: Path) -> None:
     archive = pack(tmp_path / kind, FILES)
-    unpack(archive, tmp_path / "out", lambda name: "pictures" in name.parts)
-    assert inside(tmp_path / "out") == {"top/pictures/a.jpg", "top/pictures/b.jpg"}
-    assert (tmp_path / "out/top/pictures/a.jpg").read_bytes() == b"picture"
+    unpack(archive, tmp_path / "out", lambda name: "images" in name.parts)
+    assert inside(tmp_path / "out") == {"top/images/a.jpg", "top/images/b.jpg"}
+    assert (tmp_path / "out/top/images/a.jpg").read_bytes() == b"image"
 
 
 @pytest.mark.parametrize("wanted", [True, False])
@@ -100,7 +100,7 @@ def test_a_cut_archive_is_one_sentence(kind: str, tmp_path: Path) -> None:
 def test_a_changed_byte_in_a_zip_is_found(tmp_path: Path) -> None:
     archive = tmp_path / "file.zip"
     with zipfile.ZipFile(archive, "w") as opened:
-        opened.writestr("a.jpg", b"a picture of a dog")
+        opened.writestr("a.jpg", b"an image of a dog")
     archive.write_bytes(archive.read_bytes().replace(b"dog", b"cat"))
     with pytest.raises(InputError, match="is damaged"):
         unpack(archive, tmp_path / "out", everything)

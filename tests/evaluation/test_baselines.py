@@ -14,20 +14,20 @@ def test_of_captions_said_equally_often_the_first_by_the_alphabet_is_the_most_co
     assert most_common_caption(examples) == "a cat"
 
 
-def test_the_nearest_training_picture_has_the_greatest_cosine_and_of_equals_is_the_first() -> None:
+def test_the_nearest_training_image_has_the_greatest_cosine_and_of_equals_is_the_first() -> None:
     trained = {
         "east": np.array([1.0, 0.0], np.float32),
         "north": np.array([0.0, 1.0], np.float32),
         "east again": np.array([1.0, 0.0], np.float32),
     }
-    pictures = {1: np.array([0.8, 0.6], np.float32), 2: np.array([0.6, 0.8], np.float32)}
-    assert nearest(pictures, trained) == {1: "east", 2: "north"}
+    images = {1: np.array([0.8, 0.6], np.float32), 2: np.array([0.6, 0.8], np.float32)}
+    assert nearest(images, trained) == {1: "east", 2: "north"}
 
 
-def test_more_pictures_than_are_compared_at_once_each_find_their_own() -> None:
+def test_more_images_than_are_compared_at_once_each_find_their_own() -> None:
     angles = np.linspace(0, 3, 2 * TOGETHER + 1)
     circle = np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
-    pictures = dict(enumerate(circle))
-    assert nearest(pictures, {-place: each for place, each in pictures.items()}) == {
-        place: -place for place in pictures
+    images = dict(enumerate(circle))
+    assert nearest(images, {-place: each for place, each in images.items()}) == {
+        place: -place for place in images
     }

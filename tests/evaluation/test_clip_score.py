@@ -23,8 +23,8 @@ REFERENCES = [["a dog", "the red animal"], ["a cat"], ["a red dog", "a cat", "it
 
 def test_a_clip_score_is_two_and_a_half_cosines_and_never_negative() -> None:
     captions = torch.tensor([[3.0, 4.0], [2.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
-    pictures = torch.tensor([[10.0, 0.0], [5.0, 0.0], [-1.0, 0.1], [1.0, 0.0]])
-    assert clip_score(pictures, captions).tolist() == pytest.approx([1.5, 2.5, 0, 0])
+    images = torch.tensor([[10.0, 0.0], [5.0, 0.0], [-1.0, 0.1], [1.0, 0.0]])
+    assert clip_score(images, captions).tolist() == pytest.approx([1.5, 2.5, 0, 0])
 
 
 def test_with_references_it_is_the_harmonic_mean_with_the_nearest_one() -> None:
@@ -85,23 +85,23 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def pictures(tmp_path: Path) -> list[Path]:
+def images(tmp_path: Path) -> list[Path]:
     paths = [tmp_path / f"{name}.png" for name in ("red", "blue", "wide")]
     for path, colour, width in zip(paths, ("red", "blue", "green"), (32, 40, 90), strict=True):
         Image.new("RGB", (width, 36), colour).save(path)
     return paths
 
 
-def embeddings(weights: Path, texts: list[str], pictures: list[Path]) -> tuple[np.ndarray, ...]:
-    """One text and one picture at a time, straight from the model."""
+def embeddings(weights: Path, texts: list[str], images: list[Path]) -> tuple[np.ndarray, ...]:
+    """One text and one image at a time, straight from the model."""
     from transformers import CLIPModel, CLIPProcessor
 
     model, processor = CLIPModel.from_pretrained(weights), CLIPProcessor.from_pretrained(weights)
-    images = [processor(images=Image.open(path), return_tensors="pt") for path in pictures]
+    prepared = [processor(images=Image.open(path), return_tensors="pt") for path in images]
     prompts = [f"A photo depicts {text}" for text in texts]
     words = [processor(text=prompt, return_tensors="pt") for prompt in prompts]
     with torch.no_grad():
-        seen = [model.get_image_features(**image).pooler_output[0].numpy() for image in images]
+        seen = [model.get_image_features(**each).pooler_output[0].numpy() for each in prepared]
         said = [model.get_text_features(**word).pooler_output[0].numpy() for word in words]
     return np.array(seen), np.array(said)
 
@@ -111,9 +111,9 @@ def cosine(one: np.ndarray, other: np.ndarray) -> float:
 
 
 @pytest.mark.slow
-def test_scores_by_a_model_are_those_of_its_embeddings(weights: Path, pictures: list[Path]) -> None:
-    scores = clip_scores(pictures, TEXTS, REFERENCES, load_clip(weights))
-    seen, said = embeddings(weights, TEXTS, pictures)
+def test_scores_by_a_model_are_those_of_its_embeddings(weights: Path, images: list[Path]) -> None:
+    scores = clip_scores(images, TEXTS, REFERENCES, load_clip(weights))
+    seen, said = embeddings(weights, TEXTS, images)
     by_hand = [2.5 * max(cosine(v, c), 0) for v, c in zip(seen, said, strict=True)]
     assert max(by_hand) > 0.01
     assert scores["CLIPScore"] == pytest.approx(by_hand, abs=1e-5)
@@ -129,9 +129,9 @@ def test_scores_by_a_model_are_those_of_its_embeddings(weights: Path, pictures: 
 
 
 @pytest.mark.slow
-def test_a_text_longer_than_the_model_reads_is_cut(weights: Path, pictures: list[Path]) -> None:
+def test_a_text_longer_than_the_model_reads_is_cut(weights: Path, images: list[Path]) -> None:
     long = ["dog " * 50, "dog " * 50 + "and a cat", "dog " * 60]
-    scores = clip_scores([pictures[0]] * 3, long, [["a dog"]] * 3, load_clip(weights))["CLIPScore"]
+    scores = clip_scores([images[0]] * 3, long, [["a dog"]] * 3, load_clip(weights))["CLIPScore"]
     assert scores == pytest.approx(scores[0])
 
 

@@ -36,7 +36,7 @@ class ByFirstWord(Discriminator):
 
 
 def drawn(chance: float, images: int, each: int) -> Captions:
-    """Captions of every picture: one word, by this chance the first."""
+    """Captions of every image: one word, by this chance the first."""
     words = 5 - (torch.rand(images * each) < chance).int()
     rows = [[word, END] for word in words.tolist()]
     return make_captions(rows, [row // each for row in range(len(rows))])
@@ -56,11 +56,11 @@ def trained(p: float, q: float) -> dict[str, tuple[float, float, float]]:
     return critic.summarise(critic.judge_all(found, shown(p, q, 20)), seed=0)
 
 
-def test_true_and_generated_captions_of_a_picture_weigh_alike_however_many() -> None:
+def test_true_and_generated_captions_of_an_image_weigh_alike_however_many() -> None:
     real = make_captions([[4, END], [5, END], [6, END]], [0, 0, 1])
     generated = make_captions([[5, END], [4, END]], [0, 1])
-    pictures = Shown(torch.zeros(2, 1, 4), real, generated)
-    found = critic.judge(ByFirstWord({4: 1.0, 5: -2.0, 6: 0.0}), pictures)
+    images = Shown(torch.zeros(2, 1, 4), real, generated)
+    found = critic.judge(ByFirstWord({4: 1.0, 5: -2.0, 6: 0.0}), images)
     first = (
         (math.log1p(math.exp(-1)) + math.log1p(math.exp(2))) / 2 + math.log1p(math.exp(-2))
     ) / 2
@@ -71,9 +71,9 @@ def test_true_and_generated_captions_of_a_picture_weigh_alike_however_many() -> 
 
 def test_what_logits_are_above_the_log_ratio_is_taken_from_them() -> None:
     real, generated = make_captions([[4, END]], [0]), make_captions([[5, END]], [0])
-    pictures = Shown(torch.zeros(1, 1, 4), real, generated)
-    shifted = critic.judge(ByFirstWord({4: 3.0, 5: 1.0}), pictures, offset=2.0)
-    assert shifted == critic.judge(ByFirstWord({4: 1.0, 5: -1.0}), pictures)
+    images = Shown(torch.zeros(1, 1, 4), real, generated)
+    shifted = critic.judge(ByFirstWord({4: 3.0, 5: 1.0}), images, offset=2.0)
+    assert shifted == critic.judge(ByFirstWord({4: 1.0, 5: -1.0}), images)
 
 
 def test_a_critic_finds_how_far_two_laws_are_apart() -> None:
@@ -177,18 +177,18 @@ def test_a_run_is_criticised_beside_what_is_exact(
 
 
 @pytest.mark.slow
-def test_pictures_that_cannot_be_opened_may_be_left_out(
+def test_images_that_cannot_be_opened_may_be_left_out(
     run: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    picture = next((run.parents[1] / "shapes" / "images" / "test").iterdir())
-    whole = picture.read_bytes()
-    picture.write_bytes(b"damaged")
+    image = next((run.parents[1] / "shapes" / "images" / "test").iterdir())
+    whole = image.read_bytes()
+    image.write_bytes(b"damaged")
     command = ["critic", str(run), *SMALL, "--format", "json"]
     capsys.readouterr()
     assert main(command) == 2
     assert "(--on_bad_image skip, in training" in capsys.readouterr().err
     assert main([*command, "--on_bad_image", "skip"]) == 0
-    picture.write_bytes(whole)
+    image.write_bytes(whole)
     assert json.loads(capsys.readouterr().out)["images"] == 7
 
 
@@ -220,7 +220,7 @@ def test_what_is_exact_is_known_of_the_captioners_own_law_alone(
     for search in (["Greedy"], ["Sampling", "--search.steps", "3"]):  # the latter cuts captions off
         assert main(["critic", str(run), *SMALL, "--search", *search]) == 0
         printed = capsys.readouterr().out
-        assert "8 pictures, judged by" in printed
+        assert "8 images, judged by" in printed
         assert "exactly" not in printed
 
 

@@ -13,8 +13,8 @@ import torch
 from captioning.__main__ import main
 from captioning.captioner import Captioner
 from captioning.data import Shapes
-from captioning.data.batching import CaptionedPictures, EvaluationBatches, encode_captions
-from captioning.data.pictures import ImageFiles
+from captioning.data.batching import CaptionedImages, EvaluationBatches, encode_captions
+from captioning.data.inputs import ImageFiles
 from captioning.decoder import Lrcn
 from captioning.encoder import SmallCnn
 from captioning.errors import InputError
@@ -28,14 +28,14 @@ from captioning.shapes.grammar import support
 from captioning.text import Vocabulary
 from tests.support.tiny_run import config
 
-PICTURES, BATCH = 11, 3  # four batches, the last of two pictures
+IMAGES, BATCH = 11, 3  # four batches, the last of two images
 GREEDY = Greedy()
 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Shapes:
     folder = tmp_path_factory.mktemp("world") / "shapes"
-    return Shapes(folder=str(folder), sizes={"test": PICTURES})
+    return Shapes(folder=str(folder), sizes={"test": IMAGES})
 
 
 @pytest.fixture(scope="module")
@@ -54,9 +54,9 @@ def shares_of(data: Shapes, captioner: Captioner, processes: int) -> list[Evalua
     examples = data.examples("test")
     tokens, _ = encode_captions(examples, captioner.vocabulary, 20)
     files = ImageFiles([example.image for example in examples], captioner.encoder.transform())
-    pictures = CaptionedPictures(examples, tokens, files)
+    images = CaptionedImages(examples, tokens, files)
     return [
-        EvaluationBatches(pictures, BATCH, whole=True, process=(rank, processes))
+        EvaluationBatches(images, BATCH, whole=True, process=(rank, processes))
         for rank in range(processes)
     ]
 
@@ -93,7 +93,7 @@ def test_any_number_of_processes_say_what_one_says(
     (alone,) = looks(data, captioner, 1, search)
     for processes in (2, 3, 5):
         shares = [share.captions for share in looks(data, captioner, processes, search)]
-        assert sum(map(len, shares)) == PICTURES
+        assert sum(map(len, shares)) == IMAGES
         assert [*join(shares, ids_of(data)).items()] == alone.captions
 
 
@@ -146,19 +146,19 @@ def test_captions_of_processes_are_counted_against_the_split(
         return join_captions(task, shares, data.examples("test"))
 
     assert [*joined(found(said[1::2]), found(said[::2]))] == ids_of(data)
-    assert len(joined(found(said[2:]), found([], left_out=2))) == PICTURES - 2
-    # Padding up to equal shares, as distributed samplers do, would say a picture twice.
+    assert len(joined(found(said[2:]), found([], left_out=2))) == IMAGES - 2
+    # Padding up to equal shares, as distributed samplers do, would say an image twice.
     with pytest.raises(InputError, match=f"{said[0][0]!r} came twice"):
         joined(found(said[::2]), found([*said[1::2], said[0]]))
-    with pytest.raises(InputError, match="expected the 11 pictures of 'test', but 10 were"):
+    with pytest.raises(InputError, match="expected the 11 images of 'test', but 10 were"):
         joined(found(said[::2]), found(said[3::2]))
-    with pytest.raises(InputError, match="none of the pictures of 'test' can be opened"):
-        joined(found([], left_out=PICTURES))
+    with pytest.raises(InputError, match="none of the images of 'test' can be opened"):
+        joined(found([], left_out=IMAGES))
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run whose test split of eight pictures makes batches of three, three and two."""
+    """A run whose test split of eight images makes batches of three, three and two."""
     folder = tmp_path_factory.mktemp("shared")
     options = ["--trainer.max_epochs", "1", "--loading.batch_size", str(BATCH)]
     assert main(["train", "--config", str(config(folder)), *options]) == 0
@@ -187,12 +187,12 @@ def test_one_two_and_three_processes_write_the_same_bytes(run: Path) -> None:
 
 @pytest.mark.slow  # starts Python twice
 def test_what_one_process_cannot_open_is_told_once(run: Path) -> None:
-    pictures = sorted((run.parents[1] / "shapes" / "images" / "test").iterdir())
-    whole = pictures[BATCH].read_bytes()  # the first picture of the second process
-    pictures[BATCH].write_bytes(b"damaged")
+    images = sorted((run.parents[1] / "shapes" / "images" / "test").iterdir())
+    whole = images[BATCH].read_bytes()  # the first image of the second process
+    images[BATCH].write_bytes(b"damaged")
     done = evaluated(run, devices=2)
-    pictures[BATCH].write_bytes(whole)
+    images[BATCH].write_bytes(whole)
     assert done.returncode == 2
     assert done.stderr.count("error:") == 1, done.stderr
-    assert f"{pictures[BATCH].name}" in done.stderr
+    assert f"{images[BATCH].name}" in done.stderr
     assert "Traceback" not in done.stderr

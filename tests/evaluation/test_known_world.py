@@ -23,9 +23,9 @@ Known = dict[int | str, Scene]
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Shapes:
-    """More pictures than are looked at together."""
+    """More images than are looked at together."""
     folder = tmp_path_factory.mktemp("world") / "shapes"
-    return Shapes(folder=str(folder), sizes={"test": known_world.PICTURES + 3})
+    return Shapes(folder=str(folder), sizes={"test": known_world.IMAGES + 3})
 
 
 @pytest.fixture(scope="module")

@@ -27,7 +27,7 @@ Chances = Mapping[str, Mapping[str, float]]
 
 
 class Bigram(Decoder):
-    """Each token has a probability that the one before it decides alone: no picture is seen."""
+    """Each token has a probability that the one before it decides alone: no image is seen."""
 
     def __init__(self, chances: Chances) -> None:
         """Take what may follow each word; "" is the beginning, and the end."""
@@ -64,9 +64,9 @@ def uniform(length: float) -> Captioner:
     return bigram(dict.fromkeys(("", *words), following))
 
 
-def measure(captioner: Captioner, p: Mapping[str, float], pictures: int = 50) -> list[Measured]:
+def measure(captioner: Captioner, p: Mapping[str, float], images: int = 50) -> list[Measured]:
     generator = torch.Generator().manual_seed(0)
-    return law.measure([captioner], [make_features(pictures).float()], [p] * pictures, generator)
+    return law.measure([captioner], [make_features(images).float()], [p] * images, generator)
 
 
 def padded(rows: Sequence[Sequence[int]], steps: int = 6) -> Tensor:
@@ -165,8 +165,8 @@ def test_smoothing_leaves_nothing_impossible() -> None:
     assert smoothed.tolist() == pytest.approx([0.8 * 0.5 + 0.2 * 0.25, 0.2 * 0.125])
 
 
-def test_a_standard_error_counts_what_samples_of_a_picture_differ_not_what_pictures_do() -> None:
-    # Variances within the pictures 2 and 0, of means over two 1 and 0, of the mean of both ¼.
+def test_a_standard_error_counts_what_samples_of_an_image_differ_not_what_images_do() -> None:
+    # Variances within the images 2 and 0, of means over two 1 and 0, of the mean of both ¼.
     assert law.standard_error(torch.tensor([[1.0, 3.0], [10.0, 10.0]])) == pytest.approx(0.5)
 
 
@@ -202,7 +202,7 @@ def test_the_estimate_agrees_with_the_sum_over_all_captions() -> None:
         chance * math.log(chance / ((1 - DELTA) * p.get(caption, 0) + DELTA * u[caption]))
         for caption, chance in q.items()
     )
-    result = law.summarise(measure(captioner, p, pictures=200))
+    result = law.summarise(measure(captioner, p, images=200))
     assert result.reverse_kl == pytest.approx(exact, abs=4 * result.reverse_kl_error)
     assert 0 < result.reverse_kl_error < 0.1 * exact
     assert result.outside == pytest.approx(0.2, abs=1e-6)
@@ -228,7 +228,7 @@ def test_the_estimate_agrees_with_the_sum_over_all_captions() -> None:
 
 def test_laws_that_share_no_caption_are_as_far_apart_as_laws_can_be() -> None:
     captioner = bigram({"": {"ant": 1}, "ant": {"": 1}})
-    result = law.summarise(measure(captioner, {"bee": 1.0}, pictures=1))
+    result = law.summarise(measure(captioner, {"bee": 1.0}, images=1))
     assert result.jensen_shannon == pytest.approx(math.log(2))
     # JS_π of such laws is the entropy of the coin that chooses between them.
     coin = -0.9 * math.log(0.9) - 0.1 * math.log(0.1)
@@ -238,7 +238,7 @@ def test_laws_that_share_no_caption_are_as_far_apart_as_laws_can_be() -> None:
 
 def test_a_uniform_captioner_is_found_to_be_so_and_what_is_cut_off_counts() -> None:
     p = {" ".join(["ant"] * 20): 1.0}  # with END, as long as captions may be
-    found = measure(uniform(length=21), p, pictures=20)
+    found = measure(uniform(length=21), p, images=20)
     lengths = [len(caption.split()) for each in found for caption in each.samples]
     assert max(lengths) == Sampling().steps  # (20/21)^21, a third, are cut off
     for each in found:
@@ -247,20 +247,20 @@ def test_a_uniform_captioner_is_found_to_be_so_and_what_is_cut_off_counts() -> N
 
 def test_a_caption_cut_off_is_none_of_those_that_p_says() -> None:
     p = {" ".join(["ant"] * 20): 1.0}
-    found = measure(bigram({"": {"ant": 1}, "ant": {"ant": 1}}), p, pictures=1)
+    found = measure(bigram({"": {"ant": 1}, "ant": {"ant": 1}}), p, images=1)
     tail = 21 * math.log((1 - 1 / 21) / 6)
     assert found[0].log_ratios.tolist() == pytest.approx([-math.log(DELTA) - tail] * 20)
     assert found[0].outside == 1
 
 
-def test_averages_are_over_pictures_and_words() -> None:
+def test_averages_are_over_images_and_words() -> None:
     numbers = [
         (0.5, 4, 0.25, 0.1, 0.2, [0, 1, 2, 3, 4], [1.0, 3.0]),
         (1.5, 6, 0.75, 0.3, 0.6, [2, 3, 4, 5, 6], [0.0, 0.0]),
     ]
     measured = [
-        Measured(*(torch.tensor(value, dtype=torch.float64) for value in picture), ["", ""])
-        for picture in numbers
+        Measured(*(torch.tensor(value, dtype=torch.float64) for value in image), ["", ""])
+        for image in numbers
     ]
     # Variances 2 and 0: the root of their mean over four samples is a half.
     by_prior = {"0.01": 1.0, "0.1": 2.0, "0.5": 3.0, "0.9": 4.0, "0.99": 5.0}

@@ -48,7 +48,7 @@ def make_scheduled_sampling() -> Section:
     return Section(
         "scheduled-sampling",
         "Scheduled sampling",
-        "The product's decoder is trained without pictures in a random world of four words and "
+        "The product's decoder is trained without images in a random world of four words and "
         "four steps, at several constant truth shares ε. No amount of data brings it nearer to P.",
         [Table("KL[P‖Q] in nats", ["ε", "exact fixed point", "trained"], rows)],
         [draw_fixed_points()],

@@ -16,7 +16,7 @@ from captioning.lab.divergences import kl
 from captioning.lab.models import (
     NOTHING,
     Bigram,
-    NoPicture,
+    NoImage,
     as_captions,
     log_table,
     lstm,
@@ -181,7 +181,7 @@ def test_sequences_become_captions_without_an_end() -> None:
 
 
 def test_there_is_nothing_to_see_and_nothing_to_be_trained_in_the_encoder() -> None:
-    encoder = NoPicture()
+    encoder = NoImage()
     assert encoder(torch.zeros(3, 3, 8, 8)).shape == (3, 1, 1)
     assert list(encoder.parameters()) == []
     assert math.prod(NOTHING.shape) == 1

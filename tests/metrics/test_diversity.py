@@ -60,7 +60,7 @@ def test_self_bleu_is_bleu_with_each_caption_held_out(seed: int) -> None:
         assert mutual_bleu([captions], order) == pytest.approx(slow[order - 1], abs=1e-6)
 
 
-def test_mutual_bleu_knows_only_the_samples_of_the_same_picture() -> None:
+def test_mutual_bleu_knows_only_the_samples_of_the_same_image() -> None:
     sets = [spoken(4, seed) for seed in range(5)]
     references, candidates = {}, {}
     for number, captions in enumerate(sets):

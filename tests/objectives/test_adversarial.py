@@ -117,8 +117,8 @@ def test_a_turn_moves_its_own_player_and_no_other(
     decoder: type[Decoder], kind: type[Discriminator], estimator: Estimator, per_prefix: bool
 ) -> None:
     captioner = make_captioner(decoder)
-    pictures = torch.randn(3, 3, 16, 16, dtype=torch.float64)
-    batch = make_batch()._replace(images=pictures, features=None)
+    images = torch.randn(3, 3, 16, 16, dtype=torch.float64)
+    batch = make_batch()._replace(images=images, features=None)
     objective = make_objective(captioner, kind, estimator, per_prefix=per_prefix)
     for turn, player, other in (
         ("discriminator", objective.discriminator, captioner),
@@ -164,7 +164,7 @@ def shown(prior: Prior, seed: int = 1) -> tuple[list[Captions], list[Captions], 
     return real, [captions for captions, _ in seen if captions.lengths.max() <= STEPS], loss
 
 
-def test_by_logit_shift_every_caption_is_shown_with_a_generated_one_of_its_picture() -> None:
+def test_by_logit_shift_every_caption_is_shown_with_a_generated_one_of_its_image() -> None:
     for chance in (0.01, 0.99):
         (real,), (generated,), _ = shown(Prior(chance, "logit_shift"))
         assert sorted(real.tokens.tolist()) == sorted(

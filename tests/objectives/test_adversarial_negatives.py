@@ -91,7 +91,7 @@ def test_the_discriminator_learns_of_such_captions_alone() -> None:
     assert values[0] == pytest.approx(values[1])
 
 
-def test_mismatched_captions_keep_their_words_and_change_their_picture() -> None:
+def test_mismatched_captions_keep_their_words_and_change_their_image() -> None:
     captions, seen = make_captions(), set()
     for seed in range(20):
         torch.manual_seed(seed)
@@ -104,10 +104,8 @@ def test_mismatched_captions_keep_their_words_and_change_their_picture() -> None
     assert len(seen) == 2
 
 
-def test_one_picture_alone_cannot_be_mismatched() -> None:
-    with pytest.raises(
-        InputError, match="two pictures or more, got one: raise batch_size"
-    ) as error:
+def test_one_image_alone_cannot_be_mismatched() -> None:
+    with pytest.raises(InputError, match="two images or more, got one: raise batch_size") as error:
         mismatch(make_captions([[4]], [0]), 1)
     one_line(error)
 

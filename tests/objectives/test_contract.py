@@ -72,7 +72,7 @@ CHOICES = [
 ]
 
 
-# Enough to learn eight pictures by heart.
+# Enough to learn eight images by heart.
 LARGER = {
     "channels": 32,
     "hidden_size": 64,
@@ -245,7 +245,7 @@ def test_more_padding_changes_nothing(training: Training) -> None:
 
 @pytest.fixture(scope="module")
 def colours(folder: Path) -> list[Example]:
-    """Eight pictures of one colour each, of which one thing is said, again and again."""
+    """Eight images of one colour each, of which one thing is said, again and again."""
     said = ["black", "blue", "green", "blue and green"]
     said += ["red", "red and blue", "red and green", "all the colours"]
     examples = []
@@ -257,7 +257,7 @@ def colours(folder: Path) -> list[Example]:
 
 @torch.no_grad()
 def truth(training: Training) -> float:
-    """The chance that what the captioner says of a picture is what is true of it."""
+    """The chance that what the captioner says of an image is what is true of it."""
     captioner, batch = training.captioner.eval(), training.first_batch()
     outputs = captioner(captioner.encode(batch), batch.captions)
     scores = captioner.decoder.log_probabilities(outputs)
@@ -275,9 +275,7 @@ def train(training: Training, turns: int, rates: dict[str, float]) -> float:
 
 
 @pytest.mark.slow
-def test_eight_pictures_are_overfitted(
-    choice: Choice, folder: Path, colours: list[Example]
-) -> None:
+def test_eight_images_are_overfitted(choice: Choice, folder: Path, colours: list[Example]) -> None:
     """From a captioner that was forced a little: when it plays, the chance of the truth rises."""
     start = Choice(CONFIGS / "teacher_forcing.yaml", choice.decoder)
     configs = (
@@ -291,7 +289,7 @@ def test_eight_pictures_are_overfitted(
     turns, rate = 70, 0.002
     if len(players) > 1:
         # The slower a captioner is, the better the others know what it says by now. Show and Tell,
-        # which is shown the picture but once, is slow to look at it anyway.
+        # which is shown the image but once, is slow to look at it anyway.
         turns, rate = (210, 0.001) if choice.decoder in SHOW_AND_TELL else (70, 0.0005)
     rates = dict.fromkeys(players, 0.005) | {"captioner": rate}
     assert train(training, turns, rates) > before + 0.1 * (1 - before)

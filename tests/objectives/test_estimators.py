@@ -92,7 +92,7 @@ def test_speaking_leaves_no_gradient_and_says_no_special_token() -> None:
 
 
 @each_decoder
-def test_all_captions_run_in_one_batch_and_a_picture_is_looked_at_once(
+def test_all_captions_run_in_one_batch_and_an_image_is_looked_at_once(
     kind: type[Decoder],
 ) -> None:
     captioner, features = make_captioner(kind), make_features()

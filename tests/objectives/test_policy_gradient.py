@@ -32,7 +32,7 @@ WORTH = torch.linspace(-1, 2, len(VOCABULARY), dtype=torch.float64)
 
 
 def worth(captions: Captions, mixtures: Tensor | None) -> Tensor:
-    """What the words are worth together, and ten for each picture before the caption's own."""
+    """What the words are worth together, and ten for each image before the caption's own."""
     assert mixtures is None
     return captions.unpack(WORTH[captions.targets]).sum(1) + 10 * captions.image_index
 
@@ -47,7 +47,7 @@ REWARDS = pytest.mark.parametrize("reward", [worth, worth_from_on])
 
 
 def loss_of(captioner: Captioner, reward: Reward = worth, **options: Any) -> Loss:
-    """The loss on three pictures, always by the same draws."""
+    """The loss on three images, always by the same draws."""
     torch.manual_seed(5)
     estimator = PolicyGradient(**({"samples": 4, "steps": 5} | options))
     return estimator.loss(captioner, make_features(), reward, Progress(0, 0.0))
@@ -110,9 +110,9 @@ def baseline_by_loop(
 
 
 def earned_greedily(captioner: Captioner, image: int, reward: Reward) -> Tensor:
-    """What the likeliest words said of this picture alone earn together."""
-    picture = make_features()[image : image + 1]
-    alone = speak(captioner, picture, torch.tensor([0]), 5, lambda scores: scores.argmax(1))
+    """What the likeliest words said of this image alone earn together."""
+    features = make_features()[image : image + 1]
+    alone = speak(captioner, features, torch.tensor([0]), 5, lambda scores: scores.argmax(1))
     return reward(alone._replace(image_index=torch.tensor([image])), None).flatten()[0]
 
 

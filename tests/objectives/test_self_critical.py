@@ -123,10 +123,10 @@ def test_bad_endings_are_cut_off_or_empty_or_end_in_what_ends_no_true_caption() 
     assert objective.bad_endings(empty) == 1
 
 
-def test_a_picture_of_another_split_is_told() -> None:
+def test_an_image_of_another_split_is_told() -> None:
     captioner = make_captioner(ShowAndTell)
     other = make_batch()._replace(image_ids=("other", 1, 2))
-    with pytest.raises(InputError, match="for the training split only, got picture 'other'"):
+    with pytest.raises(InputError, match="for the training split only, got image 'other'"):
         make_objective(captioner)(captioner, other, turn="captioner", progress=START)
 
 
@@ -151,7 +151,7 @@ def test_a_reward_is_climbed(kind: type, baseline: str) -> None:
     assert np.mean(earned[-5:]) > np.mean(earned[:2]) + 0.15
 
 
-# Each of six beasts comes with five things, of which its picture tells nothing.
+# Each of six beasts comes with five things, of which its image tells nothing.
 BEASTS = [[f"a beast{i} with a thing{i}{thing}" for thing in "vwxyz"] for i in range(6)]
 
 

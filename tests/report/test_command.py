@@ -22,7 +22,7 @@ CAPTIONS = {1: "a <script>alert(1)</script> ring", 2: "a square & a ring", 3: ""
 
 
 def make_run(folder: Path) -> Path:
-    """A run with three tiny pictures, captioned greedily."""
+    """A run with three tiny images, captioned greedily."""
     folder.mkdir()
     (folder / "config.yaml").write_text(CONFIG)
     for number in CAPTIONS:
@@ -50,7 +50,7 @@ def add_evaluation(run: Path, search: str, captions: dict[int, str]) -> Path:
     }
     references = {
         "images": [{"id": n, "file_name": str(run / f"{n}.png")} for n in captions],
-        "annotations": [{"image_id": n, "caption": f"picture {n} <b>"} for n in captions],
+        "annotations": [{"image_id": n, "caption": f"image {n} <b>"} for n in captions],
     }
     contents = {
         "references.json": references,
@@ -92,7 +92,7 @@ def test_a_run_gets_its_curves_and_a_page_that_says_what_it_is(run: Path) -> Non
     assert "Signature images:3" in text
 
 
-def test_every_picture_stands_with_its_captions_scores_and_references(run: Path) -> None:
+def test_every_image_stands_with_its_captions_scores_and_references(run: Path) -> None:
     add_evaluation(run, "beam 5", dict.fromkeys(CAPTIONS, "a ring"))
     main([str(run)])
     page = Page(run / "report.html")
@@ -101,11 +101,11 @@ def test_every_picture_stands_with_its_captions_scores_and_references(run: Path)
         "beam 5, CIDEr 12.5",
         CAPTIONS[1],
         "greedy, CIDEr 12.5",
-        "picture 1 <b>",
+        "image 1 <b>",
     ]
     assert page.cards[1][2] == CAPTIONS[2]
     assert page.cards[2][2] == "(no word)"
-    assert page.alternatives[-3:] == [f"picture {n} <b>" for n in CAPTIONS]
+    assert page.alternatives[-3:] == [f"image {n} <b>" for n in CAPTIONS]
 
 
 def test_captions_are_text_never_markup(run: Path) -> None:
@@ -117,14 +117,14 @@ def test_the_page_needs_no_other_file_and_no_network(run: Path) -> None:
     add_log(run)
     main([str(run)])
     page = Page(run / "report.html")
-    assert len(page.addresses) == 5  # a curve, light and dark, and three pictures
+    assert len(page.addresses) == 5  # a curve, light and dark, and three images
     assert all(address.startswith("data:image/") for address in page.addresses)
     assert not any(
         outside in (run / "report.html").read_text() for outside in ("url(", "@import", "://")
     )
 
 
-def test_a_missing_and_a_truncated_picture_leave_a_placeholder(run: Path) -> None:
+def test_a_missing_and_a_truncated_image_leave_a_placeholder(run: Path) -> None:
     (run / "1.png").unlink()
     (run / "2.png").write_bytes((run / "2.png").read_bytes()[:40])
     main([str(run)])
@@ -137,11 +137,11 @@ def test_a_missing_and_a_truncated_picture_leave_a_placeholder(run: Path) -> Non
     ]
 
 
-def test_as_many_pictures_are_shown_as_were_asked_for(run: Path) -> None:
-    main([str(run), "--pictures", "2"])
+def test_as_many_images_are_shown_as_were_asked_for(run: Path) -> None:
+    main([str(run), "--images", "2"])
     assert len(Page(run / "report.html").cards) == 2
-    main([str(run), "--pictures", "0"])
-    assert "Pictures and captions" not in Page(run / "report.html").text
+    main([str(run), "--images", "0"])
+    assert "Images and captions" not in Page(run / "report.html").text
 
 
 def test_without_scores_and_logs_the_page_has_neither_scores_nor_curves(run: Path) -> None:
@@ -244,10 +244,10 @@ def test_a_folder_that_cannot_be_written_is_named(run: Path) -> None:
     assert "report.html cannot be written (Not a directory)" in message
 
 
-def test_a_number_of_pictures_below_zero_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_number_of_images_below_zero_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="2"):
-        main(["--pictures", "-1"])
-    assert "--pictures: expected 0 or more, got -1" in capsys.readouterr().err
+        main(["--images", "-1"])
+    assert "--images: expected 0 or more, got -1" in capsys.readouterr().err
 
 
 def without(name: str) -> Callable[[Any], Any]:

@@ -72,7 +72,7 @@ def test_diversity_stands_in_a_table_of_its_own_words_and_lengths_plainly(
 def test_an_interval_stands_below_its_number_in_the_same_unit(tmp_path: Path) -> None:
     spans = {"CIDEr": {"low": 0.8125, "high": 0.9}}
     (tmp_path / "metrics.json").write_text(json.dumps(METRICS | {"intervals": spans}))
-    found = by_caption(read_evaluation(tmp_path))["Test split, 3 pictures"]
+    found = by_caption(read_evaluation(tmp_path))["Test split, 3 images"]
     assert found.headings == ["CIDEr", "true captions, %"]
     assert found.intervals == {"Model, greedy": ["81.2–90.0", ""]}
 
@@ -150,4 +150,4 @@ def test_where_no_law_is_known_there_are_metrics_alone(tmp_path: Path) -> None:
     found = read_evaluation(
         write(tmp_path, without=("world", "samples", "divergences", "js by prior"))
     )
-    assert [*by_caption(found)] == ["Test split, 3 pictures"]
+    assert [*by_caption(found)] == ["Test split, 3 images"]

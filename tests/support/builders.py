@@ -18,7 +18,7 @@ from captioning.batch import Batch, Captions
 from captioning.captioner import Captioner
 from captioning.data.dataset import Example
 from captioning.data.feature_file import ABSENT, FeatureFile
-from captioning.data.pictures import StoredFeatures
+from captioning.data.inputs import StoredFeatures
 from captioning.decoder import Decoder, Lrcn, ShowAndTell, ShowAttendTell
 from captioning.discriminator import Discriminator, MatchingDiscriminator, RecurrentDiscriminator
 from captioning.encoder import Encoder, SmallCnn
@@ -35,7 +35,7 @@ VOCABULARY = Vocabulary.build(["ant bee cat dog elk fox"], minimum_count=1)
 SMALLEST = "shufflenet_v2_x0_5"
 FASTEST = "squeezenet1_1"
 
-# Five captions of three pictures: the lengths differ, one is END alone, one was cut off.
+# Five captions of three images: the lengths differ, one is END alone, one was cut off.
 ROWS = [[4, 5, 6, 7, END], [8, END], [END], [9, 4, 4], [5, 8, 9, END]]
 OWNERS = [2, 0, 1, 0, 2]
 
@@ -61,7 +61,7 @@ def make_decoder(
 
 
 def make_captioner(kind: type[Decoder], *, dropout: float = 0.0, tied: bool = False) -> Captioner:
-    """A captioner of 16×16 pictures, in doubles: four regions, features of four numbers."""
+    """A captioner of 16×16 images, in doubles: four regions, features of four numbers."""
     torch.manual_seed(0)
     encoder = SmallCnn(channels=4, image_size=16, features="grid")
     decoder = make_decoder(kind, dropout=dropout, tied=tied)
@@ -157,12 +157,12 @@ class Halves(Encoder):
 
 
 def make_examples(folder: Path, captions: Sequence[Sequence[str]]) -> list[Example]:
-    """Picture number i is 8×8, its left half black, its right half of brightness 20 · i."""
+    """Image number i is 8×8, its left half black, its right half of brightness 20 · i."""
     examples = []
     for i, texts in enumerate(captions):
-        picture = Image.new("RGB", (8, 8))
-        picture.paste((20 * i,) * 3, (4, 0, 8, 8))
-        picture.save(folder / f"{i}.png")
+        image = Image.new("RGB", (8, 8))
+        image.paste((20 * i,) * 3, (4, 0, 8, 8))
+        image.save(folder / f"{i}.png")
         examples.append(Example(i, folder / f"{i}.png", tuple(texts)))
     return examples
 
@@ -192,7 +192,7 @@ def save_weights(network: nn.Module, folder: Path) -> str:
     return str(folder / "weights.pth")
 
 
-def make_pictures(count: int = 2, size: int = 96) -> Tensor:
+def make_images(count: int = 2, size: int = 96) -> Tensor:
     return torch.randn(count, 3, size, size, generator=torch.Generator().manual_seed(1))
 
 

@@ -14,7 +14,7 @@ WORDS = range(END + 1, len(VOCABULARY))
 
 
 def every_caption(steps: int) -> Captions:
-    """Of the first picture: all that end within so many tokens, and all that are cut off there."""
+    """Of the first image: all that end within so many tokens, and all that are cut off there."""
     shorter = [words for n in range(steps) for words in itertools.product(WORDS, repeat=n)]
     ended = [[*words, END] for words in shorter]
     cut = [list(words) for words in itertools.product(WORDS, repeat=steps)]

@@ -1,4 +1,4 @@
-"""A captioner that says something of any picture, and pictures for it."""
+"""A captioner that says something of any image, and images for it."""
 
 import io
 import tarfile
@@ -29,8 +29,8 @@ def checkpoint(folder: Path, seed: int = 0) -> Path:
     return path
 
 
-def picture(folder: Path, name: str, mode: str = "RGB") -> str:
-    """The path of a picture of noise."""
+def image(folder: Path, name: str, mode: str = "RGB") -> str:
+    """The path of an image of noise."""
     path = folder / name
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(NOISE).convert(mode).save(path)
@@ -38,7 +38,7 @@ def picture(folder: Path, name: str, mode: str = "RGB") -> str:
 
 
 def shard(path: Path, keys: list[str]) -> Path:
-    """A tar file with a picture for each key."""
+    """A tar file with an image for each key."""
     content = io.BytesIO()
     Image.fromarray(NOISE).save(content, "PNG")
     with tarfile.open(path, "w") as tar:

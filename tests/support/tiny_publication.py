@@ -1,4 +1,4 @@
-"""A published data set of four pictures, on a server of this machine."""
+"""A published data set of four images, on a server of this machine."""
 
 import hashlib
 import io
@@ -17,7 +17,7 @@ from captioning.errors import InputError
 from tests.support.file_server import FileServer
 
 SPLITS = {"train": ["1.jpg", "2.jpg"], "val": ["3.jpg"], "test": ["4.jpg"]}
-PICTURES = [name for names in SPLITS.values() for name in names]
+IMAGES = [name for names in SPLITS.values() for name in names]
 PICTURE = bytes(range(256)) * 500
 LISTING = json.dumps(
     {
@@ -30,9 +30,9 @@ LISTING = json.dumps(
 )
 SHADOWS = {"__MACOSX/Packed/._1.jpg": b"shadow", "Packed/._2.jpg": b"shadow", "Packed/a": b""}
 LISTINGS = {"dataset_tiny.json": LISTING.encode(), "dataset_other.json": b"{}"}
-PACKED = {f"Packed/{name}": PICTURE for name in PICTURES} | SHADOWS
+PACKED = {f"Packed/{name}": PICTURE for name in IMAGES} | SHADOWS
 DOWNLOAD = Supply()
-WHOLE = {".lock", "lists/tiny.json", "images/a", *(f"images/{name}" for name in PICTURES)}
+WHOLE = {".lock", "lists/tiny.json", "images/a", *(f"images/{name}" for name in IMAGES)}
 
 
 def packed(files: dict[str, bytes]) -> bytes:
@@ -50,19 +50,19 @@ def remote(server: FileServer, path: str) -> Remote:
 
 
 def serve_tiny(server: FileServer) -> Published:
-    """A listing in one archive, the pictures in another."""
+    """A listing in one archive, the images in another."""
     server.files["/home/lists.zip"] = packed(LISTINGS)
-    server.files["/home/pictures.zip"] = packed(PACKED)
+    server.files["/home/images.zip"] = packed(PACKED)
     return publish(server)
 
 
 def publish(server: FileServer, unpacked: int = 10**6) -> Published:
     listing = Part("lists/tiny.json", "dataset_tiny.json")
-    pictures = Part("images", "Packed", len(PICTURES))
+    images = Part("images", "Packed", len(IMAGES))
     return Published(
         archives=(
             Archive("lists.zip", (listing,), 1000, remote(server, "/home/lists.zip")),
-            Archive("pictures.zip", (pictures,), unpacked, remote(server, "/home/pictures.zip")),
+            Archive("images.zip", (images,), unpacked, remote(server, "/home/images.zip")),
         ),
         examples={split: len(names) for split, names in SPLITS.items()},
         reader=lambda folder: Karpathy("tiny", str(folder / listing.place), str(folder / "images")),

@@ -1,4 +1,4 @@
-"""Small pictures with captions, in shards of a few samples each."""
+"""Small images with captions, in shards of a few samples each."""
 
 import io
 import json
@@ -15,7 +15,7 @@ from captioning.data.shard_writing import plan_shards, write_shards
 Files = Sequence[tuple[str, bytes]]
 
 
-def picture(shade: int = 0, kind: str = "PNG") -> bytes:
+def image(shade: int = 0, kind: str = "PNG") -> bytes:
     content = io.BytesIO()
     Image.new("RGB", (32, 32), (shade, 0, 0)).save(content, kind)
     return content.getvalue()
@@ -38,12 +38,12 @@ def write_tar(path: Path, files: Files) -> Path:
 def make_shards(
     folder: Path, sizes: Sequence[int], captions: Sequence[str] = ("ant bee", "cat")
 ) -> list[Path]:
-    """Shards of these many samples; the shade of a picture is its place among all."""
+    """Shards of these many samples; the shade of an image is its place among all."""
     shards, place = [], 0
     for number, size in enumerate(sizes):
         files: list[tuple[str, bytes]] = []
         for _ in range(size):
-            files += [(f"{place:04}.json", written(*captions)), (f"{place:04}.png", picture(place))]
+            files += [(f"{place:04}.json", written(*captions)), (f"{place:04}.png", image(place))]
             place += 1
         shards.append(write_tar(folder / f"train-{number:03}.tar", files))
     return shards

@@ -58,9 +58,9 @@ def read_tiny(
 
 
 class Training:
-    """A captioner with its objective, about to be trained on eight pictures.
+    """A captioner with its objective, about to be trained on eight images.
 
-    `seed` is that of the first weights, `draws` that of every step's draws; the pictures are those
+    `seed` is that of the first weights, `draws` that of every step's draws; the images are those
     of the configuration unless given.
     """
 

@@ -1,4 +1,4 @@
-"""Training from shards: each picture once an epoch, gone on with exactly, few shards at a time."""
+"""Training from shards: each image once an epoch, gone on with exactly, few shards at a time."""
 
 import random
 from collections import Counter
@@ -10,13 +10,13 @@ import pytest
 from captioning.data import Shapes, Shards
 from captioning.data.batching import (
     MIXED,
-    CaptionedPictures,
+    CaptionedImages,
     EvaluationBatches,
     TrainingBatches,
     encode_captions,
     shuffled,
 )
-from captioning.data.pictures import ImageFiles
+from captioning.data.inputs import ImageFiles
 from tests.data.test_batching import assert_same, ids_of
 from tests.support.builders import VOCABULARY, Halves
 from tests.support.tiny_shards import make_shards, shapes_in_shards
@@ -25,31 +25,30 @@ SIZES = [3, 1, 4, 2, 5, 1, 3, 2]
 
 
 @pytest.fixture(scope="module")
-def pictures(tmp_path_factory: pytest.TempPathFactory) -> CaptionedPictures:
+def images(tmp_path_factory: pytest.TempPathFactory) -> CaptionedImages:
     """Of 21 samples in eight shards."""
     shards = make_shards(tmp_path_factory.mktemp("shards"), SIZES)
     examples = Shards("mine", {"train": [str(shard) for shard in shards]}).examples("train")
     tokens, _ = encode_captions(examples, VOCABULARY, max_words=20)
     files = ImageFiles([example.image for example in examples], Halves().transform())
-    return CaptionedPictures(examples, tokens, files, captions_per_image=1, seed=3)
+    return CaptionedImages(examples, tokens, files, captions_per_image=1, seed=3)
 
 
-def test_pictures_lie_together_by_shard(pictures: CaptionedPictures) -> None:
-    assert [len(shard) for shard in pictures.pictures.together] == SIZES
-    assert [*chain(*pictures.pictures.together)] == [*range(21)]
+def test_images_lie_together_by_shard(images: CaptionedImages) -> None:
+    assert [len(shard) for shard in images.inputs.together] == SIZES
+    assert [*chain(*images.inputs.together)] == [*range(21)]
     files = ImageFiles([Path(f"a/{i}.png") for i in range(3)], Halves().transform())
     assert files.together == [range(3)]
 
 
 @pytest.mark.parametrize("workers", [0, 2])
 @pytest.mark.parametrize("processes", [1, 2, 3])
-def test_all_processes_together_see_each_picture_once_an_epoch(
-    processes: int, workers: int, pictures: CaptionedPictures
+def test_all_processes_together_see_each_image_once_an_epoch(
+    processes: int, workers: int, images: CaptionedImages
 ) -> None:
-    """Of 21 pictures two processes leave out one, never the same."""
+    """Of 21 images two processes leave out one, never the same."""
     views = [
-        TrainingBatches(pictures, 4, workers, process=(rank, processes))
-        for rank in range(processes)
+        TrainingBatches(images, 4, workers, process=(rank, processes)) for rank in range(processes)
     ]
     epochs = []
     for _ in range(3):
@@ -62,21 +61,21 @@ def test_all_processes_together_see_each_picture_once_an_epoch(
 
 @pytest.mark.parametrize("process", [(0, 1), (1, 3)])
 def test_training_goes_on_with_the_batch_that_it_stopped_before(
-    process: tuple[int, int], pictures: CaptionedPictures
+    process: tuple[int, int], images: CaptionedImages
 ) -> None:
-    unbroken = [*islice(TrainingBatches(pictures, 4, process=process), 14)]
+    unbroken = [*islice(TrainingBatches(images, 4, process=process), 14)]
     for served in (1, 5, 6, 13):
-        resumed = TrainingBatches(pictures, 4, num_workers=2, process=process)
+        resumed = TrainingBatches(images, 4, num_workers=2, process=process)
         resumed.load_state_dict({"served": served})
         for batch, expected in zip(islice(resumed, 14 - served), unbroken[served:], strict=True):
             assert_same(batch, expected)
 
 
 def test_evaluation_reads_shards_from_their_beginning_to_their_end(
-    pictures: CaptionedPictures,
+    images: CaptionedImages,
 ) -> None:
-    ids = ids_of([*EvaluationBatches(pictures, 4, num_workers=2)])
-    assert ids == [example.image_id for example in pictures.examples]
+    ids = ids_of([*EvaluationBatches(images, 4, num_workers=2)])
+    assert ids == [example.image_id for example in images.examples]
 
 
 def test_only_a_few_shards_are_mixed_at_a_time() -> None:
@@ -100,7 +99,7 @@ def test_one_shard_is_shuffled_as_files_are(tmp_path: Path) -> None:
         examples = data.examples("train")
         tokens, _ = encode_captions(examples, VOCABULARY, max_words=20)
         files = ImageFiles([example.image for example in examples], Halves().transform())
-        found = CaptionedPictures(examples, tokens, files, captions_per_image=2)
+        found = CaptionedImages(examples, tokens, files, captions_per_image=2)
         batches.append([*islice(TrainingBatches(found, 3), 6)])
     for ours, theirs in zip(*batches, strict=True):
         assert_same(ours, theirs)

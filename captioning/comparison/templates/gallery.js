@@ -1,47 +1,47 @@
-// Sorts and filters the pictures of the page; what is shown stands in the address, behind the #.
+// Sorts and filters the images of the page; what is shown stands in the address, behind the #.
 "use strict";
 (() => {
   const WINDOW = 24; // cards that are made at a time
-  const { rows, pictures } = JSON.parse(document.getElementById("pictures-data").textContent);
+  const { rows, images } = JSON.parse(document.getElementById("images-data").textContent);
   const form = document.getElementById("choose");
   const cards = document.getElementById("cards");
   const count = document.getElementById("count");
   const more = document.getElementById("more");
   const blank = cards.firstElementChild.cloneNode(true);
   const [CAPTION, SCORE, FAULT] = [0, 1, 2];
-  let shown = []; // places of the pictures that pass the filter, in their order
+  let shown = []; // places of the images that pass the filter, in their order
 
-  const scores = (picture) => picture.said.map((said) => said[SCORE]).filter((score) => score !== null);
-  const gap = (picture) => Math.max(...scores(picture)) - Math.min(...scores(picture));
+  const scores = (image) => image.said.map((said) => said[SCORE]).filter((score) => score !== null);
+  const gap = (image) => Math.max(...scores(image)) - Math.min(...scores(image));
   const orders = {
     file: null,
-    worst: (picture, row) => picture.said[row][SCORE],
-    best: (picture, row) => -picture.said[row][SCORE],
-    gap: (picture) => -gap(picture),
+    worst: (image, row) => image.said[row][SCORE],
+    best: (image, row) => -image.said[row][SCORE],
+    gap: (image) => -gap(image),
   };
 
   function sorted(places, choice) {
     const key = orders[choice.sort];
     if (!key) return places;
     const row = Number(choice.row);
-    const known = places.filter((place) => pictures[place].said[row][SCORE] !== null);
-    const unknown = places.filter((place) => pictures[place].said[row][SCORE] === null);
-    const keys = new Map(known.map((place) => [place, key(pictures[place], row)]));
+    const known = places.filter((place) => images[place].said[row][SCORE] !== null);
+    const unknown = places.filter((place) => images[place].said[row][SCORE] === null);
+    const keys = new Map(known.map((place) => [place, key(images[place], row)]));
     return known.sort((a, b) => keys.get(a) - keys.get(b) || a - b).concat(unknown);
   }
 
-  function beats(picture, better, than) {
-    const others = picture.said.filter((_, row) => (than ? row === Number(than) : row !== better));
-    const score = picture.said[better][SCORE];
+  function beats(image, better, than) {
+    const others = image.said.filter((_, row) => (than ? row === Number(than) : row !== better));
+    const score = image.said[better][SCORE];
     return score !== null && others.every((said) => said[SCORE] !== null && score > said[SCORE]);
   }
 
-  function passes(picture, choice) {
-    const { said, references } = picture;
+  function passes(image, choice) {
+    const { said, references } = image;
     const words = choice.text.trim().toLowerCase();
     const texts = [...said.map((each) => each[CAPTION]), ...references];
     if (words && !texts.some((text) => text.toLowerCase().includes(words))) return false;
-    if (choice.better && !beats(picture, Number(choice.better), choice.than)) return false;
+    if (choice.better && !beats(image, Number(choice.better), choice.than)) return false;
     if (choice.fault === "any") return said.some((each) => each[FAULT] !== null);
     return !choice.fault || said[choice.fault][FAULT] !== null;
   }
@@ -54,43 +54,43 @@
     }));
   }
 
-  function fill(card, picture) {
-    const image = card.querySelector("img");
+  function fill(card, image) {
+    const element = card.querySelector("img");
     const missing = card.querySelector(".placeholder");
-    image.hidden = !picture.thumbnail;
-    missing.hidden = Boolean(picture.thumbnail);
-    missing.textContent = picture.thumbnail ? "" : `missing or damaged: ${picture.file}`;
-    image.removeAttribute("src");
-    if (picture.thumbnail) {
-      const [src, width, height, tiny] = picture.thumbnail;
-      Object.assign(image, { src, width, height, alt: picture.references[0] });
-      image.classList.toggle("tiny", tiny);
+    element.hidden = !image.thumbnail;
+    missing.hidden = Boolean(image.thumbnail);
+    missing.textContent = image.thumbnail ? "" : `missing or damaged: ${image.file}`;
+    element.removeAttribute("src");
+    if (image.thumbnail) {
+      const [src, width, height, tiny] = image.thumbnail;
+      Object.assign(element, { src, width, height, alt: image.references[0] });
+      element.classList.toggle("tiny", tiny);
     }
-    const best = Math.max(...scores(picture));
+    const best = Math.max(...scores(image));
     card.querySelectorAll(".said").forEach((line, row) => {
-      const [caption, score, fault] = picture.said[row];
+      const [caption, score, fault] = image.said[row];
       line.querySelector(".caption").textContent = caption || "(no word)";
       line.querySelector(".fault").textContent = fault ?? "";
       line.querySelector(".score").textContent = score === null ? "–" : score.toFixed(1);
       line.classList.toggle("leads", score !== null && score === best);
     });
-    put(card.querySelector(".references"), picture.references);
+    put(card.querySelector(".references"), image.references);
     return card;
   }
 
   function extend() {
     const next = shown.slice(cards.childElementCount, cards.childElementCount + WINDOW);
-    cards.append(...next.map((place) => fill(blank.cloneNode(true), pictures[place])));
+    cards.append(...next.map((place) => fill(blank.cloneNode(true), images[place])));
     more.hidden = cards.childElementCount >= shown.length;
   }
 
   function show() {
     const choice = Object.fromEntries(new FormData(form));
-    const places = [...pictures.keys()].filter((place) => passes(pictures[place], choice));
+    const places = [...images.keys()].filter((place) => passes(images[place], choice));
     shown = sorted(places, choice);
-    const of = pictures.length.toLocaleString("en");
-    count.textContent = shown.length === pictures.length
-      ? `${of} pictures` : `${shown.length.toLocaleString("en")} of ${of} pictures`;
+    const of = images.length.toLocaleString("en");
+    count.textContent = shown.length === images.length
+      ? `${of} images` : `${shown.length.toLocaleString("en")} of ${of} images`;
     cards.replaceChildren();
     extend();
   }

@@ -1,4 +1,4 @@
-"""Inputs of a network: pictures decoded from files, or stored features of them."""
+"""Inputs of a network: images decoded from files, or stored features of them."""
 
 import warnings
 import zlib
@@ -20,7 +20,7 @@ Transform = Callable[[Image], Tensor]
 
 
 class ImageFiles(Dataset[Tensor | ImageError]):
-    """Pictures opened and transformed on access; a bad one is returned as its error."""
+    """Images opened and transformed on access; a bad one is returned as its error."""
 
     def __init__(self, paths: Sequence[Path], transform: Transform) -> None:
         self.paths = paths
@@ -31,7 +31,7 @@ class ImageFiles(Dataset[Tensor | ImageError]):
 
     @property
     def together(self) -> list[range]:
-        """The ranges of consecutive pictures in the same shard, or outside of shards."""
+        """The ranges of consecutive images in the same shard, or outside of shards."""
         together, start = [], 0
         for _, neighbours in groupby(str(path).rpartition(".tar/")[0] for path in self.paths):
             stop = start + sum(1 for _ in neighbours)
@@ -47,7 +47,7 @@ class ImageFiles(Dataset[Tensor | ImageError]):
 
 
 class StoredFeatures(Dataset[Tensor | ImageError]):
-    """Features of a frozen encoder, memory-mapped; for a bad picture, an error.
+    """Features of a frozen encoder, memory-mapped; for a bad image, an error.
 
     A row is a view of the file, so only the rows of a batch are read. A row's checksum is verified
     the first time it is used in a process.
