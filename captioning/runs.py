@@ -6,11 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
-
 from captioning.data.coco import read_coco
 from captioning.data.dataset import Example, ImageId
-from captioning.data.reading import field, parse_json, read_text
+from captioning.data.reading import field, parse_json, read_text, read_yaml
 from captioning.data.results import read_results
 from captioning.errors import InputError
 
@@ -39,11 +37,7 @@ class Run:
     @property
     def config(self) -> dict[str, Any]:
         """The resolved configuration; InputError if it is missing or not a mapping."""
-        try:
-            config = yaml.safe_load(read_text(self.config_file))
-        except yaml.YAMLError as error:
-            reason = " ".join(str(error).split())
-            raise InputError(f"{self.config_file}: expected YAML, but {reason}") from error
+        config = read_yaml(self.config_file)
         if not isinstance(config, dict):
             raise InputError(f"{self.config_file}: expected a mapping, got {config!r:.60}")
         return config

@@ -49,7 +49,11 @@ def test_the_group_of_a_run_is_its_name_without_the_seed(name: str, group: str) 
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("a: [", "expected YAML, but"), ("just words", "expected a mapping, got 'just words'")],
+    [
+        ("a: [", "expected YAML, but"),
+        ("a: 2026-13-01", "expected YAML, but month must be in 1"),
+        ("just words", "expected a mapping, got 'just words'"),
+    ],
 )
 def test_a_damaged_configuration_is_named(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "config.yaml").write_text(text)

@@ -8,14 +8,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
 from jsonargparse import Namespace as Config
 
 from captioning.captioner import fingerprint, read_checkpoint
 from captioning.commands import train
 from captioning.commands.configuration import data_file
 from captioning.commands.run_folder import check_same, run_folder
-from captioning.data.reading import read_text
+from captioning.data.reading import read_text, read_yaml
 from captioning.errors import InputError
 from captioning.processes import first_process, part
 from captioning.runs import Run
@@ -150,10 +149,7 @@ def read_phases(path: Path) -> list[list[str]]:
 
     A phase contains what a configuration file may; `config` names one that it builds on.
     """
-    try:
-        content = yaml.safe_load(read_text(path))
-    except yaml.YAMLError as error:
-        raise InputError(f"{path}: expected YAML, but {' '.join(str(error).split())}") from error
+    content = read_yaml(path)
     phases = content.get("phases") if isinstance(content, dict) else None
     if not isinstance(phases, list) or not phases or len(content) > 1:
         raise InputError(f"{path}: expected a list of phases under the key 'phases', nothing else")

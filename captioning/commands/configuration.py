@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 
 from jsonargparse import ArgumentParser, Namespace
 
+from captioning.data.reading import decoding
 from captioning.errors import InputError
 
 # Where the data sets' configuration files are, one a data set.
@@ -37,6 +38,11 @@ class Parser(ArgumentParser):
     def read(self, arguments: Sequence[str]) -> Namespace:
         """Parse a command line; `--like-this` means `--like_this`."""
         return self.parse_args([with_underscores(word) for word in arguments])
+
+    def parse_path(self, path: Any, *arguments: Any, **options: Any) -> Namespace:
+        """Parse a file; a one-line InputError names it if it is not UTF-8."""
+        with decoding(str(path)):
+            return super().parse_path(path, *arguments, **options)
 
     def build(self, config: Namespace) -> Namespace:
         """Build the objects of a configuration; their errors become one-line InputErrors."""

@@ -10,7 +10,7 @@ import yaml
 
 from captioning.commands.configuration import Parser
 from captioning.data.dataset import Dataset, all_splits
-from captioning.data.reading import field, read_text
+from captioning.data.reading import field, read_yaml
 from captioning.data.shard_writing import plan_shards, write_shards
 from captioning.errors import InputError
 
@@ -53,12 +53,8 @@ def main(arguments: Sequence[str]) -> int:
 
 def read_data(file: Path) -> Dataset:
     """Build the data set of a configuration, ignoring its other settings."""
-    try:
-        content = yaml.safe_load(read_text(file))
-    except yaml.YAMLError as error:
-        raise InputError(f"{file}: expected YAML, but {' '.join(str(error).split())}") from error
     parser = Parser(prog=str(file))
     parser.add_argument("--data", type=Dataset)
-    settings = field(content, "data", dict, str(file))
+    settings = field(read_yaml(file), "data", dict, str(file))
     data: Dataset = parser.build(parser.parse_object({"data": settings})).data
     return data

@@ -7,11 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
-import yaml
-
 from captioning.commands.chain import NOT_ITS_OWN
 from captioning.comparison.compared import Published
-from captioning.data.reading import read_text
+from captioning.data.reading import read_yaml
 from captioning.errors import InputError
 
 # Options of `captioning train` that the plan sets for each run.
@@ -100,11 +98,7 @@ def read_suite(path: Path) -> Suite:
     Additions to all rows are next to `rows`; `variants` contains alternative additions, each of
     which gives another copy of every row. Raises a one-line InputError for any fault.
     """
-    try:
-        content = yaml.safe_load(read_text(path))
-    except yaml.YAMLError as error:
-        raise InputError(f"{path}: expected YAML, but {' '.join(str(error).split())}") from error
-    suite = checked(content, SUITE, str(path))
+    suite = checked(read_yaml(path), SUITE, str(path))
     rows, variants = suite.get("rows") or {}, suite.get("variants") or {"": {}}
     check_rows(rows, suite.get("baseline"), path)
     if suite.get("seeds", Suite.seeds) < 1:

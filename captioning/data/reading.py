@@ -4,8 +4,11 @@ import csv
 import io
 import json
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
+
+import yaml
 
 from captioning.data.dataset import ImageId
 from captioning.errors import InputError
@@ -23,8 +26,15 @@ def read_text(path: Path) -> str:
 
 def decode(content: bytes, where: str) -> str:
     """Decode a file's bytes as `read_text` does."""
-    try:
+    with decoding(where):
         return io.StringIO(content.decode("utf-8-sig"), newline=None).getvalue()
+
+
+@contextmanager
+def decoding(where: str) -> Iterator[None]:
+    """Turn the UnicodeDecodeError of a whole file into an InputError."""
+    try:
+        yield
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
         raise InputError(
@@ -92,6 +102,15 @@ def parse_json(
         return json.loads(text, object_pairs_hook=made)
     except (ValueError, RecursionError) as error:
         raise InputError(f"{where}: expected JSON, but {error}") from error
+
+
+def read_yaml(path: Path) -> Any:
+    """Read a YAML file; an impossible date in it is a ValueError, not a YAMLError."""
+    text = read_text(path)
+    try:
+        return yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise InputError(f"{path}: expected YAML, but {' '.join(str(error).split())}") from error
 
 
 def field(record: Any, name: str, kind: type[T], where: str) -> T:

@@ -225,3 +225,23 @@ def test_a_chain_is_nothing_but_phases(tmp_path: Path, capsys: pytest.CaptureFix
     chain.write_text(yaml.safe_dump({"phases": [FORCED], "trainer": {"max_epochs": 7}}))
     assert main(["chain", str(chain), "--data", str(config(tmp_path))]) == 2
     assert "under the key 'phases', nothing else" in complaint(capsys)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (["train", "--config"], []),
+        (["compare"], ["--dry-run"]),
+        (["compare", "configs/suites/default.yaml", "--dry-run", "--data"], []),
+        (["chain"], ["--data", "shapes"]),
+        (["shards", "--output", "nowhere", "--config"], []),
+    ],
+)
+def test_a_file_of_settings_that_is_not_utf8_is_named_with_its_line(
+    before: list[str], after: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "café.yaml"
+    path.write_bytes("seed: 1\nname: café\n".encode("latin-1"))
+    assert main([*before, str(path), *after]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f"{path}, line 2: expected UTF-8, got byte 0xe9; save the file as UTF-8" in line
