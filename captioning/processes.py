@@ -47,12 +47,23 @@ def by_torchrun() -> bool:
 
 
 def by_slurm() -> bool:
-    """Return whether SLURM has started this process as a task, not a shell or torchrun within."""
+    """Return whether SLURM has started this process as a task, not a shell or torchrun within.
+
+    Raises InputError if SLURM does not say how many tasks are on a node, which Lightning must know.
+    """
     if "SLURM_NTASKS" not in os.environ or by_torchrun():
         return False
     from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
 
-    return SLURMEnvironment.detect()
+    if not SLURMEnvironment.detect():
+        return False
+    tasks = os.environ["SLURM_NTASKS"]
+    if int(tasks) > 1 and "SLURM_NTASKS_PER_NODE" not in os.environ:
+        raise InputError(
+            f"SLURM: expected a number of tasks per node, got only the total, {tasks}; begin with "
+            "srun --nodes N --ntasks-per-node M, or with srun --ntasks 1"
+        )
+    return True
 
 
 def check_tasks(devices: int, num_nodes: int) -> None:
@@ -60,8 +71,8 @@ def check_tasks(devices: int, num_nodes: int) -> None:
     if by_slurm() and int(os.environ["SLURM_NTASKS"]) != devices * num_nodes:
         raise InputError(
             f"devices × num_nodes: expected SLURM's {os.environ['SLURM_NTASKS']} tasks, got "
-            f"{devices} × {num_nodes}; change these options, or begin with srun --ntasks "
-            f"{devices * num_nodes}"
+            f"{devices} × {num_nodes}; change these options, or begin with srun --nodes "
+            f"{num_nodes} --ntasks-per-node {devices}"
         )
 
 

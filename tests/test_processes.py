@@ -7,6 +7,7 @@ import pytest
 
 from captioning.errors import InputError
 from captioning.processes import by_slurm, check_tasks, collect, join, place, start
+from captioning.training.trainer import own_slurm
 
 
 def test_a_process_alone_is_the_first_of_one_and_collects_its_own_work() -> None:
@@ -40,10 +41,10 @@ def test_a_process_waits_no_longer_for_a_first_one_that_was_killed() -> None:
 
 @pytest.fixture
 def slurm(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
-    """Two tasks, as SLURM tells the first of them."""
-    job = {"SLURM_JOB_NAME": "captioning", "SLURM_NTASKS": "2", "SLURM_PROCID": "0"}
+    """Two tasks on a node, as SLURM tells the first of them."""
+    job = {"JOB_NAME": "captioning", "NTASKS": "2", "NTASKS_PER_NODE": "2", "PROCID": "0"}
     for name, value in job.items():
-        monkeypatch.setenv(name, value)
+        monkeypatch.setenv(f"SLURM_{name}", value)
     return monkeypatch
 
 
@@ -52,9 +53,22 @@ def test_as_many_processes_as_slurm_has_tasks_or_none(slurm: pytest.MonkeyPatch)
     check_tasks(2, 1)
     check_tasks(1, 2)
     for devices, num_nodes in ((1, 1), (2, 2)):
-        words = rf"expected SLURM's 2 tasks, got {devices} × {num_nodes}; .* srun --ntasks"
-        with pytest.raises(InputError, match=words):
+        words = rf"expected SLURM's 2 tasks, got {devices} × {num_nodes}; change these options, or "
+        srun = f"begin with srun --nodes {num_nodes} --ntasks-per-node {devices}$"
+        with pytest.raises(InputError, match=words + srun):
             start(devices, num_nodes)
+
+
+def test_tasks_are_counted_by_the_node_unless_there_is_one(slurm: pytest.MonkeyPatch) -> None:
+    slurm.delenv("SLURM_NTASKS_PER_NODE")
+    for ask in (own_slurm, lambda: start(2, 1)):
+        with pytest.raises(InputError, match=r"got only the total, 2; begin with srun --nodes N"):
+            ask()
+    slurm.setenv("SLURM_JOB_NAME", "interactive")
+    assert own_slurm() == []
+    slurm.setenv("SLURM_JOB_NAME", "captioning")
+    slurm.setenv("SLURM_NTASKS", "1")
+    assert len(own_slurm()) == 1
 
 
 @pytest.mark.parametrize(
