@@ -22,7 +22,8 @@ def whole(file: Path) -> Iterator[Path]:
 
     An exception leaves `file` as it was; a killed process leaves the partial file beside it, for
     `remove_leftovers` to find. Every writer has a partial file of its own, even among threads and
-    machines that share a disk: the last to finish wins. OSErrors propagate.
+    machines that share a disk: the last to finish wins. It may also be a folder, which replaces
+    only an empty one: there, the first to finish wins. OSErrors propagate.
     """
     partial = file.with_name(f"{file.name}.{os.getpid()}-{os.urandom(4).hex()}.partial")
     try:
@@ -30,17 +31,24 @@ def whole(file: Path) -> Iterator[Path]:
         partial.replace(file)
     except BaseException:
         with suppress(OSError):
-            partial.unlink()
+            _remove(partial)
         raise
 
 
 def remove_leftovers(files: Collection[Path]) -> None:
-    """Remove partial files left by killed processes; nobody may be writing `files` now."""
+    """Remove what killed processes left of files or folders; nobody may be writing them now."""
     names = {file.name for file in files}
     for folder in {file.parent for file in files}:
         for partial in folder.glob("*.partial"):
             if partial.name.rsplit(".", 2)[0] in names:
-                partial.unlink(missing_ok=True)
+                _remove(partial)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 @contextmanager

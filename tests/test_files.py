@@ -131,6 +131,26 @@ def test_leftovers_of_other_files_stay(tmp_path: Path) -> None:
     remove_leftovers([])
 
 
+def test_a_folder_is_whole_or_absent_and_the_first_to_end_wins(tmp_path: Path) -> None:
+    folder = tmp_path / "shapes"
+
+    def race() -> None:
+        with whole(folder) as slow, whole(folder) as fast:
+            slow.mkdir()
+            (fast / "fast").mkdir(parents=True)
+
+    with pytest.raises(OSError, match="Directory not empty"):
+        race()
+    with whole(folder) as partial:
+        (partial / "below").mkdir(parents=True)
+        folder.rename(tmp_path / "first")
+    folder.rename(partial)  # as a kill leaves it
+    assert names(tmp_path) == ["first", partial.name]
+    remove_leftovers([folder])
+    assert names(tmp_path / "first") == ["fast"]
+    assert names(tmp_path) == ["first"]
+
+
 def test_a_folder_in_the_place_of_a_file_is_told_and_stays(tmp_path: Path) -> None:
     (tmp_path / "metrics.json").mkdir()
     with pytest.raises(InputError, match=r"metrics\.json cannot be written \(Is a directory\)"):

@@ -1,7 +1,6 @@
 """The shapes world on disk: a COCO data set, with a file of scenes for the exact law."""
 
 import json
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from captioning.errors import InputError
-from captioning.files import writing
+from captioning.files import remove_leftovers, whole, writing
 from captioning.shapes.grammar import sample
 from captioning.shapes.picture import SIDE, draw
 from captioning.shapes.scene import Scene, from_json, random_scene, to_json
@@ -39,17 +38,21 @@ def write(
     with writing(folder):
         if _holds(folder, recipe):
             return
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as work:
-            world = Path(work, "world")
-            drawn: dict[int, Scene] = {}
-            for number, (split, size) in enumerate(sizes.items()):
-                ids = range(len(drawn) + 1, len(drawn) + 1 + size)
-                generator = np.random.default_rng([seed, number])
-                drawn |= _write_split(world, split, ids, captions_per_image, generator)
-            records = {image: to_json(scene) for image, scene in drawn.items()}
-            (world / "scenes.json").write_text(json.dumps({"recipe": recipe, "scenes": records}))
-            _publish(world, folder, recipe)
+        try:
+            with whole(folder) as world:
+                drawn: dict[int, Scene] = {}
+                for number, (split, size) in enumerate(sizes.items()):
+                    ids = range(len(drawn) + 1, len(drawn) + 1 + size)
+                    generator = np.random.default_rng([seed, number])
+                    drawn |= _write_split(world, split, ids, captions_per_image, generator)
+                records = {image: to_json(scene) for image, scene in drawn.items()}
+                content = json.dumps({"recipe": recipe, "scenes": records})
+                (world / "scenes.json").write_text(content)
+        except OSError:
+            # Perhaps another process was faster, and took this partial folder for a leftover.
+            if not _holds(folder, recipe):
+                raise
+        remove_leftovers([folder])
 
 
 def scenes(folder: Path) -> dict[int, Scene]:
@@ -85,15 +88,6 @@ def _write_split(
     (world / "annotations").mkdir(exist_ok=True)
     (world / "annotations" / f"captions_{split}.json").write_text(json.dumps(content))
     return drawn
-
-
-def _publish(world: Path, folder: Path, recipe: Mapping[str, Any]) -> None:
-    """Rename the finished world to its folder, unless another process was faster."""
-    try:
-        world.rename(folder)
-    except OSError:
-        if not _holds(folder, recipe):
-            raise
 
 
 def _holds(folder: Path, recipe: Mapping[str, Any]) -> bool:

@@ -1,7 +1,11 @@
 """The world on disk: a COCO data set, whole or absent."""
 
 import json
+import subprocess
+import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from numpy.random import default_rng
@@ -104,6 +108,22 @@ def test_writers_at_the_same_time_all_end_well(world, tmp_path):
         assert list(pool.map(lambda _: write(folder, sizes=SIZES), range(4))) == [None] * 4
     assert contents(folder) == contents(world)
     assert list(folder.parent.iterdir()) == [folder]
+
+
+def test_what_a_kill_left_is_removed_with_the_next_world(world, tmp_path):
+    folder = tmp_path / "killed" / "shapes"
+    code = "import sys, captioning.shapes.world as w; w.write(w.Path(sys.argv[1]))"
+    root = Path(__file__).parents[2]
+    writer = subprocess.Popen([sys.executable, "-c", code, str(folder)], cwd=root)
+    while not list(folder.parent.glob("*")):
+        assert writer.poll() is None
+        time.sleep(0.01)
+    writer.kill()
+    writer.wait()
+    assert list(folder.parent.iterdir()) != [folder]
+    write(folder, sizes=SIZES)
+    assert list(folder.parent.iterdir()) == [folder]
+    assert contents(folder) == contents(world)
 
 
 def test_a_writer_that_fails_leaves_nothing(tmp_path):
