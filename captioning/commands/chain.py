@@ -12,7 +12,7 @@ from jsonargparse import Namespace as Config
 
 from captioning.captioner import fingerprint, read_checkpoint
 from captioning.commands import train
-from captioning.commands.configuration import data_file
+from captioning.commands.configuration import data_file, look_up
 from captioning.commands.run_folder import check_same, run_folder
 from captioning.data.reading import read_text, read_yaml
 from captioning.errors import InputError
@@ -72,7 +72,7 @@ def main(arguments: Sequence[str]) -> int:
 def words_of_phases(chain: Path, data: str, rest: Sequence[str]) -> list[list[str]]:
     """Return the command line of each phase; of what it says twice, `train` takes the later."""
     phases = read_phases(chain)
-    base = ["--config", str(data_file(data))]
+    base = ["--config", str(data_file(data, chain))]
     words, own = split_phases(rest, len(phases))
     return [[*base, *phase, *words, *own[n]] for n, phase in enumerate(phases, start=1)]
 
@@ -147,21 +147,23 @@ def check_start(run: Run, start: Run, number: int) -> None:
 def read_phases(path: Path) -> list[list[str]]:
     """Return each phase as options of `captioning train`.
 
-    A phase contains what a configuration file may; `config` names one that it builds on.
+    A phase contains what a configuration file may; `config` names one that it builds on, found as
+    in `look_up`.
     """
     content = read_yaml(path)
     phases = content.get("phases") if isinstance(content, dict) else None
     if not isinstance(phases, list) or not phases or len(content) > 1:
         raise InputError(f"{path}: expected a list of phases under the key 'phases', nothing else")
-    return [options_of(phase, f"{path}, phase {n}") for n, phase in enumerate(phases, start=1)]
+    return [options_of(phase, path, n) for n, phase in enumerate(phases, start=1)]
 
 
-def options_of(phase: Any, where: str) -> list[str]:
+def options_of(phase: Any, chain: Path, number: int) -> list[str]:
     """Return one phase as options: the file it builds on, then its own settings."""
+    where = f"{chain}, phase {number}"
     if not isinstance(phase, dict):
         raise InputError(f"{where}: expected a mapping, got {phase!r:.60}")
     for key in phase:
         check_own(key, where)
     own = {key: value for key, value in phase.items() if key != "config"}
-    options = ["--config", str(phase["config"])] if "config" in phase else []
+    options = ["--config", str(look_up(str(phase["config"]), chain))] if "config" in phase else []
     return options + (["--config", json.dumps(own)] if own else [])

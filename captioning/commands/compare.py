@@ -25,7 +25,8 @@ def main(arguments: Sequence[str]) -> int:
     options, rest = parse(arguments)
     suite = read_suite(options.suite)
     after = [*rest, "--runs", options.runs]
-    planner = Planner(suite, ["--config", str(data_file(options.data))], after)
+    data = data_file(options.data, options.suite)
+    planner = Planner(suite, ["--config", str(data)], after)
     trials = planner.plan(options.seeds or suite.seeds)
     tell_left_out(suite, trials)
     # Rows of the same run share its job.
@@ -45,7 +46,7 @@ def main(arguments: Sequence[str]) -> int:
     rows = gather(suite, trials, missing, planner.search.description)
     if any(row.evaluations for row in rows):
         print(named_table((row.name, each) for row in rows for each in row.evaluations))
-        names = suite.name, data_file(options.data).stem
+        names = suite.name, data.stem
         folder = Path(options.runs) / "compare" / "-".join(names)
         show(folder, " on ".join(names), rows, options.images)
     return int(bool(missing))

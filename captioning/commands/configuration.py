@@ -98,10 +98,20 @@ def parameters(class_path: str) -> Iterator[str]:
     return iter(inspect.signature(constructor).parameters)
 
 
-def data_file(name: str) -> Path:
-    """Return the path of a data set's configuration file, given by its name or its path."""
-    path = Path(name) if Path(name).suffix else DATA / f"{name}.yaml"
+def look_up(path: str | Path, source: Path) -> Path:
+    """Find a path that the file `source` names: in the working directory, else above `source`.
+
+    Of the folders above, the nearest that has it counts. What is nowhere is returned as given.
+    """
+    places = [Path(), *source.absolute().parents]
+    return next((place / path for place in places if (place / path).exists()), Path(path))
+
+
+def data_file(name: str, source: Path) -> Path:
+    """Return a data set's configuration file, by its path or, as `source` would, by its name."""
+    path = Path(name) if Path(name).suffix else look_up(DATA / f"{name}.yaml", source)
     if not path.is_file():
-        there = ", ".join(sorted(each.stem for each in DATA.glob("*.yaml"))) or "none"
+        known = look_up(DATA, source).glob("*.yaml")
+        there = ", ".join(sorted(each.stem for each in known)) or "none"
         raise InputError(f"--data: {path} does not exist; expected a YAML file, or one of: {there}")
     return path

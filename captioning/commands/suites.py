@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from captioning.commands.chain import NOT_ITS_OWN
+from captioning.commands.configuration import look_up
 from captioning.comparison.compared import Published
 from captioning.data.reading import read_yaml
 from captioning.errors import InputError
@@ -93,8 +94,9 @@ class Suite:
 def read_suite(path: Path) -> Suite:
     """Read a suite.
 
-    `rows` contains by name what each row adds to a data set's configuration: files (`configs`) and
-    the contents of such files (`options`), and which earlier row it starts from (`from_row`).
+    `rows` contains by name what each row adds to a data set's configuration: files (`configs`,
+    found as in `look_up`) and the contents of such files (`options`), and which earlier row it
+    starts from (`from_row`).
     Additions to all rows are next to `rows`; `variants` contains alternative additions, each of
     which gives another copy of every row. Raises a one-line InputError for any fault.
     """
@@ -113,7 +115,7 @@ def read_suite(path: Path) -> Suite:
         checked(numbers, dict.fromkeys(rows, dict), f"{path}, variant {variant!r}, published")
         for name, row in rows.items():
             parts = ({key: suite[key] for key in PART if key in suite}, part, row)
-            options = [word for each in parts for word in words_of(each, f"{path}, row {name!r}")]
+            options = [word for each in parts for word in words_of(each, path, name)]
             published = numbers.get(name, row.get("published"))
             full = row | {"published": read_published(published, f"{path}, row {name!r}")}
             found.append(make_row(name, variant, full, tuple(options), suite.get("baseline")))
@@ -185,13 +187,13 @@ def checked(record: Any, keys: Keys, where: str) -> dict[str, Any]:
     return record
 
 
-def words_of(part: dict[str, Any], where: str) -> Iterator[str]:
-    """Yield the options of `captioning train` for a part of a suite."""
+def words_of(part: dict[str, Any], suite: Path, row: str) -> Iterator[str]:
+    """Yield the options of `captioning train` for a part of a row in the file of a suite."""
     options = part.get("options", {})
     for key in options:
         if key in PLANNED:
-            raise InputError(f"{where}: {key} cannot be given here: the plan sets it")
+            raise InputError(f"{suite}, row {row!r}: {key} cannot be given here: the plan sets it")
     for file in part.get("configs", []):
-        yield from ("--config", str(file))
+        yield from ("--config", str(look_up(str(file), suite)))
     if options:
         yield from ("--config", json.dumps(options))

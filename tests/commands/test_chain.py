@@ -238,14 +238,19 @@ def test_a_phase_whose_file_has_changed_trains_on(tmp_path: Path) -> None:
         assert len(validation_losses(run)) == expected
 
 
-CHAINS = sorted((Path(__file__).parents[2] / "configs" / "chains").glob("*.yaml"))
+ROOT = Path(__file__).parents[2]
+CHAINS = sorted((ROOT / "configs" / "chains").glob("*.yaml"))
 
 
 @pytest.mark.parametrize("path", CHAINS, ids=lambda path: path.stem)
-def test_a_chain_as_shipped_goes_from_maximum_likelihood_to_its_namesake(path: Path) -> None:
-    assert read_phases(path) == [
-        ["--config", f"configs/{name}.yaml"] for name in ("teacher_forcing", path.stem)
-    ]
+def test_a_chain_as_shipped_goes_from_maximum_likelihood_to_its_namesake_from_anywhere(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for folder, place in ((ROOT, Path("configs")), (tmp_path, ROOT / "configs")):
+        monkeypatch.chdir(folder)
+        assert read_phases(path) == [
+            ["--config", str(place / f"{name}.yaml")] for name in ("teacher_forcing", path.stem)
+        ]
 
 
 def test_a_learning_rate_of_a_player_that_does_not_play_is_told(

@@ -10,7 +10,8 @@ import pytest
 import yaml
 
 from captioning.__main__ import main
-from captioning.commands.compare import data_file, parse
+from captioning.commands.compare import parse
+from captioning.commands.configuration import data_file, look_up
 from captioning.errors import InputError
 from captioning.runs import Run
 from tests.support.tiny_run import config
@@ -28,11 +29,49 @@ def test_options_for_all_rows_may_not_say_what_the_plan_says() -> None:
 
 
 def test_data_is_named_as_in_configs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(Path(__file__).parents[2])
-    assert data_file("flickr8k") == Path("configs/data/flickr8k.yaml")
-    assert data_file("configs/data/shapes.yaml") == Path("configs/data/shapes.yaml")
-    with pytest.raises(InputError, match=r"flicker.yaml does not exist; .* coco_mini, flickr8k"):
-        data_file("flicker")
+    root = Path(__file__).parents[2]
+    suite = root / "configs" / "suites" / "default.yaml"
+    file = Path("configs", "data", "flickr8k.yaml")
+    for folder, expected in ((root, file), (root / "data", root / file)):
+        monkeypatch.chdir(folder)
+        assert data_file("flickr8k", suite) == expected
+        with pytest.raises(InputError, match=r"flicker.yaml does not exist; .*mini, flickr8k"):
+            data_file("flicker", suite)
+    with pytest.raises(InputError, match=r"flickr8k.yaml does not exist"):
+        data_file(str(file), suite)
+
+
+def test_what_files_name_is_in_the_working_directory_or_in_the_nearest_folder_above_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    suite = tmp_path / "a" / "b" / "suite.yaml"
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    assert look_up("x/row.yaml", suite) == Path("x/row.yaml")  # nowhere yet
+    for folder in (tmp_path, tmp_path / "a", suite.parent):
+        (folder / "x").mkdir(parents=True)
+        (folder / "x" / "row.yaml").touch()
+        assert look_up("x/row.yaml", suite) == folder / "x" / "row.yaml"
+    monkeypatch.chdir(tmp_path)
+    assert look_up("x/row.yaml", suite) == Path("x/row.yaml")
+    assert look_up("x/row.yaml", Path("a", "b", "suite.yaml")) == Path("x/row.yaml")
+
+
+def test_a_suite_makes_the_same_runs_from_anywhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "configs" / "data").mkdir(parents=True)
+    config(tmp_path).rename(tmp_path / "configs" / "data" / "tiny.yaml")
+    (tmp_path / "configs" / "forced.yaml").write_text(yaml.safe_dump(FORCED))
+    suite = written(tmp_path, "one", {"forced": {"configs": ["configs/forced.yaml"]}})
+    words = ["compare", suite, "--data", "tiny", "--runs", str(tmp_path / "runs"), "--dry-run"]
+    plans = []
+    for folder in (tmp_path, tmp_path / "configs"):
+        monkeypatch.chdir(folder)
+        assert main(words) == 0
+        plans.append(capsys.readouterr().out)
+    assert plans[0] == plans[1]
+    assert "shapes-teacher-forcing-" in plans[0]
 
 
 def interrupt(words: list[str], checkpoint: str, folder: Path) -> str:
