@@ -172,7 +172,12 @@ def check_own(config: Namespace, defaults: Namespace) -> None:
 
 def main(arguments: Sequence[str]) -> int:
     """Parse the command line and run the command."""
-    parser = Parser(prog="captioning critic", description=__doc__)
+    parser = Parser(
+        prog="captioning critic",
+        description=f"{__doc__} People's captions with words that the captioner does not know are "
+        "left out, as are images that have no others: the critic would tell them by these words, "
+        "whatever the captioner has learned. What is said of JS[P, Q] is then still true.",
+    )
     parser.add_argument("run", nargs="?", help="run folder; by default the newest")
     parser.add_function_arguments(criticise, skip={"run", "own"})
     parser.add_argument("--own", action="store_true", help="test an adversarial run's own critic")

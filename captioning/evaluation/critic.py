@@ -20,6 +20,7 @@ from captioning.discriminator import Discriminator
 from captioning.errors import InputError
 from captioning.metrics import confidence_intervals
 from captioning.metrics.statistics import mean_of
+from captioning.objectives.adversarial import sayable
 from captioning.search import Search
 
 # Steps between two evaluations on the held-back images.
@@ -27,7 +28,10 @@ EVERY = 50
 
 
 class Shown(NamedTuple):
-    """n images, each with true and generated captions, not always equally many."""
+    """n images with true and generated captions, not always equally many.
+
+    Images without true captions are not judged.
+    """
 
     features: Float[Tensor, "n r d"]
     real: Captions
@@ -39,7 +43,8 @@ class Judged(NamedTuple):
 
     JS[P, Q] = ½ KL[P‖M] + ½ KL[Q‖M], M = ½P + ½Q, is at least log 2 - the mean cross entropy of any
     critic; the logit log P/Q attains it (Goodfellow et al. 2014, section 4.1). No accuracy exceeds
-    ½ + half the total variation of P and Q.
+    ½ + half the total variation of P and Q. Both bounds also hold for P if the true captions are
+    only P's `sayable` ones, because what Q cannot say moves P only further from Q.
     """
 
     cross_entropy: Float[Tensor, " n"]  # in nats
@@ -91,12 +96,16 @@ def summarise(judged: Judged, seed: int) -> dict[str, tuple[float, float, float]
 
 @torch.no_grad()
 def show(captioner: Captioner, batch: Batch, search: Search, generator: torch.Generator) -> Shown:
-    """Caption the images of a batch; their true captions are all those in the batch."""
+    """Caption the images of a batch; their true captions are the `sayable` ones in the batch.
+
+    A critic that saw unknown words would measure the vocabulary instead of the captioner.
+    """
     features = captioner.encode(batch)
     said = search([captioner], [features], generator).tokens
     owners = torch.arange(len(said), device=said.device).repeat_interleave(said.shape[1])
     generated = Captions.from_generated(said.flatten(0, 1), owners)
-    real = Captions(*(part.to(features.device) for part in batch.captions))
+    known = sayable(batch.captions, steps=batch.captions.tokens.shape[1])
+    real = Captions(*(part.to(features.device) for part in known))
     return Shown(features, real, generated)
 
 
@@ -144,7 +153,8 @@ def judge(discriminator: Discriminator, shown: Shown, offset: float = 0.0) -> Ju
     def balanced(of_real: Tensor, of_generated: Tensor) -> Tensor:
         images = len(shown.features)
         each = mean_by_image(of_real, shown.real, images)
-        return (each + mean_by_image(of_generated, shown.generated, images)) / 2
+        both = (each + mean_by_image(of_generated, shown.generated, images)) / 2
+        return both[shown.real.image_index.unique()]
 
     return Judged(
         balanced(functional.softplus(-real), functional.softplus(generated)),
@@ -163,6 +173,6 @@ def judge_all(discriminator: Discriminator, shown: Iterable[Shown], offset: floa
 def mean_by_image(
     values: Float[Tensor, " b"], captions: Captions, images: int
 ) -> Float[Tensor, " n"]:
-    """Average `values` over the captions of each image."""
+    """Average `values` over the captions of each image; the mean of none is 0."""
     sums = values.new_zeros(images).index_add(0, captions.image_index, values)
-    return sums / captions.image_index.bincount(minlength=images)
+    return sums / captions.image_index.bincount(minlength=images).clamp(min=1)

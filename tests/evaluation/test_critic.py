@@ -11,13 +11,15 @@ from torch import Tensor
 
 from captioning.__main__ import main
 from captioning.batch import Captions
+from captioning.decoder import ShowAndTell
 from captioning.discriminator import Discriminator, RecurrentDiscriminator
 from captioning.errors import InputError
 from captioning.evaluation import critic
 from captioning.evaluation.critic import Judged, Plan, Shown
-from captioning.text import END
+from captioning.search import Sampling
+from captioning.text import END, PAD, UNKNOWN
 from tests.commands.test_refusals import adversarial
-from tests.support.builders import VOCABULARY, make_captions
+from tests.support.builders import VOCABULARY, make_batch, make_captioner, make_captions
 from tests.support.tiny_run import config
 
 
@@ -67,6 +69,25 @@ def test_true_and_generated_captions_of_an_image_weigh_alike_however_many() -> N
     second = (math.log(2) + math.log1p(math.exp(1))) / 2
     assert found.cross_entropy.tolist() == pytest.approx([first, second])
     assert found.accuracy.tolist() == [(0.5 + 1) / 2, (0.5 + 0) / 2]  # a tie is half right
+
+
+def test_an_image_without_true_captions_is_not_judged() -> None:
+    real = make_captions([[4, END], [5, END]], [2, 0])
+    generated = make_captions([[5, END], [5, END], [4, END]], [0, 1, 2])
+    images = Shown(torch.zeros(3, 1, 4), real, generated)
+    found = critic.judge(ByFirstWord({4: 1.0, 5: -1.0}), images)
+    assert found.accuracy.tolist() == [(0 + 1) / 2, (1 + 0) / 2]
+    assert found.cross_entropy.tolist() == pytest.approx([math.log1p(math.e) - 0.5] * 2)
+
+
+def test_true_captions_that_a_captioner_cannot_say_are_not_shown() -> None:
+    rows = [[4, END], [UNKNOWN, END], [5, UNKNOWN, END], [4, 5, END]]
+    batch = make_batch(make_captions(rows, [0, 0, 1, 2]))
+    generator = torch.Generator().manual_seed(0)
+    found = critic.show(make_captioner(ShowAndTell), batch, Sampling(samples=2), generator)
+    assert found.real.tokens.tolist() == [[4, 5, END], [4, END, PAD]]
+    assert found.real.image_index.tolist() == [2, 0]
+    assert found.generated.image_index.bincount().tolist() == [2, 2, 2]
 
 
 def test_what_logits_are_above_the_log_ratio_is_taken_from_them() -> None:
