@@ -42,7 +42,8 @@ class Parser(ArgumentParser):
     def parse_path(self, path: Any, *arguments: Any, **options: Any) -> Namespace:
         """Parse a file; a one-line InputError names it if it is not UTF-8."""
         with decoding(str(path)):
-            return super().parse_path(path, *arguments, **options)
+            parsed: Namespace = super().parse_path(path, *arguments, **options)
+            return parsed
 
     def build(self, config: Namespace) -> Namespace:
         """Build the objects of a configuration; their errors become one-line InputErrors."""

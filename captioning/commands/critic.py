@@ -174,7 +174,7 @@ def main(arguments: Sequence[str]) -> int:
     """Parse the command line and run the command."""
     parser = Parser(
         prog="captioning critic",
-        description=f"{__doc__} People's captions with words that the captioner does not know are "
+        description=f"{__doc__} Human captions with words that the captioner does not know are "
         "left out, as are images that have no others: the critic would tell them by these words, "
         "whatever the captioner has learned. What is said of JS[P, Q] is then still true.",
     )
