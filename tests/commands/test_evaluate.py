@@ -50,7 +50,8 @@ def test_an_evaluation_writes_what_is_promised(
     assert summary["diversity"]["nearest image"]["novel"] == 0
     assert sum(summary["world"].values()) == pytest.approx(1)
     assert sum(summary["samples"].values()) == pytest.approx(1)
-    assert summary["divergences"].keys() == set(Divergences._fields)
+    assert summary["divergences"].keys() == {*Divergences._fields} - {"js_by_prior"}
+    assert [*summary["js by prior"]] == ["0.01", "0.1", "0.5", "0.9", "0.99"]
     assert summary["divergences"]["forward_kl"] > 0
     assert "|divergences:delta-0.01,samples-20" in summary["signature"]
     assert summary["rows"]["most common caption"]["distinct"] == 1 / 8
