@@ -9,9 +9,10 @@ import torch
 from torch import Generator, Tensor
 
 from captioning.discriminator import RecurrentDiscriminator
+from captioning.divergences import js, kl
 from captioning.lab.claims import Claim, mean_and_spread, shown
-from captioning.lab.divergences import best_log_odds, discriminator_value, entropy, js, kl
 from captioning.lab.drawings import Frame, Series, plot
+from captioning.lab.identities import SOURCE, identities
 from captioning.lab.models import Bigram, log_table, speaker
 from captioning.lab.optimum import Family, best_of
 from captioning.lab.section import Section, Table
@@ -23,8 +24,6 @@ from captioning.objectives.policy_gradient import PolicyGradient
 from captioning.objectives.straight_through import StraightThrough
 from captioning.report.html import Drawing
 from captioning.schedules import Linear
-
-SOURCE = "Huszár 2015, section 3"
 
 PRIORS = (0.01, 0.1, 0.5, 0.9, 0.99)
 
@@ -126,7 +125,7 @@ def section(seeds: int, size: str, jobs: int) -> Section:
         TEXT,
         [path_table(exact, first), ways_table(exact, trained)],
         [path_drawing(exact, first), divergence_drawing(exact, first)],
-        [discriminator_claim(), *claims(exact, trained)],
+        [*identities(make_world(), PRIORS), *claims(exact, trained)],
     )
 
 
@@ -242,26 +241,6 @@ def claims(
         ),
         share_claim(exact, trained["share"]),
     ]
-
-
-def discriminator_claim() -> Claim:
-    """Return the claim on the discriminator's value: exact sums, for an untrained model."""
-    world = make_world()
-    log_p, log_q = world.log_table, log_table(speaker(world, Bigram, 0).double(), world).detach()
-
-    def gap(prior: float) -> float:
-        best = best_log_odds(log_p, log_q, prior)
-        value = discriminator_value(best, log_p, log_q, prior)
-        coin = entropy(log_p.new_tensor([prior, 1 - prior]).log())
-        return (value - (js(log_p, log_q, prior) - coin)).abs().item()
-
-    return Claim(
-        "The value of the best discriminator is JS_π − H(π): the largest difference over π",
-        SOURCE,
-        0.0,
-        max(map(gap, PRIORS)),
-        1e-9,
-    )
 
 
 def share_claim(exact: Sequence[Divergences], trained: Sequence[Sequence[Divergences]]) -> Claim:

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float64
 from torch import Generator, Tensor
 
-from captioning.lab.divergences import js
+from captioning.divergences import js
 from captioning.lab.optimum import Family, best_of
 
 REACH, SIDE = 12.0, 97

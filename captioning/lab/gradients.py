@@ -10,8 +10,8 @@ from torch import Generator, Tensor
 
 from captioning.batch import Batch
 from captioning.captioner import Captioner
+from captioning.divergences import js
 from captioning.lab.claims import Claim, Relation, mean_and_spread, shown
-from captioning.lab.divergences import js
 from captioning.lab.drawings import Estimates, dots
 from captioning.lab.fixed_points import feed
 from captioning.lab.models import NOTHING, Bigram, as_captions, log_table, speaker

@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 from torch import Generator, Tensor
 
+from captioning.divergences import kl, mutual_information
 from captioning.lab.claims import Claim, mean_and_spread, shown
-from captioning.lab.divergences import kl, mutual_information
 from captioning.lab.drawings import Frame, Series, plot
 from captioning.lab.fixed_points import scheduled_sampling
 from captioning.lab.models import log_table, lstm, speaker

@@ -8,8 +8,8 @@ import torch
 from jaxtyping import Float64, Int
 from torch import Generator, Tensor
 
+from captioning.divergences import mutual_information
 from captioning.errors import InputError
-from captioning.lab.divergences import mutual_information
 
 LARGEST = 2**20
 """Maximum number of sequences of a world: each takes eight bytes in every table."""

@@ -14,10 +14,11 @@ from captioning.batch import Batch, Captions
 from captioning.captioner import Captioner
 from captioning.data.dataset import ImageId
 from captioning.discriminator import Discriminator
+from captioning.divergences import log_odds
 from captioning.errors import InputError
 from captioning.objectives.base import Loss, Objective
-from captioning.objectives.divergence import LIMITS, Reward, log_odds, reward
 from captioning.objectives.estimators import Estimator, speak, without_dropout
+from captioning.objectives.log_ratio import LIMITS, RewardName, reward
 from captioning.objectives.policy_gradient import PolicyGradient
 from captioning.objectives.replay import Replay
 from captioning.schedules import Progress
@@ -119,7 +120,7 @@ class Adversarial(Objective):
         discriminator: Callable[[int, int], Discriminator],
         estimator: Estimator,
         prior: Prior = EQUAL,
-        reward: Reward = "js",
+        reward: RewardName = "js",
         per_prefix: bool = False,
         discriminator_turns: int = 1,
         warm_up: int = 0,

@@ -1,7 +1,6 @@
 """Self-critical training: sample captions and reinforce those that a metric scores higher."""
 
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from jaxtyping import Float
@@ -11,6 +10,7 @@ from captioning.batch import Batch, Captions
 from captioning.captioner import Captioner
 from captioning.data.dataset import ImageId
 from captioning.errors import InputError
+from captioning.metrics.diversity import enders
 from captioning.objectives.base import Loss, Objective
 from captioning.objectives.policy_gradient import PolicyGradient
 from captioning.objectives.rewards import CaptionReward, CiderDReward
@@ -88,13 +88,3 @@ class SelfCritical(Objective):
         before = captions.tokens.gather(1, (captions.lengths[:, None] - 2).clamp(min=0))
         good = (last == END) & (captions.lengths[:, None] > 1) & self.ending[before]
         return 1 - good.float().mean()
-
-
-def enders(captions: Iterable[Sequence[str]], least: float = 0.01) -> set[str]:
-    """Find the words that a caption may end with: those that do in this share of their uses."""
-    used: Counter[str] = Counter()
-    last: Counter[str] = Counter()
-    for words in captions:
-        used.update(words)
-        last.update(words[-1:])
-    return {word for word, count in last.items() if count >= least * used[word]}

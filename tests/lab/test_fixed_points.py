@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from torch import Tensor, tensor
 from torch.testing import assert_close
 
+from captioning.divergences import entropy, kl, mutual_information
 from captioning.errors import InputError
-from captioning.lab.divergences import entropy, kl, mutual_information
 from captioning.lab.fixed_points import scheduled_sampling
 from captioning.lab.worlds import World, random_world, two_words
 

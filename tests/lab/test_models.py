@@ -12,7 +12,7 @@ from torch.optim import Adam
 from captioning.batch import Batch
 from captioning.captioner import Captioner
 from captioning.decoder import Decoder, Lrcn
-from captioning.lab.divergences import kl
+from captioning.divergences import kl
 from captioning.lab.models import (
     NOTHING,
     Bigram,

@@ -5,7 +5,7 @@ import torch
 from torch import Generator, Tensor, tensor
 from torch.testing import assert_close
 
-from captioning.lab.divergences import entropy, js, kl
+from captioning.divergences import entropy, js, kl
 from captioning.lab.optimum import Family, best_of, fit
 from captioning.lab.worlds import random_world
 

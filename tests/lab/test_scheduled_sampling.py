@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import pytest
 
-from captioning.lab.divergences import kl, mutual_information
+from captioning.divergences import kl, mutual_information
 from captioning.lab.scheduled_sampling import (
     FEEDS,
     INFORMATION,

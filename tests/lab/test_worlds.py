@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from torch import Tensor, tensor
 from torch.testing import assert_close
 
+from captioning.divergences import entropy, mutual_information
 from captioning.errors import InputError
-from captioning.lab.divergences import entropy, mutual_information
 from captioning.lab.worlds import World, random_world, two_words
 
 examples = settings(deadline=None, max_examples=20)

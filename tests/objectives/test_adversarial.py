@@ -11,10 +11,10 @@ from captioning.batch import Batch, Captions
 from captioning.captioner import Captioner
 from captioning.decoder import Decoder, Lrcn
 from captioning.discriminator import Discriminator, RecurrentDiscriminator
+from captioning.divergences import log_odds
 from captioning.errors import InputError
 from captioning.objectives.adversarial import Adversarial, Prior
 from captioning.objectives.base import Loss
-from captioning.objectives.divergence import log_odds
 from captioning.objectives.estimators import Estimator
 from captioning.objectives.policy_gradient import PolicyGradient
 from captioning.objectives.straight_through import StraightThrough

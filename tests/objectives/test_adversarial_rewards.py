@@ -10,6 +10,7 @@ from torch.nn import functional
 from captioning.batch import Captions
 from captioning.decoder import Lrcn
 from captioning.discriminator import Discriminator
+from captioning.divergences import log_odds
 from captioning.errors import InputError
 from captioning.objectives.adversarial import (
     Adversarial,
@@ -18,7 +19,7 @@ from captioning.objectives.adversarial import (
     earned_from_on,
     judgement,
 )
-from captioning.objectives.divergence import LIMITS, Reward, log_odds, reward
+from captioning.objectives.log_ratio import LIMITS, RewardName, reward
 from captioning.objectives.policy_gradient import PolicyGradient, reinforce
 from tests.support.builders import (
     VOCABULARY,
@@ -50,7 +51,7 @@ class Perfect(Discriminator):
 
 
 def make_objective(
-    prior: Prior, kind: Reward = "js", *, per_prefix: bool = False
+    prior: Prior, kind: RewardName = "js", *, per_prefix: bool = False
 ) -> tuple[Adversarial, Perfect]:
     discriminator = Perfect(prior.shown)
     objective = Adversarial(
@@ -72,7 +73,7 @@ def log_ratios(captions: Captions) -> Tensor:
 @pytest.mark.parametrize("kind", ["js", "reverse_kl", "log_d", "likelihood"])
 @pytest.mark.parametrize("real", [0.1, 0.5, 0.9])
 def test_both_ways_of_setting_the_prior_give_the_reward_of_the_log_ratio(
-    kind: Reward, real: float
+    kind: RewardName, real: float
 ) -> None:
     captions, features = make_captions(), make_features()
     of_prefixes = reward(kind, log_ratios(captions), real)

@@ -23,7 +23,7 @@ from captioning.objectives.rewards import (
     WeightedSum,
     Words,
 )
-from captioning.objectives.self_critical import SelfCritical, enders
+from captioning.objectives.self_critical import SelfCritical
 from captioning.objectives.teacher_forcing import TeacherForcing
 from captioning.schedules import Progress
 from captioning.text import END, Vocabulary
@@ -99,13 +99,6 @@ def test_without_the_end_a_caption_that_stops_too_early_loses_less() -> None:
         return float(earned[1] - earned[0])
 
     assert loss_of_cutting(count_end=True) > 1.5 * loss_of_cutting(count_end=False) > 0
-
-
-def test_a_word_may_end_a_caption_if_it_does_so_in_a_hundredth_of_its_uses() -> None:
-    captions = [["a", "cat", "on", "a", "mat"]] * 60 + [["cat"]] + [["a", "cat", "on", "a"]]
-    assert enders(captions) == {"mat", "cat"}  # "a" ends one of 122 uses, "cat" one of 62
-    assert enders(captions, least=1 / 122) == {"mat", "cat", "a"}
-    assert enders([[]]) == set()
 
 
 def test_what_is_prepared_moves_with_the_objective() -> None:

@@ -6,30 +6,20 @@ A captioner trained to maximise one of these rewards of captions x ~ Q minimises
 it; the policy gradient treats the reward itself as a constant.
 """
 
-import math
 from typing import Literal
 
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
-from captioning.errors import InputError
+from captioning.divergences import log_odds
 
-Reward = Literal["js", "reverse_kl", "log_d", "likelihood"]
+RewardName = Literal["js", "reverse_kl", "log_d", "likelihood"]
 
-LIMITS: tuple[Reward, ...] = ("reverse_kl", "likelihood")  # of js, as the prior tends to 1 or 0
-
-
-def log_odds(prior: float) -> float:
-    """Return log π/(1-π)."""
-    if not 0 < prior < 1:
-        raise InputError(
-            f"a prior is the chance that a caption shown is real, expected 0 < it < 1, got {prior}"
-        )
-    return math.log(prior) - math.log1p(-prior)
+LIMITS: tuple[RewardName, ...] = ("reverse_kl", "likelihood")  # of js, as the prior tends to 1 or 0
 
 
-def reward(kind: Reward, log_ratio: Float[Tensor, "*b"], prior: float) -> Float[Tensor, "*b"]:
+def reward(kind: RewardName, log_ratio: Float[Tensor, "*b"], prior: float) -> Float[Tensor, "*b"]:
     """Return the reward of captions whose log P/Q is known.
 
     - `js`: -log(1 - D)/π = softplus(r + c)/π. Its policy gradient is that of -JS_π/(π(1-π)); it

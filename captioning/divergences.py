@@ -11,7 +11,16 @@ from jaxtyping import Bool, Float
 from torch import Tensor, logaddexp
 from torch.nn.functional import logsigmoid
 
-from captioning.objectives.divergence import log_odds
+from captioning.errors import InputError
+
+
+def log_odds(prior: float) -> float:
+    """Return log π/(1-π)."""
+    if not 0 < prior < 1:
+        raise InputError(
+            f"a prior is the chance that a caption shown is real, expected 0 < it < 1, got {prior}"
+        )
+    return math.log(prior) - math.log1p(-prior)
 
 
 def expectation(log_p: Float[Tensor, "*x"], values: Float[Tensor, "*x"]) -> Float[Tensor, ""]:
@@ -37,6 +46,11 @@ def js(log_p: Float[Tensor, "*x"], log_q: Float[Tensor, "*x"], prior: float) -> 
     """
     log_m = mixture(log_p, log_q, prior)
     return prior * kl(log_p, log_m) + (1 - prior) * kl(log_q, log_m)
+
+
+def total_variation(log_p: Float[Tensor, "*x"], log_q: Float[Tensor, "*x"]) -> Float[Tensor, ""]:
+    """Return ½ Σ |P - Q|, from 0 to 1: the largest difference of the two on any event."""
+    return (log_p.exp() - log_q.exp()).abs().sum() / 2
 
 
 def mixture(

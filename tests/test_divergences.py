@@ -10,19 +10,21 @@ from hypothesis import strategies as st
 from torch import Tensor, tensor
 from torch.testing import assert_close
 
-from captioning.errors import InputError
-from captioning.evaluation.law import total_variation
-from captioning.lab.divergences import (
+from captioning.divergences import (
     best_log_odds,
     discriminator_value,
     entropy,
     js,
     kl,
+    log_odds,
     mixture,
     mutual_information,
+    total_variation,
 )
+from captioning.errors import InputError
 from captioning.lab.optimum import fit
 from captioning.lab.worlds import random_world
+from tests.support.builders import one_line
 
 INFINITE = -math.inf
 examples = settings(deadline=None, max_examples=40)
@@ -50,6 +52,20 @@ def with_zeros(log_table: Tensor, generator: torch.Generator) -> Tensor:
     return masked - masked.flatten().logsumexp(0)
 
 
+def test_log_odds_worked_by_hand() -> None:
+    assert log_odds(0.5) == 0
+    assert log_odds(0.75) == pytest.approx(math.log(3))
+    assert log_odds(0.2) == pytest.approx(-math.log(4))
+    assert log_odds(1e-300) == pytest.approx(-300 * math.log(10))
+
+
+@pytest.mark.parametrize("prior", [0.0, 1.0, -0.1, 1.5, math.nan])
+def test_a_prior_that_leaves_no_doubt_is_refused(prior: float) -> None:
+    with pytest.raises(InputError, match=f"expected 0 < it < 1, got {prior}") as error:
+        log_odds(prior)
+    one_line(error)
+
+
 def test_numbers_by_hand() -> None:
     p, q = log(0.5, 0.5), log(0.25, 0.75)
     assert entropy(p).item() == pytest.approx(math.log(2))
@@ -57,6 +73,7 @@ def test_numbers_by_hand() -> None:
     assert kl(q, p).item() == pytest.approx(0.25 * math.log(1 / 2) + 0.75 * math.log(3 / 2))
     # M = 0.2 P + 0.8 Q = (0.3, 0.7)
     assert_close(mixture(p, q, 0.2), log(0.3, 0.7))
+    assert total_variation(p, q).item() == pytest.approx(0.25)
     real = 0.5 * math.log(0.5 / 0.3) + 0.5 * math.log(0.5 / 0.7)
     generated = 0.25 * math.log(0.25 / 0.3) + 0.75 * math.log(0.75 / 0.7)
     assert js(p, q, 0.2).item() == pytest.approx(0.2 * real + 0.8 * generated)
@@ -96,7 +113,7 @@ def test_divergences_are_zero_between_equals_and_never_less(seed: int) -> None:
         assert divergence(p, p).item() == pytest.approx(0, abs=1e-14)
         assert divergence(p, q).item() > -1e-14
     # Pinsker's inequality.
-    assert 2 * total_variation(p.exp().flatten(), q.flatten()).item() ** 2 <= kl(p, q) + 1e-14
+    assert 2 * total_variation(p, q).item() ** 2 <= kl(p, q) + 1e-14
 
 
 @examples
