@@ -2,7 +2,7 @@
 
 import io
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import torch
@@ -13,15 +13,18 @@ from torch.nn.functional import interpolate
 
 from captioning.captioner import Captioner, load_captioner
 from captioning.comparison.compared import Compared, Images
+from captioning.comparison.gallery import LONGEST
+from captioning.data.dataset import Example, ImageId
 from captioning.data.image import open_image
 from captioning.data.paths import locate
 from captioning.decoder import ShowAttendTell
-from captioning.errors import InputError
+from captioning.report.gallery import Thumbnail, thumbnail
 from captioning.report.html import data_address
+from captioning.runs import Run
 from captioning.text import BEGIN
 
 IMAGES = 8
-"""Images shown: 0.1 seconds each and 5 kB per word."""
+"""Images shown: per row, 0.1 seconds each and 5 kB per word."""
 
 SIDE = 128
 """Side of one small image, in pixels."""
@@ -38,57 +41,85 @@ class Glance(NamedTuple):
 
 
 class Looks(NamedTuple):
-    """A row's attention maps, image by image."""
+    """Where rows look in the same image.
 
-    row: str
-    images: Sequence[Sequence[Glance]]
-
-
-def attention_maps(rows: Sequence[Compared], images: Images) -> Looks | None:
-    """Make maps of the first row with an attention decoder, for its first seed's first captions.
-
-    None if there is no such row, its checkpoint is missing, no image can be opened, or the
-    regions of an image do not form a square.
+    Attributes:
+        thumbnail: The whole image.
+        reference: One of its true captions.
+        rows: Each attending row's glances, one per word, by the row's position in the suite.
     """
-    for row in rows:
-        checkpoint = row.runs[0].checkpoint() if row.runs and attends(row) else None
-        if checkpoint and checkpoint.exists():
-            captioner = load_captioner(checkpoint)
-            if math.isqrt(captioner.encoder.regions) ** 2 != captioner.encoder.regions:
-                return None
-            said = images.captions[row.name]
-            found = []
-            for example in images.examples[:IMAGES]:
-                try:
-                    image = open_image(locate(example.image))
-                except InputError:
-                    continue
-                found.append(glances(captioner, image, said[example.image_id]))
-            return Looks(row.name, found) if found else None
-    return None
+
+    thumbnail: Thumbnail
+    reference: str
+    rows: Mapping[int, Sequence[Glance]]
+
+    @property
+    def size(self) -> int:
+        """The characters that all its pictures take in the page."""
+        glances = [glance for row in self.rows.values() for glance in row]
+        return len(self.thumbnail.address) + sum(len(glance.address) for glance in glances)
+
+
+def attention_maps(rows: Sequence[Compared], images: Images) -> list[Looks]:
+    """Make maps of every row with an attention decoder, for its first seed's first captions.
+
+    Images that cannot be opened are left out. There are none if no row has maps.
+    """
+    few = ((each, thumbnail(each.image, LONGEST)) for each in images.examples[:IMAGES])
+    shown = [(example, small) for example, small in few if small]
+    examples = [example for example, _ in shown]
+    followed = {
+        place: look(row.runs[0], examples, images.captions[row.name])
+        for place, row in enumerate(rows)
+        if row.name in images.captions and row.runs and attends(row)
+    }
+    found = {place: maps for place, maps in followed.items() if maps}
+    return [
+        Looks(small, example.captions[0], {place: maps[index] for place, maps in found.items()})
+        for index, (example, small) in enumerate(shown)
+        if found
+    ]
+
+
+def look(run: Run, examples: Sequence[Example], said: Mapping[ImageId, str]) -> list[list[Glance]]:
+    """Follow a run's captions of images.
+
+    None if its checkpoint is missing, or the regions of an image do not form a square.
+    """
+    if not run.checkpoint().exists():
+        return []
+    captioner = load_captioner(run.checkpoint())
+    if math.isqrt(captioner.encoder.regions) ** 2 != captioner.encoder.regions:
+        return []
+    return [
+        glances(captioner, open_image(locate(example.image)), said[example.image_id])
+        for example in examples
+    ]
 
 
 def attends(row: Compared) -> bool:
-    """Return whether a row's captioner has attention, according to its configuration."""
-    decoder = row.runs[0].config.get("decoder") or {}
-    name = f"{ShowAttendTell.__module__}.{ShowAttendTell.__name__}"
-    return isinstance(decoder, dict) and decoder.get("class_path") == name
+    """Return whether a row's captioner has attention, according to its configuration.
+
+    The name of the decoder's class decides: the path before it depends on how it was imported.
+    """
+    decoder = row.runs[0].config.get("decoder")
+    path = decoder.get("class_path", "") if isinstance(decoder, dict) else ""
+    return str(path).rpartition(".")[2] == ShowAttendTell.__name__
 
 
 @torch.inference_mode()
 def glances(captioner: Captioner, image: Image.Image, caption: str) -> list[Glance]:
     """Replay a caption word by word, and shade the image by the attention of each.
 
-    The first glance is the unshaded image, without a word. Images are shown as the encoder
-    receives them, cropped or resized to a square, so that its cells are in place.
+    The image is shown as the encoder receives it, cropped or resized to a square, so that its
+    cells are in place.
     """
     tensor = captioner.encoder.transform()(image)
     (tokens,) = captioner.vocabulary.encode([caption])
     maps = follow(captioner, captioner.encode_images(tensor[None]), tokens)
     words = [captioner.vocabulary.tokens[token] for token in tokens]
     seen = (tensor - tensor.min()) / (tensor.max() - tensor.min()).clamp(min=1e-6)
-    everywhere = torch.ones(captioner.encoder.regions)
-    pairs = zip(["", *words], [everywhere, *maps], strict=True)
+    pairs = zip(words, maps, strict=True)
     return [Glance(word, shaded(seen, weights)) for word, weights in pairs]
 
 

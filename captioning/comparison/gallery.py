@@ -20,7 +20,7 @@ LONGEST = 192
 
 
 class Said(NamedTuple):
-    """A row's caption.
+    """A row's caption; in JSON, a list.
 
     Attributes:
         caption: From the row's first seed.
@@ -34,10 +34,7 @@ class Said(NamedTuple):
 
 
 class Image(NamedTuple):
-    """An image; without a thumbnail if its file is missing or damaged.
-
-    In JSON it becomes a list, as do its parts.
-    """
+    """An image; without a thumbnail if its file is missing or damaged."""
 
     file: str
     thumbnail: Thumbnail | None

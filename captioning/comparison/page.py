@@ -7,11 +7,13 @@ from importlib.resources import files
 from pathlib import Path
 from typing import NamedTuple
 
+from jinja2.utils import htmlsafe_json_dumps
 from markupsafe import Markup
 
 from captioning.comparison import curves, planes, statements
 from captioning.comparison.attention_maps import Looks, attention_maps
 from captioning.comparison.compared import Compared, read_images
+from captioning.comparison.cost import cost
 from captioning.comparison.gallery import Image, gallery
 from captioning.comparison.keys import Key
 from captioning.comparison.significance import contrasts
@@ -19,6 +21,7 @@ from captioning.comparison.table import Table, against_baseline, of_other_data, 
 from captioning.errors import InputError
 from captioning.evaluation.known_world import Scenes
 from captioning.files import write
+from captioning.provenance import provenance
 from captioning.report.html import Drawing, fill
 from captioning.runs import Evaluation
 
@@ -39,7 +42,7 @@ class Comparison(NamedTuple):
         curves: Training curves.
         planes: By name.
         gallery: In the split's order.
-        looks: Attention maps; None if no row has an attention decoder.
+        looks: Attention maps, image by image; none if no row has an attention decoder.
         images: Number of captioned images.
         said: Explanatory sentences, by topic.
     """
@@ -50,7 +53,7 @@ class Comparison(NamedTuple):
     curves: Sequence[Drawing]
     planes: Mapping[str, Drawing]
     gallery: Sequence[Image]
-    looks: Looks | None
+    looks: Sequence[Looks]
     images: int
     said: Mapping[str, Sequence[str]]
 
@@ -74,11 +77,11 @@ def compare(
     read = read_images(rows)
     found = contrasts(rows, read)
     numbers = tables(rows, found)
-    tested, elsewhere = against_baseline(rows, found), of_other_data(rows)
+    tested, others = against_baseline(rows, found), (of_other_data(rows), cost(rows))
     return Comparison(
         title,
         rows,
-        [table for table in (numbers[0], tested, *numbers[1:], elsewhere) if table],
+        [table for table in (numbers[0], tested, *numbers[1:], *others) if table],
         curves.drawings(rows),
         planes.planes(rows),
         gallery(read, images, scenes),
@@ -88,6 +91,7 @@ def compare(
             "quality": statements.about_numbers(rows),
             "tests": statements.about_tests(rows, found),
             "published": statements.about_published(rows),
+            "cost": statements.about_cost(rows),
             "failures": statements.about_failures(rows),
         },
     )
@@ -110,10 +114,9 @@ def as_html(comparison: Comparison) -> str:
     script = files("captioning.comparison").joinpath("templates/gallery.js").read_text("utf-8")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     whole = [row for row in comparison.rows if row.evaluations]
-    data = {
-        "rows": [row.name for row in whole],
-        "images": [image._asdict() for image in comparison.gallery],
-    }
+    known = [{"said": each.said, "references": each.references} for each in comparison.gallery]
+    data = htmlsafe_json_dumps({"rows": [row.name for row in whole], "images": known})
+    inert = Markup(fill("captioning.comparison", "inert.html", gallery=comparison.gallery))
     return fill(
         "captioning.comparison",
         "compare.html",
@@ -124,8 +127,10 @@ def as_html(comparison: Comparison) -> str:
         judged=any(said.fault for image in comparison.gallery for said in image.said),
         without_script=comparison.gallery[:WITHOUT_SCRIPT],
         data=data,
-        size=sum(len(p.thumbnail.address) for p in comparison.gallery if p.thumbnail) / 1e6,
+        inert=inert,
+        size=len((inert + data).encode()) / 1e6,
         missing=sum(image.thumbnail is None for image in comparison.gallery),
+        looks_size=sum(looks.size for looks in comparison.looks) / 1e6,
         signatures=signatures(comparison.rows),
         script=Markup(script),
         digest=digest,
@@ -148,15 +153,19 @@ def as_markdown(comparison: Comparison) -> str:
 
 
 def facts(comparison: Comparison) -> dict[str, str]:
-    """Summarise what all rows share."""
+    """Summarise what all rows share, and how the page was made."""
     first = comparison.first
     searches = dict.fromkeys(each.search for row in comparison.rows for each in row.evaluations)
     seeds = max(len(row.evaluations) for row in comparison.rows)
+    whole = (each for row in comparison.rows for each in row.evaluations)
+    codes = dict.fromkeys(each.code for each in whole if each.code)
     return {
         "Data": f"{first.data}, {first.split} split",
         "Images": f"{comparison.images:,}",
         "Captions by": ", ".join(searches),
         "Seeds": str(seeds),
+        **provenance(),
+        "Code of the numbers": ", ".join(codes) or "unknown",
     }
 
 

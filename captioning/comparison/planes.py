@@ -1,7 +1,6 @@
 """The rows as points in a plane: quality against diversity, and the paper's two divergences."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from statistics import fmean, stdev
 from typing import NamedTuple
 
@@ -10,6 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 
 from captioning.comparison.compared import Compared
+from captioning.comparison.departures import departures
 from captioning.comparison.keys import Key
 from captioning.report.html import Drawing, both
 from captioning.report.style import Theme, set_up
@@ -78,34 +78,26 @@ def planes(rows: Sequence[Compared]) -> dict[str, Drawing]:
         if points:
             whole = [evaluation for row in rows for evaluation in row.evaluations]
             found[name] = draw(name, title, (x, y), points, landmarks(whole[0], x, y))
-    if moved := departures(rows):
+    if departed := moved(rows):
         found["departures"] = draw(
             "departures",
-            "From where training began",
+            "What training changed",
             (MORE_FORWARD, MORE_REVERSE),
-            moved,
+            departed,
             {"start": (0.0, 0.0)},
         )
     return found
 
 
-def departures(rows: Sequence[Compared]) -> list[Point]:
-    """Return how far each row's divergences are from those of the runs that it began from.
-
-    Seeds differ more from each other than a run from its start, which hides what training does.
-    """
-    pairs = [[*zip(row.runs, row.evaluations, strict=False)] for row in rows]
-    known = {run.name: record(evaluation) for its in pairs for run, evaluation in its}
-    found = []
-    for place, (row, its) in enumerate(zip(rows, pairs, strict=True)):
-        starts = [known.get(Path(run.config.get("from_run") or "").name, {}) for run, _ in its]
-        moves = [
-            {name: now[name] - start[name] for name in now.keys() & start.keys()}
-            for start, now in zip(starts, (record(each) for _, each in its), strict=True)
-        ]
-        if seeds := list(positions(moves, MORE_FORWARD, MORE_REVERSE)):
-            found.append(Point(row.name, place, seeds, ()))
-    return found
+def moved(rows: Sequence[Compared]) -> list[Point]:
+    """Place each row at how far training took it from the runs that it began from."""
+    found = departures(rows)
+    places = {row.name: place for place, row in enumerate(rows)}
+    return [
+        Point(name, places[name], seeds, ())
+        for name, records in found.items()
+        if (seeds := list(positions(records, MORE_FORWARD, MORE_REVERSE)))
+    ]
 
 
 def record(evaluation: Evaluation) -> Record:

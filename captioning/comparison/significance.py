@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from itertools import combinations
+from itertools import combinations, product
 from typing import NamedTuple
 
 import numpy as np
@@ -10,6 +10,7 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from captioning.comparison.compared import Compared, Images
+from captioning.comparison.departures import start
 from captioning.metrics.statistics import Statistics, mean_of
 from captioning.metrics.uncertainty import RESAMPLES, Difference, Interval, compare
 from captioning.report.table import Record, summary_record
@@ -33,6 +34,8 @@ class Contrast(NamedTuple):
             the mean of its images' scores.
         over_images: p-value, raw or corrected for the number of rows; None as for `interval`.
         over_seeds: p-value; None unless both rows have two or more seeds.
+        paired: Whether that is over pairs of runs, as every run began from the baseline's run of
+            the same seed.
     """
 
     value: float
@@ -40,6 +43,7 @@ class Contrast(NamedTuple):
     interval: Interval | None
     over_images: float | None
     over_seeds: float | None
+    paired: bool = False
 
 
 Contrasts = Mapping[str, Mapping[str, Contrast]]
@@ -68,7 +72,8 @@ def contrast(
     records, others = numbers(row), numbers(baseline)
     seeded = len(row.evaluations) == len(baseline.evaluations) > 1
     by_seed = seeded and not row.failures and not baseline.failures
-    differences = paired(row, baseline, images, resamples)
+    paired = by_seed and [*map(start, row.runs)] == [run.name for run in baseline.runs]
+    differences = over_images(row, baseline, images, resamples)
     found = {}
     for column in records:
         if column in others:
@@ -78,12 +83,15 @@ def contrast(
                 float((records[column] - others[column]).std(ddof=1)) if by_seed else None,
                 difference and difference.interval,
                 difference and difference.p_value,
-                by_seeds(records[column], others[column], np.random.default_rng(0)),
+                by_pairs(records[column] - others[column], np.random.default_rng(0))
+                if paired
+                else by_seeds(records[column], others[column], np.random.default_rng(0)),
+                paired,
             )
     return found
 
 
-def paired(
+def over_images(
     row: Compared, baseline: Compared, images: Images, resamples: int
 ) -> dict[str, Difference]:
     """Compare two rows, paired by image, by the metrics that both have for every image."""
@@ -148,9 +156,27 @@ def by_seeds(
     return float((differences >= observed - 1e-12).mean())
 
 
-def least_by_seeds(seeds: int) -> float:
+def by_pairs(differences: Float[ndarray, " n"], generator: np.random.Generator) -> float | None:
+    """Return the p-value of Fisher's randomisation test on the mean of paired differences.
+
+    It is two-sided: the share of all choices of their signs with as large a mean; exact up to
+    SPLITS choices. Three differences have 8, so that no p-value is below 2 / 8.
+    """
+    n = len(differences)
+    if n < 2:
+        return None
+    if 2**n <= SPLITS:
+        signs = np.array([*product((1, -1), repeat=n)])
+    else:
+        signs = generator.choice((1, -1), (SPLITS, n))
+        signs[0] = 1  # as observed
+    means = np.abs(signs @ differences)
+    return float((means >= means[0] - 1e-12).mean())
+
+
+def least_by_seeds(seeds: int, paired: bool = False) -> float:
     """Return the least possible p-value of two rows with this many seeds each."""
-    return 2 / math.comb(2 * seeds, seeds)
+    return 2 / (2**seeds if paired else math.comb(2 * seeds, seeds))
 
 
 def corrected(found: Contrasts) -> Contrasts:

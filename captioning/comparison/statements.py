@@ -47,13 +47,20 @@ def about_tests(rows: Sequence[Compared], found: Contrasts) -> list[str]:
             "± after a difference is the standard deviation, over seeds, of the differences "
             "between the two runs of a seed, one of which may have started from the other."
         )
-    if any(contrast.over_seeds is not None for contrast in each):
-        seeds = max(len(row.evaluations) for row in tested)
+    seeds = max((len(row.evaluations) for row in tested), default=0)
+    by_seeds = {contrast.paired for contrast in each if contrast.over_seeds is not None}
+    if False in by_seeds:
         said.append(
             "p over seeds covers other training runs: how often a random division of both rows' "
             "runs gives as large a difference of means (Fisher's permutation test, not corrected "
             f"for the number of rows). With {seeds} seeds a row it is at least "
             f"{least_by_seeds(seeds):.2g}."
+        )
+    if True in by_seeds:
+        said.append(
+            "Where each run began from the baseline's run of the same seed, p over seeds is that "
+            "of the pairs: how often random signs of their differences give as large a mean. With "
+            f"{seeds} seeds it is at least {least_by_seeds(seeds, paired=True):.2g}."
         )
     return said
 
@@ -66,6 +73,15 @@ def about_published(rows: Sequence[Compared]) -> list[str]:
     if said:
         said.append("Published numbers are of their own data, references and scorer.")
     return said
+
+
+def about_cost(rows: Sequence[Compared]) -> list[str]:
+    """Explain how a row's minutes were counted."""
+    said = (
+        "Minutes by the clock that training and evaluating a run took if nothing interrupted it, "
+        "without the run that it began from; other runs may have shared the hardware."
+    )
+    return [said] if any(row.runs for row in rows) else []
 
 
 def about_failures(rows: Sequence[Compared]) -> list[str]:

@@ -6,9 +6,10 @@ from statistics import fmean
 from typing import Literal, NamedTuple
 
 from captioning.comparison.compared import Compared
+from captioning.comparison.departures import departures
 from captioning.comparison.significance import LEVEL, Contrast, Contrasts
 from captioning.report import table as report
-from captioning.report.columns import COLUMNS, write
+from captioning.report.columns import COLUMNS, write, write_signed
 from captioning.report.table import Record, model_record
 from captioning.runs import Evaluation
 
@@ -20,6 +21,11 @@ BEST: Mapping[str, Callable[[Iterable[float]], float]] = {
     **dict.fromkeys((column for column in COLUMNS if column.startswith("js_")), min),
 }
 """Which number of a column is best; in other columns, such as a caption's length, none is."""
+
+MINIMISED = ("forward_kl", *(column for column in COLUMNS if column.startswith("js_")))
+"""The divergences that objectives minimise: by teacher forcing, and adversarially with a prior."""
+
+CHANGES = "What training changed in KL[P‖Q] and JS_π/(π(1−π)), nats"
 
 TESTED = ("CIDEr", "forward_kl", "reverse_kl")
 """The columns of the table of tests."""
@@ -88,12 +94,21 @@ class Table(NamedTuple):
 
 
 class Part(NamedTuple):
-    """What one table shows of evaluations, and of rows outside the suite."""
+    """What one table shows.
+
+    Attributes:
+        name: The table's.
+        title: The table's.
+        records: One per seed, by row.
+        others: The same for what is no row of the suite.
+        write: Formats the means.
+    """
 
     name: str
     title: str
-    record: Callable[[Evaluation], Record]
+    records: Mapping[str, Sequence[Record]]
     others: Mapping[str, Sequence[Record]]
+    write: report.Writer = write
 
 
 def tables(rows: Sequence[Compared], found: Contrasts) -> list[Table]:
@@ -104,25 +119,56 @@ def tables(rows: Sequence[Compared], found: Contrasts) -> list[Table]:
         for name, record in evaluation.diversity.items():
             varied.setdefault(name, []).append(record)
     varied.pop("captioner", None)
+
+    def each(record: Callable[[Evaluation], Record]) -> dict[str, list[Record]]:
+        return {row.name: [record(evaluation) for evaluation in row.evaluations] for row in rows}
+
     parts = [
-        Part("quality", "Quality", model_record, report.beside(whole)),
-        Part("law", "The captioner's own law", lambda each: each.divergences, {}),
-        Part("priors", report.JS_BY_PRIOR, lambda each: each.js_by_prior, {}),
-        Part("variety", "Variety", lambda each: each.diversity.get("captioner", {}), varied),
+        Part("quality", "Quality", each(model_record), report.beside(whole)),
+        Part("law", "The captioner's own law", each(of_captioner), of_truth(whole)),
+        Part("priors", report.JS_BY_PRIOR, each(lambda its: its.js_by_prior), {}),
+        Part("changes", CHANGES, changes(rows), {}, write_signed),
+        Part("variety", "Variety", each(lambda its: its.diversity.get("captioner", {})), varied),
     ]
-    return [_table(part, rows, found) for part in parts if any(map(part.record, whole))]
+    return [_table(part, rows, found) for part in parts if any(chain(*part.records.values()))]
+
+
+def of_captioner(evaluation: Evaluation) -> Record:
+    """Return the numbers of a captioner's own law."""
+    return {name: x for name, x in evaluation.divergences.items() if name != "true_entropy"}
+
+
+def of_truth(evaluations: Sequence[Evaluation]) -> dict[str, list[Record]]:
+    """Return the entropy of the true law in a row of its own, if it is known."""
+    known = [each.divergences for each in evaluations if "true_entropy" in each.divergences]
+    return (
+        {"true distribution": [{"entropy": each["true_entropy"]} for each in known]}
+        if known
+        else {}
+    )
+
+
+def changes(rows: Sequence[Compared]) -> dict[str, list[Record]]:
+    """Return, by row, what training changed in what objectives minimise, one record per seed."""
+    return {
+        name: [
+            {column: value for column, value in each.items() if column in MINIMISED}
+            for each in records
+        ]
+        for name, records in departures(rows).items()
+    }
 
 
 def _table(part: Part, rows: Sequence[Compared], found: Contrasts) -> Table:
-    records = {row.name: [part.record(each) for each in row.evaluations] for row in rows}
-    shown = report.columns(chain(*records.values(), *part.others.values()))
-    best = {column: _best(list(records.values()), column) for column in shown}
+    shown = report.columns(chain(*part.records.values(), *part.others.values()))
+    best = {column: _best(part, column) for column in shown}
     lines = []
     for place, row in enumerate(rows):
-        if row.evaluations:
+        if records := part.records.get(row.name):
+            texts = report.cells(records, shown, part.write)
             marked = [
                 mark(text, best[column], found.get(row.name, {}).get(column))
-                for column, text in zip(shown, report.cells(records[row.name], shown), strict=True)
+                for column, text in zip(shown, texts, strict=True)
             ]
             lines.append(Line("row", row.name, marked, str(len(row.evaluations)), place))
         elif part.name == "quality":
@@ -138,16 +184,16 @@ def _table(part: Part, rows: Sequence[Compared], found: Contrasts) -> Table:
     return Table(part.name, part.title, report.headings(shown), lines)
 
 
-def _best(rows: Sequence[Sequence[Record]], column: str) -> str | None:
+def _best(part: Part, column: str) -> str | None:
     """Return the best of the rows' means as formatted, so that rows shown as equal are equal."""
     means = [
         fmean(record[column] for record in records)
-        for records in rows
+        for records in part.records.values()
         if records and all(column in record for record in records)
     ]
     if column not in BEST or len(means) < 2:
         return None
-    return write(column, BEST[column](means))
+    return part.write(column, BEST[column](means))
 
 
 def mark(text: str, best: str | None, contrast: Contrast | None) -> Cell:
@@ -227,16 +273,16 @@ def _difference(
     column: str, contrast: Contrast | None, found: Contrasts, by_seeds: bool
 ) -> list[str]:
     """Format one contrast for its columns."""
-
-    def signed(value: float) -> str:
-        return ("−" if value < 0 else "+") + write(column, abs(value))
-
     spread = contrast and contrast.spread
     deviation = "" if spread is None else f" ± {write(column, spread)}"
-    texts = [signed(contrast.value) + deviation if contrast else "–"]
+    texts = [write_signed(column, contrast.value) + deviation if contrast else "–"]
     if any(row[column].interval for row in found.values() if column in row):
         interval = contrast and contrast.interval
-        texts += [f"{signed(interval.low)} to {signed(interval.high)}" if interval else "–"]
+        texts += [
+            f"{write_signed(column, interval.low)} to {write_signed(column, interval.high)}"
+            if interval
+            else "–"
+        ]
         texts += [p_text(contrast.over_images if contrast else None)]
     return [*texts, p_text(contrast.over_seeds if contrast else None)] if by_seeds else texts
 

@@ -138,6 +138,11 @@ def look(task: Task, batches: Sequence[EvaluationBatches], known: Scenes) -> Sha
     captioners, share = task.captioners, Share([], 0, [], [], [], [])
     for views in batch_by_batch(batches, "captioning"):
         image_ids = views[0].image_ids
+        if any(view.image_ids != image_ids for view in views):
+            raise InputError(
+                "the captioners of the ensemble could not open the same images, as one of them has "
+                "features of an image that is gone: restore the image, or evaluate them alone"
+            )
         pairs = zip(captioners, views, strict=True)
         features = [captioner.encode(view) for captioner, view in pairs]
         share.captions.extend(caption_texts(task.search, captioners, features, image_ids).items())

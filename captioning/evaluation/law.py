@@ -1,7 +1,7 @@
 """Divergences between a captioner's law, Q, and a known law of captions, P."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple, TypeAlias
 
 import torch
@@ -9,6 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from captioning.captioner import Captioner
+from captioning.divergences import entropy, js, kl, total_variation
 from captioning.search import Sampling
 from captioning.search.ensemble import Ensemble
 from captioning.text import BEGIN, END, PAD, SPECIAL, Vocabulary
@@ -41,6 +42,8 @@ class Divergences(NamedTuple):
     outside: float  # the probability under Q of what P never says, in [0, 1], exact
     jensen_shannon: float  # ½ KL[P‖M] + ½ KL[Q‖M], M = ½P + ½Q, exact
     total_variation: float  # in [0, 1], exact: ½ + ½ of it is a critic's best accuracy
+    entropy: float  # H[Q], estimated from samples of Q, of which no more than 21 tokens count
+    true_entropy: float  # H[P], exact
     js_by_prior: Mapping[str, float]  # JS_π / (π (1 - π)) by π, exact; KL[P‖Q] as π → 0
 
 
@@ -52,38 +55,22 @@ class Measured(NamedTuple):
     outside: Float[Tensor, ""]
     jensen_shannon: Float[Tensor, ""]
     total_variation: Float[Tensor, ""]
+    entropy: Float[Tensor, ""]
+    true_entropy: Float[Tensor, ""]
     js_by_prior: Float[Tensor, " k"]
     log_ratios: Float[Tensor, " k"]  # log Q/P_δ of the samples
     samples: list[str]
 
 
-def kullback_leibler(p: Float[Tensor, " b"], log_q: Float[Tensor, " b"]) -> Float[Tensor, ""]:
-    """Return KL[P‖Q] in nats, from the captions in the support of P."""
-    return (p * (p.log() - log_q)).sum()
+def with_others(
+    p: Float[Tensor, " b"], log_q: Float[Tensor, " b"]
+) -> tuple[Float[Tensor, " c"], Float[Tensor, " c"]]:
+    """Return log P and log Q of the captions in the support of P, then of all others as one event.
 
-
-def jensen_shannon(
-    p: Float[Tensor, " b"], log_q: Float[Tensor, " b"], prior: float = 0.5
-) -> Float[Tensor, ""]:
-    """Return JS_π = π KL[P‖M] + (1 - π) KL[Q‖M], M = πP + (1 - π)Q, in nats (Huszár 2015).
-
-    Computed from the captions in the support of P: outside it M = (1 - π)Q, so what Q says there
-    adds -(1 - π) log(1 - π) times its probability.
+    P gives the others no probability, so no divergence depends on which of them Q says.
     """
-    q = log_q.exp()
-    log_m = (prior * p + (1 - prior) * q).log()
-    covered = (p * (p.log() - log_m)).sum()
-    said = (q * (log_q - log_m)).sum() - (1 - q.sum()) * math.log1p(-prior)
-    return prior * covered + (1 - prior) * said
-
-
-def total_variation(p: Float[Tensor, " b"], log_q: Float[Tensor, " b"]) -> Float[Tensor, ""]:
-    """Return ½ Σ |P - Q|, from 0 to 1: the largest difference of the two on any event.
-
-    The captions given are those in the support of P; outside it |P - Q| = Q.
-    """
-    q = log_q.exp()
-    return ((p - q).abs().sum() + 1 - q.sum()) / 2
+    others = (1 - log_q.exp().sum()).clamp(min=0)
+    return torch.cat([p, p.new_zeros(1)]).log(), torch.cat([log_q, others.log()[None]])
 
 
 def log_uniform(
@@ -173,15 +160,16 @@ def measure_one(
     samples = [vocabulary.decode(row) for row in tokens[size:].tolist()]
     p_of_samples = p.new_tensor([law.get(caption, 0.0) for caption in samples])
     log_u = log_uniform(tokens[size:], len(vocabulary) - len(SPECIAL), length)
+    laws = with_others(p, log_q[:size])
     return Measured(
-        forward_kl=kullback_leibler(p, log_q[:size]),
+        forward_kl=kl(*laws),
         length=length,
-        outside=1 - log_q[:size].exp().sum(),
-        jensen_shannon=jensen_shannon(p, log_q[:size]),
-        total_variation=total_variation(p, log_q[:size]),
-        js_by_prior=torch.stack(
-            [jensen_shannon(p, log_q[:size], prior) / (prior * (1 - prior)) for prior in PRIORS]
-        ),
+        outside=laws[1][-1].exp(),
+        jensen_shannon=js(*laws, 0.5),
+        total_variation=total_variation(*laws),
+        entropy=-log_q[size:].mean(),
+        true_entropy=entropy(laws[0]),
+        js_by_prior=torch.stack([js(*laws, prior) / (prior * (1 - prior)) for prior in PRIORS]),
         log_ratios=log_q[size:] - smooth(p_of_samples, log_u),
         samples=samples,
     )
@@ -189,21 +177,23 @@ def measure_one(
 
 def summarise(measured: Sequence[Measured]) -> Divergences:
     """Average the measurements over images."""
-    forward_kl = torch.stack([each.forward_kl for each in measured])
-    length = torch.stack([each.length for each in measured])
-    outside = torch.stack([each.outside for each in measured])
-    shannon = torch.stack([each.jensen_shannon for each in measured])
-    variation = torch.stack([each.total_variation for each in measured])
-    by_prior = torch.stack([each.js_by_prior for each in measured]).mean(0).tolist()
+
+    def mean(pick: Callable[[Measured], Tensor]) -> Tensor:
+        return torch.stack([pick(each) for each in measured]).mean(0)
+
+    forward_kl = mean(lambda each: each.forward_kl)
     log_ratios = torch.stack([each.log_ratios for each in measured])
+    by_prior = mean(lambda each: each.js_by_prior).tolist()
     return Divergences(
-        forward_kl=forward_kl.mean().item(),
-        forward_kl_per_word=(forward_kl.mean() / length.mean()).item(),
+        forward_kl=forward_kl.item(),
+        forward_kl_per_word=(forward_kl / mean(lambda each: each.length)).item(),
         reverse_kl=log_ratios.mean().item(),
         reverse_kl_error=standard_error(log_ratios).item(),
-        outside=outside.mean().item(),
-        jensen_shannon=shannon.mean().item(),
-        total_variation=variation.mean().item(),
+        outside=mean(lambda each: each.outside).item(),
+        jensen_shannon=mean(lambda each: each.jensen_shannon).item(),
+        total_variation=mean(lambda each: each.total_variation).item(),
+        entropy=mean(lambda each: each.entropy).item(),
+        true_entropy=mean(lambda each: each.true_entropy).item(),
         js_by_prior={f"{prior:g}": value for prior, value in zip(PRIORS, by_prior, strict=True)},
     )
 

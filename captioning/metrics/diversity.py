@@ -29,6 +29,7 @@ class Diversity(NamedTuple):
     words: float  # number of different words
     vocabulary_share: float  # share of the training captions' words that are used
     novel: float  # share of the captions that are not training captions, word for word
+    bad_endings: float  # share of the captions that are empty or end in none of `enders`
     length: float  # in words
     length_deviation: float  # over the captions
     length_5: float  # the 5th percentile, and so on
@@ -38,7 +39,8 @@ class Diversity(NamedTuple):
 
 def diversity(captions: Sequence[Tokens], training: Iterable[Tokens]) -> Diversity:
     """Measure one or more captions, given the training captions."""
-    known = {tuple(caption) for caption in training}
+    training = [tuple(caption) for caption in training]
+    known, ends = {*training}, enders(training)
     vocabulary = {word for caption in known for word in caption}
     said = {word for caption in captions for word in caption}
     lengths = np.array([len(caption) for caption in captions])
@@ -49,10 +51,21 @@ def diversity(captions: Sequence[Tokens], training: Iterable[Tokens]) -> Diversi
         words=float(len(said)),
         vocabulary_share=len(said & vocabulary) / max(len(vocabulary), 1),
         novel=sum(tuple(caption) not in known for caption in captions) / len(captions),
+        bad_endings=sum(not ends.intersection(each[-1:]) for each in captions) / len(captions),
         length=float(lengths.mean()),
         length_deviation=float(lengths.std()),
         **{f"length_{share}": float(np.percentile(lengths, share)) for share in (5, 50, 95)},
     )
+
+
+def enders(captions: Iterable[Tokens], least: float = 0.01) -> set[str]:
+    """Find the words that a caption may end with: those that do in this share of their uses."""
+    used: Counter[str] = Counter()
+    last: Counter[str] = Counter()
+    for words in captions:
+        used.update(words)
+        last.update(words[-1:])
+    return {word for word, count in last.items() if count >= least * used[word]}
 
 
 def distinct_captions(captions: Collection[str]) -> float:

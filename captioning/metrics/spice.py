@@ -17,6 +17,7 @@ from typing import TypeAlias
 from pycocoevalcap import spice as pycocoevalcap_spice
 
 from captioning.cache import cache_folder
+from captioning.cores import cores
 from captioning.downloads.jars import Jar, missing
 from captioning.errors import InputError
 from captioning.metrics.java import JavaProcess
@@ -114,7 +115,7 @@ def _scores(pairs: Sequence[Pair]) -> list[float]:
         source, target = Path(folder, "captions.json"), Path(folder, "scores.json")
         source.write_text(json.dumps(images), encoding="utf-8")
         own = [f"-Djava.io.tmpdir={folder}", "-cp", program, "edu.anu.spice.SpiceScorer"]
-        threads = ["-threads", str(min(os.cpu_count() or 1, _THREADS))]
+        threads = ["-threads", str(min(cores(), _THREADS))]
         arguments = [str(source), "-out", str(target), "-silent", *threads, *_parses()]
         with JavaProcess("SPICE", _OPTIONS + own + arguments) as java:
             java.finish("")

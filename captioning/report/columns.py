@@ -43,21 +43,26 @@ COLUMNS = {
     "words": Column("words used", "words", 1.0, 0),
     "vocabulary_share": Column("of the training words, %", "of vocab"),
     "novel": Column("novel captions, %", "novel"),
+    "bad_endings": Column("bad endings, %", "bad ends"),
     "length": Column("length, words", "length", 1.0),
     "length_deviation": Column("± deviation", "±", 1.0),
     "length_5": Column("5th percentile", "", 1.0, 0),
     "length_50": Column("median", "", 1.0, 0),
     "length_95": Column("95th percentile", "", 1.0, 0),
+    "minutes": Column("minutes", "", 1.0),
+    "epochs": Column("epochs", "", 1.0, 0),
     "true": Column("true captions, %"),
     "forward_kl": nats("KL[P‖Q], nats"),
-    "forward_kl_per_word": nats("KL[P‖Q] a word, nats"),
+    "forward_kl_per_word": nats("KL[P‖Q] per word, nats"),
     "reverse_kl": nats("KL[Q‖P_δ], nats"),
     "reverse_kl_error": nats("± standard error"),
     "outside": Column("Q outside P, %"),
     "jensen_shannon": nats("JS[P, Q], nats"),
     "total_variation": Column("total variation, %"),
+    "entropy": nats("H[Q], nats"),
+    "true_entropy": nats("H[P], nats"),
     **{
-        f"js_0{prior}": Column(f"π = {prior}", "", 1.0, 4)
+        f"js_0{prior}": Column(f"π = {prior}", "", 1.0, 3)
         for prior in (".01", ".1", ".5", ".9", ".99")
     },
 }
@@ -73,3 +78,8 @@ def write(name: str, value: float) -> str:
     """Format a number for its column."""
     shown = column(name)
     return f"{shown.scale * value:.{shown.digits}f}"
+
+
+def write_signed(name: str, value: float) -> str:
+    """Format a difference for its column, with its sign."""
+    return ("−" if value < 0 else "+") + write(name, abs(value))

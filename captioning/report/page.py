@@ -29,6 +29,10 @@ NOTES = {
     "distinct-1": "different words over all words, of one caption an image; distinct-2 of pairs",
     "Self-BLEU-4": "of every caption against all the others; lower is more varied",
     "novel captions, %": "those that are no training caption, word for word",
+    "bad endings, %": "of captions that are empty or end in a word that ends less than 1% of its "
+    "uses in training captions, such as “a”",
+    "H[Q], nats": "a caption: the entropy of the model's own law, from samples of it; H[P] is that "
+    "of the true one",
     "KL[P‖Q], nats": "a caption: P is the true law, Q the model's own, whatever the search; exact",
     "KL[Q‖P_δ], nats": "a caption, from samples of Q: P_δ = (1 − δ) P + δ U, with δ as in the "
     "signature and U uniform over words, is never zero as P is",

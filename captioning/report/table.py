@@ -11,11 +11,14 @@ from captioning.runs import Evaluation
 Record = Mapping[str, float]
 """Numbers of one row, by column name."""
 
-SUMMARISED = ("forward_kl", "reverse_kl", "outside")
+SUMMARISED = ("forward_kl", "reverse_kl", "outside", "entropy")
 """The divergences in a table of several runs; a page shows all of them."""
 
 JS_BY_PRIOR = "JS_π/(π(1−π)) in nats, what adversarial training with the prior π minimises"
 """The title of a table with a column for each π."""
+
+Writer = Callable[[str, float], str]
+"""Formats a number for the column of this name."""
 
 T = TypeVar("T")
 Key = TypeVar("Key", bound=Hashable)
@@ -45,21 +48,21 @@ def summary_record(evaluation: Evaluation) -> Record:
     return {**model_record(evaluation), **few}
 
 
-def spread(name: str, values: Sequence[float]) -> str:
+def spread(name: str, values: Sequence[float], written: Writer = write) -> str:
     """Format mean ± sample standard deviation, such as `61.3 ± 0.4`, or a single value."""
     if not values:
         return "–"
-    centre = write(name, mean(values))
+    centre = written(name, mean(values))
     return centre if len(values) == 1 else f"{centre} ± {write(name, stdev(values))}"
 
 
-def cells(records: Sequence[Record], shown: Sequence[str]) -> list[str]:
+def cells(records: Sequence[Record], shown: Sequence[str], written: Writer = write) -> list[str]:
     """Format the spread of each column; a dash unless every record has a number."""
     found = []
     for name in shown:
         whole = all(name in record for record in records)
         values = [record[name] for record in records] if whole else []
-        found.append(spread(name, values))
+        found.append(spread(name, values, written))
     return found
 
 

@@ -12,9 +12,11 @@ from PIL import Image
 from captioning.captioner import Captioner
 from captioning.comparison.attention_maps import attention_maps, follow, glances, shaded
 from captioning.comparison.compared import Compared, read_images
+from captioning.comparison.page import compare, write_page
 from captioning.decoder import Lrcn, ShowAttendTell
 from tests.comparison.tiny_comparison import compared
 from tests.support.builders import make_captioner, make_features
+from tests.support.web_page import Page
 
 
 def attentive() -> Captioner:
@@ -31,8 +33,7 @@ def leave(captioner: Captioner, row: Compared) -> None:
     file = row.runs[0].checkpoint("last")
     file.parent.mkdir()
     torch.save({"captioner": captioner.description(), "state_dict": weights}, file)
-    name = type(captioner.decoder).__name__
-    path = f"{type(captioner.decoder).__module__}.{name}"
+    path = f"captioning.decoder.{type(captioner.decoder).__name__}"  # as a run's config has it
     row.runs[0].config_file.write_text(f"result: last\ndecoder: {{class_path: {path}}}\n")
 
 
@@ -58,26 +59,51 @@ def test_what_is_looked_at_stays_bright_and_the_rest_is_dark() -> None:
     assert even.getextrema()[0] >= 253
 
 
-def test_a_caption_is_said_again_word_by_word_after_the_image_itself() -> None:
+def test_a_caption_is_said_again_word_by_word() -> None:
     found = glances(attentive(), Image.new("RGB", (40, 30), "red"), "cat dog unheard")
-    assert [glance.word for glance in found] == ["", "cat", "dog", "<unknown>"]
-    assert [glance.word for glance in glances(attentive(), Image.new("RGB", (40, 30)), "")] == [""]
+    assert [glance.word for glance in found] == ["cat", "dog", "<unknown>"]
+    assert glances(attentive(), Image.new("RGB", (40, 30)), "") == []
 
 
-def test_the_first_row_that_attends_is_followed(tmp_path: Path) -> None:
-    base, other = (compared(tmp_path, name, [[1.0, 2.0]], ["ant bee"]) for name in ("base", "o"))
+def test_every_row_that_attends_is_followed_on_the_same_images(tmp_path: Path) -> None:
+    names = ("base", "one", "two")
+    base, one, two = rows = [compared(tmp_path, n, [[1.0, 2.0]], ["ant bee"]) for n in names]
     leave(make_captioner(Lrcn).float(), base)
-    images = read_images([base, other])
-    assert attention_maps([base, other], images) is None  # the other's configuration says nothing
-    leave(attentive(), other)
-    found = attention_maps([base, other], images)
-    assert found is not None
-    assert found.row == "o"
-    assert [[glance.word for glance in each] for each in found.images] == [["", "ant", "bee"]] * 2
+    images = read_images(rows)
+    assert attention_maps(rows, images) == []  # the others' configurations say nothing
+    leave(attentive(), one)
+    leave(attentive(), two)
+    found = attention_maps(rows, images)
+    words = [
+        {place: [glance.word for glance in row] for place, row in looks.rows.items()}
+        for looks in found
+    ]
+    assert words == [{1: ["ant", "bee"], 2: ["ant", "bee"]}] * 2
+    assert [looks.reference for looks in found] == ["a red dog", "a blue cat"]
+    assert found[0].size > 5 * 100  # an image, and four maps of it
+
+
+def test_what_cannot_be_shown_is_left_out(tmp_path: Path) -> None:
+    one, two = rows = [compared(tmp_path, name, [[1.0, 2.0]]) for name in ("one", "two")]
+    for row in rows:
+        leave(attentive(), row)
+    images = read_images(rows)
     (tmp_path / "1.png").unlink()
-    found = attention_maps([other], images)
-    assert found is not None
-    assert len(found.images) == 1
-    assert attention_maps([replace(other, runs=())], images) is None
-    other.runs[0].checkpoint().unlink()
-    assert attention_maps([other], images) is None
+    (looks,) = attention_maps(rows, images)
+    assert (looks.reference, list(looks.rows)) == ("a blue cat", [0, 1])
+    one.runs[0].checkpoint().unlink()
+    (looks,) = attention_maps(rows, images)
+    assert list(looks.rows) == [1]
+    assert attention_maps([one, replace(two, runs=())], images) == []  # such as an ensemble
+    (tmp_path / "2.png").unlink()
+    assert attention_maps(rows, images) == []
+
+
+def test_the_page_shows_the_maps_of_every_row_with_its_name(tmp_path: Path) -> None:
+    rows = [compared(tmp_path, name, [[1.0, 2.0]], ["ant bee"]) for name in ("one", "two")]
+    for row in rows:
+        leave(attentive(), row)
+    write_page(tmp_path / "page", compare("tiny", rows, {}))
+    seen = Page(tmp_path / "page" / "report.html")
+    assert "● one ant bee ■ two ant bee" in seen.text
+    assert "2 images, the first of the split" in seen.text

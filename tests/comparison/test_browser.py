@@ -29,6 +29,35 @@ PERSON = """<!doctype html><title>person</title><iframe src="report.html"></ifra
   document.getElementById("said").textContent = `${page.location.hash} ${order}`;
 };</script>"""
 
+# Sorts and filters, goes on to the end of all images, and once back; notes what was shown.
+READER = """<!doctype html><title>reader</title><iframe src="report.html"></iframe><p id="said"></p>
+<script>onload = () => {
+  const page = document.querySelector("iframe").contentWindow.document;
+  const [cards, more, back] = ["cards", "more", "back"].map((id) => page.getElementById(id));
+  const form = page.getElementById("choose");
+  const choose = (name, value) => {
+    form.elements[name].value = value;
+    form.dispatchEvent(new Event("input", { bubbles: true }));
+    return `${cards.querySelector(".caption").textContent}, ${page.getElementById("count").value}`;
+  };
+  const chosen = [choose("sort", "best"), choose("text", "image 12"), choose("text", "")];
+  const seen = new Set();
+  let most = 0;
+  const look = () => {
+    most = Math.max(most, cards.childElementCount);
+    cards.querySelectorAll("article").forEach((card) => {
+      seen.add(card.querySelector(".caption").textContent);
+    });
+  };
+  for (look(); !more.hidden; look()) more.click();
+  const last = cards.lastElementChild.querySelector(".caption").textContent;
+  back.click();
+  const earlier = cards.querySelector(".caption").textContent;
+  const pictures = [...cards.querySelectorAll("img")].filter((each) => each.src).length;
+  const told = [`${seen.size} seen`, `${most} at most`, last, earlier, `${pictures} pictures`];
+  document.getElementById("said").textContent = [...chosen, ...told].join("; ");
+};</script>"""
+
 
 @pytest.fixture
 def page(tmp_path: Path) -> Path:
@@ -88,6 +117,34 @@ def test_more_images_than_fit_come_as_one_goes_on(tmp_path: Path) -> None:
     first = shown(page, "sort=best")
     assert 24 <= len(first) < 60
     assert first == [f"image{59 - place}" for place in range(len(first))]
+
+
+def test_five_thousand_images_can_be_sorted_filtered_and_read_to_the_end(tmp_path: Path) -> None:
+    numbers = [float(each) for each in range(5000)]
+    said = [f"image {each:.0f}" for each in numbers]
+    rows = [compared(tmp_path, name, [numbers], said) for name in ("base", "second", "third")]
+    comparison = compare("large", rows, {}, images=5000)
+    page = write_page(tmp_path, comparison)
+    without = write_page(tmp_path / "without", comparison._replace(gallery=[]))
+    told = re.search(r"All 5,000 images,\s+([\d.]+) MB of this page", page.read_text())
+    assert told
+    added = page.stat().st_size - without.stat().st_size
+    assert float(told[1]) == pytest.approx(added / 1e6, abs=0.1)
+    reader = page.with_name("reader.html")
+    reader.write_text(READER)
+    seen = look(reader.as_uri(), page.parent)
+    assert seen.complaints == []
+    (found,) = re.findall(r'<p id="said">(.*?)</p>', seen.content, re.DOTALL)
+    assert found.split("; ") == [
+        "image 4999, 5,000 images",
+        "image 1299, 111 of 5,000 images",  # 12, 120 to 129, 1200 to 1299
+        "image 4999, 5,000 images",
+        "5000 seen",
+        "240 at most",
+        "image 0",
+        "image 439",  # the 240 before the last 200
+        "24 pictures",
+    ]
 
 
 def test_false_captions_are_found_where_the_true_law_is_known(tmp_path: Path) -> None:

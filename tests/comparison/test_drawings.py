@@ -16,14 +16,14 @@ from captioning.comparison.planes import (
     REVERSE,
     SELF_BLEU,
     Point,
-    departures,
     landmarks,
+    moved,
     path,
     positions,
 )
 from captioning.report.curves import Curve, Panel
 from captioning.report.style import DARK, LIGHT
-from tests.comparison.tiny_comparison import compared
+from tests.comparison.tiny_comparison import begin_from, compared
 
 
 def test_a_band_is_mean_and_deviation_of_the_seeds_that_go_so_far() -> None:
@@ -79,16 +79,12 @@ def test_only_what_has_both_numbers_has_a_place(tmp_path: Path) -> None:
     assert landmarks(human, SELF_BLEU, CIDER) == {"human": (50.0, 200.0)}
 
 
-def test_a_row_departs_from_the_runs_that_it_began_from(tmp_path: Path) -> None:
-    def divergences(forward: float, reverse: float) -> dict[str, dict[str, float]]:
-        return {"divergences": {"forward_kl": forward, "reverse_kl": reverse}}
-
-    base = compared(tmp_path, "base", [[1.0], [1.0]], **divergences(1.0, 8.0))
-    other = compared(tmp_path, "other", [[1.0], [1.0]], **divergences(1.5, 6.0))
-    assert departures([base, other]) == []
-    for run, start in zip(other.runs, base.runs, strict=True):
-        run.config_file.write_text(f"from_run: runs/{start.name}\n")
-    assert departures([base, other]) == [Point("other", 1, [(0.5, -2.0), (0.5, -2.0)], ())]
+def test_a_row_stands_where_training_took_it(tmp_path: Path) -> None:
+    base = compared(tmp_path, "base", [[1.0]], divergences={"forward_kl": 1.0, "reverse_kl": 8.0})
+    other = compared(tmp_path, "other", [[1.0]], divergences={"forward_kl": 1.5, "reverse_kl": 6.0})
+    assert moved([base, other]) == []
+    begin_from(other, base)
+    assert moved([base, other]) == [Point("other", 1, [(0.5, -2.0)], ())]
     assert "above its start's: other: 0.5, -2" in planes.planes([base, other])["departures"].words
 
 

@@ -12,6 +12,7 @@ import pytest
 from captioning.comparison.compared import Compared
 from captioning.comparison.page import Comparison, compare, write_page
 from captioning.errors import InputError
+from captioning.provenance import provenance
 from tests.comparison.tiny_comparison import compared, published
 from tests.support.web_page import Page
 
@@ -62,6 +63,13 @@ def test_no_script_runs_but_the_pages_own(tmp_path: Path) -> None:
         "style-src 'unsafe-inline'",
         f"script-src 'sha256-{digest}'",
     ]
+
+
+def test_the_page_says_by_which_code_it_was_made(tmp_path: Path) -> None:
+    seen = page(tmp_path, compared(tmp_path, "base", [SCORES]))
+    for name, fact in provenance().items():
+        assert f"{name} {fact}" in seen.text
+    assert "Code of the numbers unknown" in seen.text  # older evaluations do not say
 
 
 def test_an_image_that_is_gone_is_named(tmp_path: Path) -> None:

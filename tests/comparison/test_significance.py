@@ -9,13 +9,14 @@ import pytest
 
 from captioning.comparison.compared import read_images
 from captioning.comparison.significance import (
+    by_pairs,
     by_seeds,
     contrasts,
     holm,
     least_by_seeds,
     per_image,
 )
-from tests.comparison.tiny_comparison import compared
+from tests.comparison.tiny_comparison import begin_from, compared
 
 
 def generator() -> np.random.Generator:
@@ -61,6 +62,34 @@ def test_holms_correction_by_hand() -> None:
     found = holm({"a": 0.02, "b": 0.01, "c": 0.03})
     assert found == pytest.approx({"b": 0.03, "a": 0.04, "c": 0.04})
     assert holm({"a": 0.8, "b": 0.9}) == {"a": 1.0, "b": 1.0}
+
+
+def test_pairs_that_all_differ_alike_are_as_unlikely_as_coins_that_fall_alike() -> None:
+    assert by_pairs(np.array([1.0, 2.0, 3.0]), generator()) == 2 / 8
+    assert least_by_seeds(3, paired=True) == 2 / 8
+    # |±1 ± 2 ± 3| is 4 or more in four of eight choices, and always 0 or more.
+    assert by_pairs(np.array([-1.0, 2.0, 3.0]), generator()) == 4 / 8
+    assert by_pairs(np.array([-1.0, -2.0, 3.0]), generator()) == 1.0
+    assert by_pairs(np.array([1.0]), generator()) is None
+
+
+def test_of_many_pairs_signs_are_drawn() -> None:
+    assert by_pairs(np.arange(20.0) + 1, generator()) == pytest.approx(1 / 20_000, abs=1e-4)
+    alternating = np.where(np.arange(20) % 2, 1.0, -1.0)
+    assert by_pairs(alternating, generator()) == 1.0
+
+
+def test_rows_that_began_from_the_baseline_are_tested_in_pairs(tmp_path: Path) -> None:
+    # Their differences are 1, 1 and 1; the runs of both rows lie far apart.
+    base = compared(tmp_path, "base", [[1.0], [5.0], [9.0]])
+    above = compared(tmp_path, "above", [[2.0], [6.0], [10.0]])
+    apart = contrasts([base, above], read_images([base, above]), resamples=10)
+    assert apart["above"]["CIDEr"].over_seeds == 0.7
+    assert not apart["above"]["CIDEr"].paired
+    begin_from(above, base)
+    found = contrasts([base, above], read_images([base, above]), resamples=10)
+    assert found["above"]["CIDEr"].over_seeds == 2 / 8
+    assert found["above"]["CIDEr"].paired
 
 
 def test_only_metrics_that_are_means_over_images_are_tested_over_them(tmp_path: Path) -> None:

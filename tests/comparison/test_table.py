@@ -48,8 +48,17 @@ def test_the_least_divergence_at_each_prior_is_bold(tmp_path: Path) -> None:
     )
     table = by_name(*rows)["priors"]
     assert table.headings == ["π = .01", "π = .99"]
-    assert column(table, "π = .01") == {"base": Cell("1.2000", best=True), "b": Cell("1.3000")}
-    assert column(table, "π = .99") == {"base": Cell("2.8000"), "b": Cell("2.6000", best=True)}
+    assert column(table, "π = .01") == {"base": Cell("1.200", best=True), "b": Cell("1.300")}
+    assert column(table, "π = .99") == {"base": Cell("2.800"), "b": Cell("2.600", best=True)}
+
+
+def test_the_entropy_of_the_true_law_stands_below_those_of_the_captioners(tmp_path: Path) -> None:
+    numbers = {"forward_kl": 0.5, "entropy": 5.25, "true_entropy": 4.5}
+    table = by_name(compared(tmp_path, "base", [[1.0], [2.0]], divergences=numbers))["law"]
+    assert table.headings == ["KL[P‖Q], nats", "H[Q], nats"]
+    entropies = column(table, "H[Q], nats")
+    assert entropies == {"base": Cell("5.250 ± 0.000"), "true distribution": Cell("4.500")}
+    assert column(table, "KL[P‖Q], nats")["true distribution"] == Cell("–")
 
 
 def test_what_shows_alike_is_alike_best_and_a_row_alone_is_not(tmp_path: Path) -> None:

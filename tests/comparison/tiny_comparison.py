@@ -19,17 +19,24 @@ def compared(
     name: str,
     scores: Sequence[Sequence[float]],
     said: Sequence[str] = CAPTIONS,
+    each: Sequence[Mapping[str, Mapping[str, float]]] = ({},),
     **more: Mapping[str, float],
 ) -> Compared:
     """A row, tested against the one called "base": a seed for each list of CIDEr, an image each.
 
-    `more` goes into metrics.json.
+    `more` goes into metrics.json, and so does what `each` seed has.
     """
     runs = [Run(folder / f"{name.replace(' ', '-')}-seed{seed}") for seed in range(len(scores))]
-    for run, numbers in zip(runs, scores, strict=True):
-        evaluate(folder, run, numbers, said, more)
+    for run, numbers, own in zip(runs, scores, cycle(each), strict=False):
+        evaluate(folder, run, numbers, said, {**more, **own})
     evaluations = tuple(read_evaluation(run.evaluation_folder("test", "greedy")) for run in runs)
     return Compared(name, None if name == "base" else "base", None, tuple(runs), evaluations)
+
+
+def begin_from(row: Compared, start: Compared) -> None:
+    """Let each run of a row have begun from the other's run of the same seed."""
+    for run, other in zip(row.runs, start.runs, strict=True):
+        run.config_file.write_text(f"from_run: runs/{other.name}\n")
 
 
 def evaluate(
@@ -70,9 +77,10 @@ def write(file: Path, content: object) -> None:
 
 
 def draw(folder: Path, image: int) -> Path:
-    """An image of one colour."""
+    """An image of one colour, which all rows share."""
     file = folder / f"{image}.png"
-    Image.new("RGB", (32, 32), (80 * image % 256, 40, 200)).save(file)
+    if not file.exists():
+        Image.new("RGB", (32, 32), (80 * image % 256, 40, 200)).save(file)
     return file
 
 

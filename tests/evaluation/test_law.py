@@ -150,13 +150,14 @@ def test_uniform_captions_are_as_long_on_average_as_was_asked_for() -> None:
     assert mean == pytest.approx(5, abs=1e-9)
 
 
-def test_divergences_worked_by_hand() -> None:
-    p = torch.tensor([0.5, 0.5], dtype=torch.float64)
-    # ½ log(½ / ¼) + ½ log(½ / ½)
-    assert law.kullback_leibler(p, torch.tensor([0.25, 0.5]).log().double()) == pytest.approx(
-        0.5 * math.log(2)
-    )
-    assert law.kullback_leibler(p, p.log()) == 0
+def test_what_is_outside_the_true_law_is_one_event() -> None:
+    p, log_q = (torch.tensor(pair, dtype=torch.float64) for pair in ((0.5, 0.5), (-1.0, -2.0)))
+    log_p, log_q = law.with_others(p, log_q)
+    assert log_p.exp().tolist() == [0.5, 0.5, 0]
+    assert log_q.exp().tolist() == pytest.approx([math.exp(-1), math.exp(-2), 0.4967852756])
+    nothing, _ = law.with_others(p, p.log() + 1e-12)  # rounded, the rest is less than nothing
+    assert nothing.tolist() == log_p.tolist()
+    assert law.with_others(p, p.log() + 1e-12)[1][-1] == -math.inf
 
 
 def test_smoothing_leaves_nothing_impossible() -> None:
@@ -179,6 +180,7 @@ def test_a_captioner_that_speaks_the_true_law_is_no_way_from_it() -> None:
     assert result.outside == pytest.approx(0, abs=1e-6)
     assert result.jensen_shannon == pytest.approx(0, abs=1e-6)
     assert result.total_variation == pytest.approx(0, abs=1e-6)
+    assert result.true_entropy == pytest.approx(-0.3 * math.log(0.3) - 0.7 * math.log(0.7))
     length = 0.3 * 2 + 0.7 * 3
     word = (1 - 1 / length) / 6
     ratios = {
@@ -214,6 +216,8 @@ def test_the_estimate_agrees_with_the_sum_over_all_captions() -> None:
         chance / 2 * math.log(2 * chance / (a + b)) for a, b in laws for chance in (a, b) if chance
     )
     assert result.jensen_shannon == pytest.approx(shannon, abs=1e-6)
+    entropy = -sum(chance * math.log(chance) for chance in q.values())
+    assert result.entropy == pytest.approx(entropy, abs=0.04)  # 4,000 samples
     assert result.total_variation == pytest.approx((0.3 + 0.1 + 0.2) / 2, abs=1e-6)
     for prior in PRIORS:
         mixed = [(a, chance, prior * a + (1 - prior) * chance) for a, chance in laws]
@@ -255,8 +259,8 @@ def test_a_caption_cut_off_is_none_of_those_that_p_says() -> None:
 
 def test_averages_are_over_images_and_words() -> None:
     numbers = [
-        (0.5, 4, 0.25, 0.1, 0.2, [0, 1, 2, 3, 4], [1.0, 3.0]),
-        (1.5, 6, 0.75, 0.3, 0.6, [2, 3, 4, 5, 6], [0.0, 0.0]),
+        (0.5, 4, 0.25, 0.1, 0.2, 8, 7, [0, 1, 2, 3, 4], [1.0, 3.0]),
+        (1.5, 6, 0.75, 0.3, 0.6, 9, 7, [2, 3, 4, 5, 6], [0.0, 0.0]),
     ]
     measured = [
         Measured(*(torch.tensor(value, dtype=torch.float64) for value in image), ["", ""])
@@ -265,5 +269,5 @@ def test_averages_are_over_images_and_words() -> None:
     # Variances 2 and 0: the root of their mean over four samples is a half.
     by_prior = {"0.01": 1.0, "0.1": 2.0, "0.5": 3.0, "0.9": 4.0, "0.99": 5.0}
     *averages, found = law.summarise(measured)
-    assert averages == pytest.approx([1.0, 0.2, 1.0, 0.5, 0.5, 0.2, 0.4])
+    assert averages == pytest.approx([1.0, 0.2, 1.0, 0.5, 0.5, 0.2, 0.4, 8.5, 7])
     assert found == pytest.approx(by_prior)

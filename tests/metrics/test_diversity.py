@@ -7,7 +7,7 @@ import pytest
 from pycocoevalcap.bleu.bleu import Bleu
 
 from captioning.metrics import distinct_captions, diversity, mutual_bleu
-from captioning.metrics.diversity import distinct_ngrams
+from captioning.metrics.diversity import distinct_ngrams, enders
 
 CAT, DOG = ["a", "cat", "on", "a", "mat"], ["a", "dog", "on", "a", "mat"]
 
@@ -93,7 +93,20 @@ def test_diversity_beside_the_training_captions() -> None:
     assert 2 < found.length_5 < found.length_50 == found.length_95
 
 
+def test_a_word_may_end_a_caption_if_it_does_so_in_a_hundredth_of_its_uses() -> None:
+    captions = [["a", "cat", "on", "a", "mat"]] * 60 + [["cat"]] + [["a", "cat", "on", "a"]]
+    assert enders(captions) == {"mat", "cat"}  # "a" ends one of 122 uses, "cat" one of 62
+    assert enders(captions, least=1 / 122) == {"mat", "cat", "a"}
+    assert enders([[]]) == set()
+
+
+def test_captions_end_badly_where_no_training_caption_does() -> None:
+    training = [["a", "cat"], ["a", "dog", "barks"]]
+    said = [["a", "dog"], ["a", "cat"], [], ["barks"]]
+    assert diversity(said, training).bad_endings == 0.5
+
+
 def test_captions_without_words_have_no_diversity_but_no_failure_either() -> None:
     found = diversity([[], []], [])
     assert (found.distinct_1, found.self_bleu_4, found.words, found.vocabulary_share) == (0,) * 4
-    assert found.novel == 1
+    assert found.novel == found.bad_endings == 1

@@ -103,7 +103,7 @@ def test_divergences_stand_in_nats_and_shares_in_percent(greedy: Evaluation) -> 
     table = by_caption(greedy)[DIVERGENCES]
     assert table.headings == [
         "KL[P‖Q], nats",
-        "KL[P‖Q] a word, nats",
+        "KL[P‖Q] per word, nats",
         "KL[Q‖P_δ], nats",
         "± standard error",
         "Q outside P, %",
@@ -137,7 +137,7 @@ def test_a_search_has_no_part_in_the_law_of_a_model_but_a_checkpoint_has(
     assert first_cells == {"Model, greedy": "0.258", "Model, greedy last checkpoint": "0.500"}
     assert "Model, greedy last checkpoint, samples" in found[VERDICTS].models
     assert found[PRIORS].headings == ["π = .5", "π = .99"]
-    assert found[PRIORS].models["Model, greedy"] == ["0.2500", "2.5000"]
+    assert found[PRIORS].models["Model, greedy"] == ["0.250", "2.500"]
 
 
 def test_an_evaluation_from_before_there_were_divergences_is_shown_without(tmp_path: Path) -> None:

@@ -1,15 +1,19 @@
 // Sorts and filters the images of the page; what is shown stands in the address, behind the #.
 "use strict";
 (() => {
-  const WINDOW = 24; // cards that are made at a time
+  const STEP = 24; // cards that are made at a time
+  const MOST = 240; // cards on the page at a time
   const { rows, images } = JSON.parse(document.getElementById("images-data").textContent);
   const form = document.getElementById("choose");
   const cards = document.getElementById("cards");
   const count = document.getElementById("count");
   const more = document.getElementById("more");
+  const back = document.getElementById("back");
   const blank = cards.firstElementChild.cloneNode(true);
+  const pictures = document.querySelectorAll("template"); // inert: those not shown are not decoded
   const [CAPTION, SCORE, FAULT] = [0, 1, 2];
   let shown = []; // places of the images that pass the filter, in their order
+  let first = 0; // of those on the page, among the shown
 
   const scores = (image) => image.said.map((said) => said[SCORE]).filter((score) => score !== null);
   const gap = (image) => Math.max(...scores(image)) - Math.min(...scores(image));
@@ -54,18 +58,10 @@
     }));
   }
 
-  function fill(card, image) {
-    const element = card.querySelector("img");
-    const missing = card.querySelector(".placeholder");
-    element.hidden = !image.thumbnail;
-    missing.hidden = Boolean(image.thumbnail);
-    missing.textContent = image.thumbnail ? "" : `missing or damaged: ${image.file}`;
-    element.removeAttribute("src");
-    if (image.thumbnail) {
-      const [src, width, height, tiny] = image.thumbnail;
-      Object.assign(element, { src, width, height, alt: image.references[0] });
-      element.classList.toggle("tiny", tiny);
-    }
+  function make(place) {
+    const image = images[place];
+    const card = blank.cloneNode(true);
+    card.querySelector(".seen").replaceChildren(pictures[place].content.cloneNode(true));
     const best = Math.max(...scores(image));
     card.querySelectorAll(".said").forEach((line, row) => {
       const [caption, score, fault] = image.said[row];
@@ -78,10 +74,24 @@
     return card;
   }
 
+  const full = () => cards.childElementCount >= MOST;
+
   function extend() {
-    const next = shown.slice(cards.childElementCount, cards.childElementCount + WINDOW);
-    cards.append(...next.map((place) => fill(blank.cloneNode(true), images[place])));
-    more.hidden = cards.childElementCount >= shown.length;
+    const next = first + cards.childElementCount;
+    cards.append(...shown.slice(next, next + STEP).map(make));
+    more.hidden = first + cards.childElementCount >= shown.length;
+    back.hidden = first === 0;
+  }
+
+  function begin(at) {
+    first = at;
+    cards.replaceChildren();
+    extend();
+  }
+
+  function turn(at) {
+    begin(at);
+    document.getElementById("images").scrollIntoView();
   }
 
   function show() {
@@ -91,8 +101,7 @@
     const of = images.length.toLocaleString("en");
     count.textContent = shown.length === images.length
       ? `${of} images` : `${shown.length.toLocaleString("en")} of ${of} images`;
-    cards.replaceChildren();
-    extend();
+    begin(0);
   }
 
   // In the address rows stand by their names, which outlive a change of the suite.
@@ -123,10 +132,12 @@
   form.addEventListener("input", () => { write(); show(); });
   form.addEventListener("reset", () => setTimeout(() => { write(); show(); }));
   form.addEventListener("submit", (event) => event.preventDefault());
-  more.addEventListener("click", extend);
+  more.addEventListener("click", () => (full() ? turn(first + MOST) : extend()));
+  back.addEventListener("click", () => turn(first - MOST));
   addEventListener("hashchange", read);
-  new IntersectionObserver((seen) => { if (seen.some((each) => each.isIntersecting)) extend(); },
-    { rootMargin: "100% 0px" }).observe(more);
+  new IntersectionObserver((seen) => {
+    if (seen.some((each) => each.isIntersecting) && !full()) extend();
+  }, { rootMargin: "100% 0px" }).observe(more);
   form.hidden = false;
   read();
 })();
