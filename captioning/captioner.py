@@ -143,6 +143,17 @@ def load_weights(captioner: Captioner, weights: dict[str, Tensor], source: Path)
         ) from error
 
 
+def check_same(captioner: Captioner, checkpoint: dict[str, Any]) -> None:
+    """Refuse a checkpoint of a captioner with other settings or another vocabulary."""
+    ours, theirs = captioner.description(), checkpoint["captioner"]
+    for part in ("encoder", "decoder", "vocabulary"):
+        if ours[part] != theirs[part]:
+            raise InputError(
+                f"the checkpoint's {part} is not this run's: it was trained on other data or "
+                "with other settings; resume with the settings of its config.yaml"
+            )
+
+
 def check_fit(encoder: Encoder, decoder: Decoder, vocabulary: Vocabulary) -> None:
     """Raise InputError if the parts do not fit together."""
     settings = decoder.settings

@@ -14,6 +14,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from captioning.cores import cores
 from captioning.errors import InputError
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ METRICS = {
     "PTB tokenizer": ["tokenizer/stanford-corenlp-3.4.1.jar"],
     "METEOR": ["meteor/meteor-1.5.jar", "meteor/data/paraphrase-en.gz"],
 }
-WEIGHTS = "local weights can lie there; --encoder.weights DEFAULT downloads torchvision's own"
+WEIGHTS = "torchvision downloads its own; others can lie there, named by --encoder.weights"
 PHOTOGRAPHS = {
     "flickr8k": [
         "Images",
@@ -158,7 +159,7 @@ def processor() -> str:
     import torch
 
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / GIBIBYTE
-    return f"{os.cpu_count()} cores (torch uses {torch.get_num_threads()}), {memory:.0f} GiB"
+    return f"{cores()} cores (torch uses {torch.get_num_threads()}), {memory:.0f} GiB"
 
 
 def accelerator() -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 from signal import SIGINT, SIGTERM, Signals
 from types import FrameType
 
+from captioning.cores import cores
 from captioning.signals import listen, restore
 
 MOMENT = 0.1  # seconds between two polls of the running jobs
@@ -59,7 +60,7 @@ class Queue:
     def __init__(self, jobs: Sequence[Job], at_a_time: int) -> None:
         self.total = len(jobs)
         self.waiting = list(jobs)
-        self.environments = environments(at_a_time, os.cpu_count() or 1, gpus())
+        self.environments = environments(at_a_time, cores(), gpus())
         self.running: dict[int, Running] = {}  # by index of their environment
         self.done: set[str] = set()
         self.failed: dict[str, str] = {}  # reasons, by name
@@ -171,7 +172,7 @@ def gpus() -> list[str]:
 
 def room() -> int:
     """Return how many jobs this machine can run: one per GPU or, without GPUs, one per core."""
-    return len(gpus()) or os.cpu_count() or 1
+    return len(gpus()) or cores()
 
 
 def environments(at_a_time: int, cores: int, gpus: Sequence[str]) -> list[dict[str, str]]:

@@ -177,6 +177,16 @@ def collect(work: Callable[[], Found]) -> list[Found]:
     return found
 
 
+def merge(own: dict[Name, Found]) -> dict[Name, Found]:
+    """Return, in every process, the union of the dictionaries of all."""
+    _, size = place()
+    if size == 1:
+        return own
+    shares: list[Any] = [None] * size
+    torch.distributed.all_gather_object(shares, own)
+    return {name: value for share in shares for name, value in share.items()}
+
+
 def part() -> None:
     """Disconnect from the other processes, if connected."""
     if torch.distributed.is_available() and torch.distributed.is_initialized():

@@ -64,10 +64,7 @@ class Run:
 
     @property
     def finished_file(self) -> Path:
-        """Written after training, and evaluation if requested; `seconds`: how long they took.
-
-        `seconds` is null for a run that was resumed.
-        """
+        """Written after training, and evaluation if requested; see `captioning.finished`."""
         return self.folder / "finished.json"
 
     def checkpoint(self, which: Which | None = None) -> Path:

@@ -99,15 +99,17 @@ class TrainingBatches:
         self.skipped: set[str] = set()
         self.stream: Iterator[Loaded] | None = None
 
-    @property
-    def share(self) -> int:
-        """The number of images per process and epoch; the images left over vary by epoch."""
-        _, world_size = self._process or place()
-        check_shares(len(self.images), world_size, "training")
-        return len(self.images) // world_size
-
     def __len__(self) -> int:
-        return math.ceil(self.share / self.batch_size)
+        _, processes = self._process or place()
+        return self.batches(processes)
+
+    def batches(self, processes: int) -> int:
+        """Count the batches of an epoch for each of so many processes.
+
+        The images left over, too few for one more in each process, vary by epoch.
+        """
+        check_shares(len(self.images), processes, "training")
+        return math.ceil(len(self.images) // processes / self.batch_size)
 
     def __iter__(self) -> "TrainingBatches":
         return self

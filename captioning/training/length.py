@@ -4,24 +4,24 @@ import itertools
 import math
 from typing import Any
 
-from captioning.data.batching import TrainingBatches
 from captioning.errors import InputError
 from captioning.objectives.base import Objective
 from captioning.training.module import Optimisation
 
 
 def steps_of(
-    trainer: dict[str, Any],
-    patience: int | None,
-    batches: TrainingBatches,
-    optimisation: Optimisation,
+    trainer: dict[str, Any], patience: int | None, available: int, optimisation: Optimisation
 ) -> float:
-    """Return the steps of a run whose captioner never improves; infinity if nothing ends it."""
+    """Return the steps of a run whose captioner never improves; infinity if nothing ends it.
+
+    `available` is the number of batches in an epoch, of each process.
+    """
     last = trainer["max_epochs"]
     epochs = [last] if last is not None and last >= 0 else []
-    epochs += [] if patience is None else [1 + patience]
+    every = trainer["check_val_every_n_epoch"] or 1
+    epochs += [] if patience is None else [every * (1 + patience)]
     steps = [trainer["max_steps"]] if trainer["max_steps"] >= 0 else []
-    served = batches_of_epoch(trainer, len(batches))
+    served = batches_of_epoch(trainer, available)
     steps += [epoch * math.ceil(served / optimisation.accumulate) for epoch in epochs]
     return float(min(steps, default=math.inf))
 

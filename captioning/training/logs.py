@@ -5,6 +5,8 @@ from pathlib import Path
 
 from pytorch_lightning.loggers import CSVLogger
 
+from captioning.files import whole
+
 
 def continue_csv(logger: CSVLogger, file: Path, batches: int) -> None:
     """Keep the rows of the first `batches` of a run in `file`; the logger appends to them.
@@ -21,7 +23,7 @@ def continue_csv(logger: CSVLogger, file: Path, batches: int) -> None:
         ]
         names = list(reader.fieldnames or [])
     experiment = logger.experiment
-    with file.open("w", newline="") as lines:
+    with whole(file) as partial, partial.open("w", newline="") as lines:
         writer = csv.DictWriter(lines, names)
         writer.writeheader()
         writer.writerows({name: row[name] for name in names} for row in rows)

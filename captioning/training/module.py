@@ -1,15 +1,13 @@
 """The only LightningModule: trains by an objective's turns and validates by generated captions."""
 
-import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytorch_lightning as lightning
 import torch
-import torch.distributed
 from pytorch_lightning.plugins import MixedPrecision
-from torch import Tensor, nn
+from torch import nn
 from torch.optim import Adam, Optimizer
 
 from captioning.batch import Batch
@@ -17,15 +15,13 @@ from captioning.captioner import Captioner
 from captioning.data.dataset import ImageId
 from captioning.errors import InputError
 from captioning.metrics.ciderd import CiderD
-from captioning.objectives.base import Objective
+from captioning.objectives.base import Loss, Objective
+from captioning.processes import merge
 from captioning.schedules import Progress, Schedule
 from captioning.search import Search, caption_texts
+from captioning.training.collapse import check_finite, warn_of_collapse
 
 SELECTED_BY = "val/CIDEr-D"
-
-# Below these limits, the captions that an objective samples have collapsed.
-LEAST_ENTROPY = 0.02  # nats per word
-LEAST_DISTINCT = 0.05  # share of the captions of a batch
 
 
 def fused_adam(parameters: Iterable[Any]) -> Optimizer:
@@ -126,7 +122,20 @@ class CaptioningModule(lightning.LightningModule):
         for optimizer in optimizers:
             for group in optimizer.param_groups:
                 group["peak"] = group["lr"]
+        self.settings = [
+            [{name: value for name, value in group.items() if name != "params"} for group in each]
+            for each in (optimizer.param_groups for optimizer in optimizers)
+        ]
         return optimizers
+
+    def on_train_start(self) -> None:
+        """Use the optimisers' settings of this configuration, not those of a checkpoint."""
+        for optimizer, settings in zip(self.trainer.optimizers, self.settings, strict=True):
+            for group, own in zip(optimizer.param_groups, settings, strict=True):
+                group.update(own)
+
+    def on_validation_model_zero_grad(self) -> None:
+        """Keep the gradients: validation may come between two batches of one step."""
 
     def groups(self, player: str) -> list[dict[str, Any]]:
         """Return a player's weights as parameter groups of an optimiser."""
@@ -163,26 +172,33 @@ class CaptioningModule(lightning.LightningModule):
         turn = self.objective.turn(self.global_step)
         optimizer = self.optimizer_of(turn)
         accumulate = self.optimisation.accumulate
-        if batch_index % accumulate == 0:
+        earlier = batch_index % accumulate  # batches of this step
+        if earlier == 0:
             optimizer.zero_grad()
+        left = int(self.trainer.num_training_batches) - batch_index
         loss = self.objective(self.captioner, batch, turn=turn, progress=self.progress)
-        self.manual_backward(loss.value / accumulate)
-        self.look_for_collapse(loss.logs)
+        self.manual_backward(loss.value / min(accumulate, earlier + left))
+        self.look_for_failure(loss)
         logs = {f"train/{name}": value for name, value in loss.logs.items()}
         self.log_dict(logs, batch_size=len(batch.image_ids))
         self.log("loss", loss.value.detach(), prog_bar=True, logger=False)
         if (batch_index + 1) % accumulate == 0 or self.trainer.is_last_batch:
             self.step(optimizer)
 
-    def look_for_collapse(self, logs: dict[str, Tensor]) -> None:
-        """Warn of a collapse once in a run; look every `log_every_n_steps` rounds of turns.
+    def look_for_failure(self, loss: Loss) -> None:
+        """Refuse a loss that is not finite; warn of a collapse once in a run.
 
-        Rounds, not steps: of these, one in so many might never be the captioner's.
+        It looks every `log_every_n_steps` rounds of turns, and at the end of each epoch, before the
+        checkpoint is saved. Rounds, not steps: of these, one in so many might never be the
+        captioner's.
         """
         every = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
         rounds = (self.global_step - len(self.objective.opening)) // len(self.objective.turns)
-        if every and not self.collapsed and rounds % every == 0:
-            self.collapsed = warn_of_collapse(logs)
+        due = every and rounds % every == 0
+        if due or self.trainer.is_last_batch:
+            check_finite(loss.value.detach(), self.global_step)
+        if due and not self.collapsed:
+            self.collapsed = warn_of_collapse(loss.logs)
 
     def optimizer_of(self, player: str) -> Any:
         """Return a player's optimiser, wrapped by Lightning."""
@@ -226,7 +242,7 @@ class CaptioningModule(lightning.LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         """Score the captions of all processes, counting each image once."""
-        captions, references = gather(self.captions), gather(self.references)
+        captions, references = merge(self.captions), merge(self.references)
         self.captions, self.references = {}, {}
         if not captions:
             raise InputError("none of the validation images can be opened")
@@ -241,43 +257,10 @@ class CaptioningModule(lightning.LightningModule):
         checkpoint["captioner"] = self.captioner.description()
         checkpoint["processes"] = self.trainer.world_size
 
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Refuse a checkpoint of other data or of another architecture."""
-        ours, theirs = self.captioner.description(), checkpoint["captioner"]
-        for part in ("encoder", "decoder", "vocabulary"):
-            if ours[part] != theirs[part]:
-                raise InputError(
-                    f"the checkpoint's {part} is not this run's: it was trained on other data or "
-                    "with other settings; resume with the settings of its config.yaml"
-                )
-
 
 def rate_of(rate: float | None) -> dict[str, float]:
     """Return a learning rate for a parameter group; nothing, for the optimiser's own, if None."""
     return {} if rate is None else {"lr": rate}
-
-
-def warn_of_collapse(logs: dict[str, Tensor]) -> bool:
-    """Warn if the captions that the captioner draws hardly vary; return whether they do not.
-
-    On a GPU this waits until the logs are computed.
-    """
-    signs = []
-    if "entropy" in logs and logs["entropy"] < LEAST_ENTROPY:
-        signs.append(
-            f"its entropy fell below {LEAST_ENTROPY} nats per word, so it says nearly the same "
-            "every time"
-        )
-    if "distinct" in logs and logs["distinct"] < LEAST_DISTINCT:
-        signs.append(
-            f"fewer than {LEAST_DISTINCT:.0%} of the captions that it draws in a batch are distinct"
-        )
-    for sign in signs:
-        warnings.warn(
-            f"the captioner has collapsed: {sign}; lower its learning rate or mix a likelihood in",
-            stacklevel=1,
-        )
-    return bool(signs)
 
 
 def cider_d(
@@ -288,12 +271,3 @@ def cider_d(
     """Return the corpus CIDEr-D, with document frequencies from the references."""
     scorer = CiderD([[split(reference) for reference in references[key]] for key in captions])
     return float(scorer.score([split(caption) for caption in captions.values()]).mean())
-
-
-def gather(own: dict[ImageId, Any]) -> dict[ImageId, Any]:
-    """Merge the dictionaries of all processes; an image in several counts once."""
-    if not torch.distributed.is_initialized():
-        return own
-    shares: list[Any] = [None] * torch.distributed.get_world_size()
-    torch.distributed.all_gather_object(shares, own)
-    return {key: value for share in shares for key, value in share.items()}

@@ -7,10 +7,16 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from pytorch_lightning.callbacks import Callback, ModelCheckpoint
+from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
 
-from captioning.captioner import Captioner, fingerprint, load_weights, read_checkpoint
+from captioning.captioner import (
+    Captioner,
+    check_same,
+    fingerprint,
+    load_weights,
+    read_checkpoint,
+)
 from captioning.data.dataset import Dataset
 from captioning.decoder import Decoder
 from captioning.device import free_cores
@@ -28,6 +34,7 @@ from captioning.objectives.base import Objective
 from captioning.processes import first_process
 from captioning.runs import Run, open_run
 from captioning.search import Search
+from captioning.training.checkpoints import MovableCheckpoint
 from captioning.training.interruption import Interrupted, Interruption
 from captioning.training.length import check_length, steps_of
 from captioning.training.logs import continue_csv
@@ -82,18 +89,19 @@ def train(
     examples = data.examples("train")
     vocabulary = build_vocabulary(examples, loading)
     captioner = Captioner(encoder, decoder(len(vocabulary), encoder.feature_size), vocabulary)
-    batches = training_batches(examples, captioner, loading, data.name, seed)
-    standardise(captioner, batches)
-    begins_with = None
-    if from_run is not None and not resume:
+    checkpoint, begins_with = None, None
+    # Before any batch is made: the features of a frozen encoder are those of its own weights.
+    if resume:
+        checkpoint = resumed(captioner, run)
+    elif from_run is not None:
         begins_with = start_from(captioner, open_run(Path(from_run)))
-    check_length(objective, steps_of(trainer, patience, batches, optimisation))
+    batches = training_batches(examples, captioner, loading, data.name, seed)
+    if checkpoint is None and begins_with is None:
+        standardise(captioner, batches)
     checked = evaluation_batches(data.examples("val"), captioner, loading, data.name)
     objective.prepare(captioner, {example.image_id: example.captions for example in examples})
     module = CaptioningModule(captioner, objective, optimisation, validation, seed)
-    if resume:  # refuse a different captioner before anything is written
-        checkpoint = read_checkpoint(run.checkpoint("last"))
-        module.on_load_checkpoint(checkpoint)
+    if checkpoint is not None:
         # Lightning does this only if it stopped in the middle of an epoch.
         done = checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]["total"]["ready"]
         batches.load_state_dict({"served": done, "processes": checkpoint.get("processes")})
@@ -105,6 +113,8 @@ def train(
     if options["logger"] is None:
         options["logger"] = [csv, TensorBoardLogger(run.folder, name=run.logs.name, version="")]
     fitting = make_trainer(options, several=len(module.players) > 1)
+    each = batches.batches(fitting.world_size)
+    check_length(objective, steps_of(trainer, patience, each, optimisation))
     if first_process():
         start_folder(run, config, resume)
         if begins_with is not None:
@@ -120,7 +130,7 @@ def train(
 def checkpoints(run: Run, patience: int | None) -> list[Callback]:
     """Make callbacks that keep the best and last captioners and, with `patience`, stop early."""
     folder = run.checkpoint("last").parent
-    keep = partial(ModelCheckpoint, folder, enable_version_counter=False)
+    keep = partial(MovableCheckpoint, folder, enable_version_counter=False)
     callbacks: list[Callback] = [
         keep("best", monitor=SELECTED_BY, mode="max"),
         keep("last", save_on_train_epoch_end=True),
@@ -128,6 +138,15 @@ def checkpoints(run: Run, patience: int | None) -> list[Callback]:
     if patience is not None:
         callbacks.append(Patience(SELECTED_BY, patience=patience, mode="max"))
     return callbacks
+
+
+def resumed(captioner: Captioner, run: Run) -> dict[str, Any]:
+    """Load the weights of a run's last checkpoint into its captioner; return the checkpoint."""
+    source = run.checkpoint("last")
+    checkpoint = read_checkpoint(source)
+    check_same(captioner, checkpoint)
+    load_weights(captioner, checkpoint["state_dict"], source)
+    return checkpoint
 
 
 def start_from(captioner: Captioner, run: Run) -> str:

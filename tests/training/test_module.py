@@ -1,5 +1,6 @@
 """The LightningModule: steps worked by hand, the rates behind them, and the warning of collapse."""
 
+import math
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
@@ -21,8 +22,8 @@ from captioning.errors import InputError
 from captioning.objectives.base import Loss, Objective
 from captioning.schedules import Constant, Linear, Progress
 from captioning.search import Greedy
-from captioning.training.module import CaptioningModule, Optimisation, fused_adam, warn_of_collapse
-from tests.support.builders import make_batch, make_captioner, make_features
+from captioning.training.module import CaptioningModule, Optimisation, fused_adam
+from tests.support.builders import make_batch, make_captioner, make_features, one_line
 
 plain = partial(SGD, lr=1.0)
 
@@ -183,7 +184,9 @@ def test_the_groups_are_the_weights_of_decoder_and_encoder_and_none_is_twice() -
     assert {*alone["params"]} == {*decoder}
 
 
-def approach(batches: Sequence[Sequence[float]], epochs: int, accumulate: int) -> list[float]:
+def approach(
+    batches: Sequence[Sequence[float]], epochs: int, accumulate: int, **options: Any
+) -> list[float]:
     """How many steps were made, and where the weight came from zero, at a rate of a tenth."""
     rate = partial(SGD, lr=0.1)
     module = make_module(Approach(), rate, gradient_norm=None, accumulate=accumulate)
@@ -192,7 +195,7 @@ def approach(batches: Sequence[Sequence[float]], epochs: int, accumulate: int) -
         features = make_features(len(values))
         features[:, 0, 0] = tensor(values)
         given.append(make_batch(features=features))
-    trainer = fit(module, given, epochs)
+    trainer = fit(module, given, epochs, **options)
     return [trainer.global_step, moved(module)[0]]
 
 
@@ -203,9 +206,23 @@ def test_two_half_batches_make_the_step_of_one_whole() -> None:
     assert approach([[1, 2], [3, 6]], epochs=1, accumulate=1)[0] == 2
 
 
-def test_a_batch_left_over_at_the_end_of_an_epoch_counts_as_one_of_those_that_make_a_step() -> None:
-    # By -(2 · 1 + 2 · 3) / 2 to 0.4, then by 2 · (0.4 - 5) / 2.
-    assert approach([[1], [3], [5]], epochs=1, accumulate=2) == [2, pytest.approx(0.86)]
+def test_a_batch_left_over_at_the_end_of_an_epoch_makes_a_step_of_its_own() -> None:
+    # By -(2 · 1 + 2 · 3) / 2 to 0.4, then by 2 · (0.4 - 5).
+    assert approach([[1], [3], [5]], epochs=1, accumulate=2) == [2, pytest.approx(1.32)]
+    assert approach([[1]], epochs=1, accumulate=4) == [1, pytest.approx(0.2)]
+
+
+def test_validation_between_two_batches_of_a_step_changes_nothing() -> None:
+    often: dict[str, Any] = {"val_check_interval": 1, "limit_val_batches": 1}
+    batches = [[1, 2, 3], [4, 5, 6]]
+    once = approach(batches, epochs=2, accumulate=2)
+    assert approach(batches, epochs=2, accumulate=2, **often) == once
+
+
+def test_a_loss_that_is_no_number_ends_training() -> None:
+    with pytest.raises(InputError, match="the loss became nan at step 0: lower the learning") as e:
+        approach([[1], [math.nan]], epochs=1, accumulate=2)
+    one_line(e)
 
 
 def half_precision() -> MixedPrecision:
@@ -248,29 +265,6 @@ def test_what_is_drawn_depends_on_the_seed_the_number_of_the_batch_and_the_rank(
     others = draws(4), draws(3, strategy=second)
     every = [*first, *others[0], *others[1]]
     assert len(every) == len(set(every)) == 12
-
-
-@pytest.mark.parametrize(
-    ("logs", "words"),
-    [
-        (
-            {"entropy": 0.019, "distinct": 0.05},
-            ["its entropy fell below 0.02 nats per word, so it"],
-        ),
-        ({"entropy": 0.02, "distinct": 0.049}, ["fewer than 5% of the captions that it draws"]),
-        ({"entropy": 0.0, "distinct": 0.0}, ["its entropy fell", "fewer than 5%"]),
-        ({"entropy": 0.02, "distinct": 0.05}, []),
-        ({"accuracy": 0.0, "words": 0.0}, []),
-    ],
-)
-def test_a_collapse_is_told_in_plain_words(logs: dict[str, float], words: list[str]) -> None:
-    with warnings.catch_warnings(record=True) as told:
-        warnings.simplefilter("always")
-        collapsed = warn_of_collapse({name: tensor(value) for name, value in logs.items()})
-    assert collapsed == bool(words)
-    for warning, sign in zip(told, words, strict=True):
-        assert f"the captioner has collapsed: {sign}" in str(warning.message)
-        assert "lower its learning rate or mix a likelihood in" in str(warning.message)
 
 
 def collapses(entropies: Sequence[float]) -> int:

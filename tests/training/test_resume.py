@@ -2,17 +2,21 @@
 
 import json
 import os
+import shutil
 import signal
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import yaml
 from pytorch_lightning import Callback, LightningModule, Trainer
 
 from captioning.__main__ import main
 from captioning.commands.run_folder import read_config
 from captioning.commands.train import make_parser
+from captioning.finished import read_finished
+from captioning.provenance import hardware
 from captioning.runs import Run
 from tests.support.tiny_run import config, equal, validation_losses, weights
 
@@ -97,13 +101,14 @@ def test_a_run_is_finished_until_it_is_made_longer(trained: Path, tmp_path: Path
     run = Run(tmp_path / trained.name)
     command = ["train", "--config", str(trained / "config.yaml"), "--runs", str(tmp_path)]
     assert main([*command, "--trainer.max_epochs", "1"]) == 0
-    assert json.loads(run.finished_file.read_text())["seconds"] > 0
+    assert (read_finished(run).seconds or 0) > 0
+    assert read_finished(run).hardware == hardware(torch.device("cpu"))
     stop = {"class_path": f"{__name__}.InterruptAfter", "init_args": {"batch": 6}}
     longer = ["--trainer.max_epochs", "2", "--trainer.callbacks", json.dumps([stop])]
     assert main([*command, "--resume", *longer]) == 130
     assert not run.finished_file.exists()
     assert main([*command, "--resume", "--trainer.callbacks", "null"]) == 0
-    assert json.loads(run.finished_file.read_text()) == {"seconds": None}
+    assert read_finished(run).seconds is None
 
 
 def test_a_run_that_patience_ended_trains_on_only_with_more_of_it(
@@ -117,6 +122,32 @@ def test_a_run_that_patience_ended_trains_on_only_with_more_of_it(
     for patience, epochs in (("1", 2), ("2", 3)):
         assert main([*command, "--resume", "--patience", patience]) == 0
         assert len(validation_losses(run)) == epochs
+
+
+def test_a_resumed_run_makes_its_steps_as_it_is_told_now(trained: Path, tmp_path: Path) -> None:
+    run = tmp_path / trained.name
+    command = ["train", "--config", str(trained / "config.yaml"), "--runs", str(tmp_path)]
+    assert main([*command, "--trainer.max_epochs", "1"]) == 0
+    before = weights(run)
+    assert main([*command, "--resume", "--optimisation.learning_rates.captioner", "0"]) == 0
+    assert equal(weights(run), before)
+
+
+def test_a_run_keeps_its_best_captioner_when_its_folder_is_moved(
+    trained: Path, tmp_path: Path
+) -> None:
+    here = tmp_path / "moved"
+    shutil.copytree(trained, here / trained.name)
+    run = Run(here / trained.name)
+    last = torch.load(run.checkpoint("last"), weights_only=True)
+    (kept,) = (state for name, state in last["callbacks"].items() if "CIDEr" in name)
+    kept["best_model_score"] = torch.tensor(9.0)
+    kept["best_k_models"] = dict.fromkeys(kept["best_k_models"], torch.tensor(9.0))
+    torch.save(last, run.checkpoint("last"))
+    before = run.checkpoint("best").read_bytes()
+    command = ["train", "--config", str(trained / "config.yaml"), "--runs", str(here), "--resume"]
+    assert main([*command, "--trainer.max_epochs", "3"]) == 0
+    assert run.checkpoint("best").read_bytes() == before
 
 
 def setting(folder: Path, name: str, **settings: Any) -> list[str]:
