@@ -60,9 +60,10 @@ def main(arguments: Sequence[str]) -> int:
             where = run_folder(config).folder
             print(f"phase {number} of {len(phases)} {doing} {where}", file=sys.stderr)
         more = ["--resume"] if begun else []
-        if options.evaluate and number == len(phases):
+        last = number == len(phases)
+        if options.evaluate and last:
             more += ["--evaluate", options.evaluate]
-        status = train.make_run([*phase, *more])
+        status = train.make_run([*phase, *more], last)
         if status:
             break
     part()
@@ -121,6 +122,9 @@ def connected(options: Namespace, phases: Sequence[Sequence[str]]) -> list[list[
             earlier = parser.read(["--config", str(run.config_file)])
             check_same(config, earlier, run.folder, f"--phase{number}.name")
         built = parser.build(config)
+        if number == len(phases):
+            config.evaluate = options.evaluate
+            train.check_asked(config, parser.get_defaults())
         if options.evaluate:
             built.data.examples(options.evaluate)
         found.append(words)

@@ -26,14 +26,15 @@ def main(arguments: Sequence[str]) -> int:
     suite = read_suite(options.suite)
     after = [*rest, "--runs", options.runs]
     data = data_file(options.data, options.suite)
-    planner = Planner(suite, ["--config", str(data)], after)
+    planner = Planner(suite, ["--config", str(data)], after, options.dry_run)
     trials = planner.plan(options.seeds or suite.seeds)
     tell_left_out(suite, trials)
     # Rows of the same run share its job.
     jobs = list({trial.job.name: trial.job for trial in trials if trial.job}.values())
     at_a_time = options.jobs or room()
     if options.dry_run:
-        print(outline(trials, jobs, at_a_time))
+        told = "; times are of another machine, by the suite's file" if planner.told else ""
+        print(outline(trials, jobs, at_a_time) + told)
         return 0
     if options.print_commands:
         print_commands(jobs)
@@ -66,9 +67,7 @@ def make_parser() -> ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument("suite", type=Path, metavar="SUITE.yaml", help="one of configs/suites")
-    parser.add_argument(
-        "--data", default="shapes", help="file of configs/data, by its name or its path"
-    )
+    parser.add_argument("--data", default="shapes", help="file of configs/data, by name or path")
     parser.add_argument("--seeds", type=int, metavar="N", help="default: the suite's")
     parser.add_argument(
         "--jobs", type=int, metavar="N", help="jobs at a time; default: one per GPU, or per core"
@@ -105,7 +104,7 @@ def parse(arguments: Sequence[str]) -> tuple[Namespace, list[str]]:
         if number is not None and number < least:
             raise InputError(f"--{name}: expected {least} or more, got {number}")
     for word in rest:
-        key = word.removeprefix("--").partition("=")[0].replace("-", "_")
+        key = word.removeprefix("--").partition("=")[0].partition(".")[0].replace("-", "_")
         if word.startswith("--") and key in PLANNED:
             raise InputError(f"--{key} cannot be given here: the plan sets it")
     return options, rest

@@ -16,6 +16,7 @@ from captioning.data.batching import EvaluationBatches, OnBadImage
 from captioning.data.dataset import Dataset
 from captioning.device import best_device
 from captioning.discriminator import Discriminator
+from captioning.divergences import log_odds
 from captioning.errors import InputError
 from captioning.evaluation import critic
 from captioning.evaluation.known_world import comparable, known_scenes, measure_batch
@@ -23,7 +24,6 @@ from captioning.evaluation.law import summarise
 from captioning.loaders import evaluation_batches
 from captioning.objectives.adversarial import Adversarial
 from captioning.objectives.base import Objective
-from captioning.objectives.divergence import log_odds
 from captioning.runs import Run, Which, newest_run, open_run
 from captioning.search import Sampling, Search
 
@@ -64,11 +64,8 @@ def criticise(
     """
     if seed < 0:
         raise InputError(f"--seed: expected 0 or more, got {seed}")
-    if train_on == test_on and not own:
-        raise InputError(
-            f"--train_on and --test_on are both {test_on!r}, where a critic could have "
-            "memorised the captions: name two splits"
-        )
+    if not own:
+        check_splits(train_on, test_on)
     torch.manual_seed(seed)
     opened = open_run(newest_run() if run is None else Path(run))
     data, loading = read_data(opened, on_bad_image)
@@ -103,6 +100,15 @@ def criticise(
         "exact": exact(search, data, captioner, batches(test_on)),
     }
     print(json.dumps(record, indent=2) if format == "json" else text(record))
+
+
+def check_splits(train_on: str, test_on: str) -> None:
+    """Refuse to test a critic on captions that it could have memorised."""
+    if train_on == test_on:
+        raise InputError(
+            f"--train_on and --test_on are both {test_on!r}, where a critic could have "
+            "memorised the captions: name two splits"
+        )
 
 
 def own_discriminator(run: Run, source: Path, captioner: Captioner) -> tuple[Discriminator, float]:

@@ -113,9 +113,10 @@ def full_name(what: str, checkpoint: Which | None, members: Sequence[Run]) -> st
 
 
 def file_name(words: str) -> str:
-    """Turn a name into a folder's, which may have at most 255 characters."""
-    name = re.sub(r"[^a-z0-9.]+", "-", words.lower())
-    return name if len(name) <= LONGEST else f"{name[:LONGEST]}-{digest(name)}"
+    """Turn a name into a folder's, of at most 255 characters, unlike that of any other name."""
+    name = re.sub(r"[^a-z0-9._]+", "-", words.lower())
+    plain = words.isascii() and len(name) <= LONGEST
+    return name if plain else f"{name[:LONGEST]}-{digest(words)}"
 
 
 def read_data(run: Run, on_bad_image: OnBadImage | None) -> tuple[Dataset, Loading]:

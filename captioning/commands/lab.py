@@ -1,7 +1,6 @@
 """`captioning lab`: check the paper's claims where the truth is known."""
 
 import importlib
-import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Literal
 
 from captioning.commands.alignment import aligned
 from captioning.commands.configuration import Parser
+from captioning.cores import cores
 from captioning.errors import InputError
 from captioning.files import make_folder
 from captioning.lab.claims import Claim
@@ -55,7 +55,7 @@ def lab(
     sections: list[Section] = []
     for name in names:
         run = importlib.import_module(EXPERIMENTS[name]).section
-        sections.append(run(seeds, size, jobs or os.cpu_count() or 1))
+        sections.append(run(seeds, size, jobs or cores()))
         write_page(folder, sections, facts(seeds, size, time.monotonic() - start))
         print(text(sections[-1]), end="\n\n", flush=True)
     print(f"{verdict(sections)}: {folder / 'lab.html'}")
@@ -64,13 +64,16 @@ def lab(
 
 def facts(seeds: int, size: str, seconds: float) -> dict[str, str]:
     """Return how the page was made."""
-    from torch import __version__
+    import torch
+
+    from captioning.provenance import hardware, provenance
 
     return {
         "Seeds": str(seeds),
         "Size": size,
         "Took": f"{seconds / 60:.1f} minutes",
-        "PyTorch": str(__version__),
+        **provenance(),
+        "Hardware": hardware(torch.device("cpu")),
     }
 
 

@@ -2,24 +2,20 @@
 
 import json
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
-from statistics import mean
 from typing import Any
 
 import yaml
-from jsonargparse import Namespace
 
 from captioning.code_version import digest, version
 from captioning.commands import train
 from captioning.commands.configuration import Parser
 from captioning.commands.evaluate import SWEEP, code_of, file_name, full_name
-from captioning.commands.run_folder import run_folder
+from captioning.commands.recipe import Recipe, class_paths, fingerprint, without_encoder
 from captioning.commands.suites import PLANNED, Evaluate, Row, Suite
 from captioning.data.dataset import Dataset
-from captioning.data.image import image_status
 from captioning.data.reading import parse_json, read_text
 from captioning.errors import InputError
 from captioning.jobs import Job
@@ -30,52 +26,6 @@ from captioning.search import Search
 # Settings that do not affect a captioner, or that the recipe contains in another form.
 ELSEWHERE = PLANNED | {"data", "threads"}
 TRAINING = ("captioning.training.run",)
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How a row's captioners are made, independent of the seed.
-
-    Attributes:
-        words: The command line of `captioning train`, without seed and name.
-        config: The configuration to which it resolves.
-        settings: Digest of the resolved configuration, the data, and the run that training starts
-            from.
-        code: Digest of the source code that the configuration uses.
-    """
-
-    words: tuple[str, ...]
-    config: Namespace
-    settings: str
-    code: str
-
-    @property
-    def name(self) -> str:
-        """The run's `--name`: its own, then the digests of its settings and code."""
-        return "-".join(
-            [*([self.config.name] if self.config.name else []), self.settings, self.code]
-        )
-
-    def run(self, seed: int) -> Run:
-        config = self.config.clone()
-        config.seed, config.name = seed, self.name
-        return run_folder(config)
-
-    def seconds(self) -> float | None:
-        """Return how long such runs took on average, or None if there were none.
-
-        Such are runs of these settings, with any code, else all of this data set and objective.
-        """
-        plain = self.config.clone()
-        plain.name = ""
-        alike = run_folder(plain).group
-        for pattern in (f"*-{self.settings}-*-seed*", f"{alike}-*"):
-            files = sorted(Path(self.config.runs).glob(f"{pattern}/finished.json"))
-            found = [parse_json(read_text(file), str(file)).get("seconds") for file in files]
-            times: list[float] = [seconds for seconds in found if seconds is not None]
-            if times:
-                return mean(times)
-        return None
 
 
 @dataclass(frozen=True)
@@ -103,10 +53,15 @@ class Planner:
     Rows that resolve to the same run share it and its job.
     """
 
-    def __init__(self, suite: Suite, before: Sequence[str], after: Sequence[str]) -> None:
-        """Take the options of `captioning train` that come before and after those of each row."""
+    def __init__(
+        self, suite: Suite, before: Sequence[str], after: Sequence[str], dry: bool = False
+    ) -> None:
+        """Take the options of `captioning train` that come before and after those of each row.
+
+        A `dry` plan builds no encoder, which may have to download its weights.
+        """
         self.suite = suite
-        self.before, self.after = before, after
+        self.before, self.after, self.dry = before, after, dry
         self.search = build_search(suite.evaluate)
         if suite.evaluate.metrics:
             check_metrics(suite.evaluate.metrics)
@@ -114,6 +69,7 @@ class Planner:
         self.recipes: dict[str, Recipe] = {}
         self.jobs: dict[Path, Job | None] = {}  # by the evaluation that they make
         self.fingerprints: dict[str, str] = {}  # by settings of the data
+        self.told = False  # whether any time is the suite's, not that of runs made here
 
     def plan(self, seeds: int) -> list[Trial]:
         """Return all trials, seed by seed, then the ensembles if there is more than one seed."""
@@ -132,7 +88,7 @@ class Planner:
         parser = train.make_parser()
         try:
             config = parser.read(words)
-            built = parser.build(config)
+            built = parser.build(without_encoder(config) if self.dry else config)
         except InputError as error:
             raise InputError(f"{self.suite.name}, row {row.name!r}: {error}") from error
         settings = yaml.safe_load(parser.dump(config))
@@ -189,7 +145,15 @@ class Planner:
         begun = run.checkpoint("last").exists()
         words += ["--resume"] if begun else []
         doing = "go on" if begun else "train"
-        return Job(name, doing, captioning(words), log, needs, recipe.seconds())
+        return Job(name, doing, captioning(words), log, needs, self.seconds(recipe))
+
+    def seconds(self, recipe: Recipe) -> float | None:
+        """Return how long such runs took here on average, or as the suite says, if known."""
+        seconds = recipe.seconds()
+        minutes = self.suite.minutes.get(recipe.data)
+        if seconds is None and minutes is not None:
+            self.told, seconds = True, 60.0 * minutes
+        return seconds
 
     def ensemble(self, row: Row, source: str, seeds: int) -> Trial:
         """Return the trial of the ensemble of a row's captioners, of all seeds."""
@@ -260,24 +224,3 @@ def build_search(evaluate: Evaluate) -> Search:
     parser.add_argument("--search", type=Search)
     search: Search = parser.build(parser.parse_object({"search": evaluate.search})).search
     return search
-
-
-def class_paths(value: Any) -> Iterator[str]:
-    """Yield every class path in a configuration."""
-    if isinstance(value, dict):
-        if isinstance(value.get("class_path"), str):
-            yield value["class_path"]
-        yield from (path for each in value.values() for path in class_paths(each))
-    elif isinstance(value, list):
-        yield from (path for each in value for path in class_paths(each))
-
-
-def fingerprint(data: Dataset, splits: Iterable[str]) -> str:
-    """Hash each image's id, size in bytes and captions; the files' location does not count."""
-    known = sha256()
-    for split in splits:
-        for example in data.examples(split):
-            status = image_status(example.image)
-            size = status[0] if status else None
-            known.update(f"{split} {example.image_id!r} {size} {example.captions!r}\n".encode())
-    return known.hexdigest()

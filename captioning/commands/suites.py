@@ -30,6 +30,7 @@ SUITE: Keys = {
     "evaluate": dict,
     "baseline": str,
     "seeds": int,
+    "minutes": dict,
 }
 
 
@@ -83,12 +84,15 @@ class Suite:
         rows: The rows, each after those that it refers to.
         evaluate: How captioners are evaluated.
         seeds: Number of times each row is trained.
+        minutes: How long a run takes on average, by data set, as far as it was measured; used
+            where no run was made yet.
     """
 
     name: str
     rows: tuple[Row, ...]
     evaluate: Evaluate = Evaluate()
     seeds: int = 3
+    minutes: Mapping[str, float] = field(default_factory=dict)
 
 
 def read_suite(path: Path) -> Suite:
@@ -109,6 +113,9 @@ def read_suite(path: Path) -> Suite:
     temperatures = evaluate.get("temperatures", [])
     if not all(isinstance(each, int | float) for each in temperatures):
         raise InputError(f"{path}, evaluate: temperatures are numbers, got {temperatures}")
+    minutes = suite.get("minutes", {})
+    if not all(isinstance(each, int | float) for each in minutes.values()):
+        raise InputError(f"{path}: minutes are numbers by data set, got {minutes}")
     found = []
     for variant, part in variants.items():
         numbers = checked(part, VARIANT, f"{path}, variant {variant!r}").get("published", {})
@@ -119,7 +126,8 @@ def read_suite(path: Path) -> Suite:
             published = numbers.get(name, row.get("published"))
             full = row | {"published": read_published(published, f"{path}, row {name!r}")}
             found.append(make_row(name, variant, full, tuple(options), suite.get("baseline")))
-    return Suite(path.stem, tuple(found), Evaluate(**evaluate), suite.get("seeds", Suite.seeds))
+    seeds, minutes = suite.get("seeds", Suite.seeds), {key: float(minutes[key]) for key in minutes}
+    return Suite(path.stem, tuple(found), Evaluate(**evaluate), seeds, minutes)
 
 
 def make_row(

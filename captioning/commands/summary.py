@@ -9,7 +9,7 @@ from captioning.report.columns import COLUMNS, column, write
 
 DIVERSITY = (
     *("distinct_1", "distinct_2", "self_bleu_4", "vocabulary_share", "novel", "words"),
-    *("length", "length_deviation"),
+    *("bad_endings", "length", "length_deviation"),
 )
 """The measures of diversity shown."""
 
@@ -57,9 +57,10 @@ def true_law(summary: dict[str, Any]) -> list[str]:
             shares = (f"{verdict.replace('_', ' ')} {judged[verdict]:.1%}" for verdict in judged)
             lines.append(f"{name}: " + ", ".join(shares))
     if divergences := summary["divergences"]:
-        lines.append(
+        lines += [
             "KL[P‖Q] {forward_kl:.3f} nats per caption, {forward_kl_per_word:.3f} per word; "
             "KL[Q‖P_δ] {reverse_kl:.2f} ± {reverse_kl_error:.2f}; "
-            "{outside:.1%} of Q outside P; JS {jensen_shannon:.3f}".format(**divergences)
-        )
+            "{outside:.1%} of Q outside P; JS {jensen_shannon:.3f}".format(**divergences),
+            "entropy of Q {entropy:.2f} nats, of P {true_entropy:.2f}".format(**divergences),
+        ]
     return lines

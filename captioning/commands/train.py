@@ -3,6 +3,7 @@
 import sys
 import time
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from jsonargparse import Namespace
@@ -13,16 +14,27 @@ from captioning.commands.evaluate import METRICS, evaluate_run, read_temperature
 from captioning.commands.run_folder import check_folder, read_config, run_folder
 from captioning.commands.score import metric_names
 from captioning.data.dataset import Dataset
-from captioning.files import locked, make_folder, write_json
-from captioning.processes import first_process, part, watch_parent
+from captioning.device import best_device
+from captioning.errors import InputError
+from captioning.files import locked, make_folder
+from captioning.finished import Finished, write_finished
+from captioning.objectives import (  # noqa: F401 - so that --help lists what they define
+    adversarial,
+    scheduled_sampling,
+    self_critical,
+    straight_through,
+    teacher_forcing,
+)
+from captioning.processes import first_process, part, place, watch_parent
+from captioning.provenance import hardware
 from captioning.search import Search
 from captioning.training.interruption import Interrupted
 from captioning.training.run import train
 from captioning.training.trainer import WITHHELD, quieten
 
 # Options that are not settings of training: where a run is kept, and how it is evaluated.
-PLACE = {"config", "name", "runs", "result", "overwrite"}
-EVALUATION = {"evaluate", "search", "metrics", "temperatures"}
+PLACE = ("config", "name", "runs", "result", "overwrite")
+EVALUATION = ("evaluate", "search", "metrics", "temperatures")
 
 
 def make_parser() -> Parser:
@@ -72,6 +84,16 @@ def main(arguments: Sequence[str]) -> int:
     return status
 
 
+def check_asked(config: Namespace, usual: Namespace) -> None:
+    """Refuse options of an evaluation that was not asked for."""
+    idle = [name for name in EVALUATION if config[name] != usual[name]]
+    if idle and not config.evaluate:
+        raise InputError(
+            f"--{idle[0]} is for the evaluation after training: give --evaluate SPLIT, too, or "
+            "leave it out"
+        )
+
+
 def check_evaluation(config: Namespace, data: Dataset) -> None:
     """Check the options of the evaluation before training instead of after."""
     data.examples(config.evaluate)
@@ -79,9 +101,10 @@ def check_evaluation(config: Namespace, data: Dataset) -> None:
     read_temperatures(config.temperatures)
 
 
-def make_run(arguments: Sequence[str]) -> int:
+def make_run(arguments: Sequence[str], last: bool = True) -> int:
     """Make the run of a command line, with its folder locked against other commands.
 
+    Options of an evaluation concern the `last` run of a chain, and are refused if there is none.
     Processes that trained together stay connected for another run: under torchrun they could not
     connect a second time.
     """
@@ -90,6 +113,8 @@ def make_run(arguments: Sequence[str]) -> int:
     parser = make_parser()
     config = read_config(parser, arguments)
     run = run_folder(config)
+    if last:
+        check_asked(config, parser.get_defaults())
     check_folder(run, config)  # in every process: if only one stopped, the others would wait for it
     if not first_process():
         return follow(parser, config)
@@ -112,7 +137,7 @@ def follow(parser: Parser, config: Namespace) -> int:
     # How a run was started is not one of its settings: with its configuration, it starts anew.
     resolved = config.clone()
     resolved.resume = resolved.overwrite = False
-    inputs = {key: value for key, value in vars(built).items() if key not in PLACE | EVALUATION}
+    inputs = {key: value for key, value in vars(built).items() if key not in (*PLACE, *EVALUATION)}
     try:
         train(
             **inputs | {"run": run, "config": parser.dump(resolved), "trainer": vars(built.trainer)}
@@ -124,6 +149,7 @@ def follow(parser: Parser, config: Namespace) -> int:
         return 130
     if first_process():
         print(run.folder)
+    made_on = hardware(device_of(config.trainer.accelerator), place()[1])
     if config.evaluate:  # in all processes that trained; they disconnect in it
         evaluate_run(
             built.search,
@@ -134,5 +160,10 @@ def follow(parser: Parser, config: Namespace) -> int:
         )
     if first_process():
         seconds = None if config.resume else time.monotonic() - start
-        write_json(run.finished_file, {"seconds": seconds})
+        write_finished(run, Finished(seconds, made_on))
     return 0
+
+
+def device_of(accelerator: Any) -> torch.device:
+    """Return the device that the Trainer takes by its option `accelerator`."""
+    return torch.device("cpu") if accelerator == "cpu" else best_device()

@@ -51,7 +51,8 @@ def chained(tmp_path_factory: pytest.TempPathFactory) -> Path:
         {"config": str(folder / "forced.yaml"), "name": "second"},
         {"objective": ADVERSARIAL},
     )
-    assert main(["chain", chain, "--data", str(config(folder))]) == 0
+    evaluated = ["--evaluate", "test", "--metrics", "Bleu"]
+    assert main(["chain", chain, "--data", str(config(folder)), *evaluated]) == 0
     return folder
 
 
@@ -69,6 +70,16 @@ def test_every_phase_is_a_run_that_begins_with_the_last_ones_captioner(chained: 
     assert first["trainer"]["max_epochs"] == 1
     assert second["from_run"] == str(runs / "shapes-scheduled-sampling-seed0")
     assert third["from_run"] == str(runs / "shapes-teacher-forcing-second-seed0")
+
+
+def test_options_of_an_evaluation_without_one_are_refused_before_training(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    chain = write_chain(tmp_path, {"trainer": {"max_epochs": 1}}, {"name": "second"})
+    command = ["chain", chain, "--data", str(config(tmp_path))]
+    assert main([*command, "--metrics", "Bleu"]) == 2
+    assert "--metrics is for the evaluation after training" in capsys.readouterr().err
+    assert not (tmp_path / "runs").exists()
 
 
 @pytest.mark.slow
@@ -248,9 +259,10 @@ def test_a_chain_as_shipped_goes_from_maximum_likelihood_to_its_namesake_from_an
 ) -> None:
     for folder, place in ((ROOT, Path("configs")), (tmp_path, ROOT / "configs")):
         monkeypatch.chdir(folder)
-        assert read_phases(path) == [
-            ["--config", str(place / f"{name}.yaml")] for name in ("teacher_forcing", path.stem)
-        ]
+        first, *others = (Path(words[1]) for words in read_phases(path))
+        assert first == place / "teacher_forcing.yaml"
+        assert "_".join(each.stem for each in others) == path.stem
+        assert all(each == place / each.name and each.exists() for each in others)
 
 
 def test_a_learning_rate_of_a_player_that_does_not_play_is_told(

@@ -22,6 +22,8 @@ FORCED = {"objective": {"class_path": "captioning.objectives.teacher_forcing.Tea
 def test_options_for_all_rows_may_not_say_what_the_plan_says() -> None:
     options, rest = parse(["s.yaml", "--jobs", "2", "--trainer.max_epochs", "1"])
     assert (options.jobs, rest) == (2, ["--trainer.max_epochs", "1"])
+    with pytest.raises(InputError, match="--search cannot be given here: the plan sets it"):
+        parse(["suite.yaml", "--search.init_args.steps", "30"])
     with pytest.raises(InputError, match="--from_run cannot be given here: the plan sets it"):
         parse(["s.yaml", "--from-run=x"])
     with pytest.raises(InputError, match="--seeds: expected 1 or more, got 0"):
@@ -35,7 +37,7 @@ def test_data_is_named_as_in_configs(monkeypatch: pytest.MonkeyPatch) -> None:
     for folder, expected in ((root, file), (root / "data", root / file)):
         monkeypatch.chdir(folder)
         assert data_file("flickr8k", suite) == expected
-        with pytest.raises(InputError, match=r"flicker.yaml does not exist; .*mini, flickr8k"):
+        with pytest.raises(InputError, match=r"flicker.yaml does not exist; .*flickr30k, flickr8k"):
             data_file("flicker", suite)
     with pytest.raises(InputError, match=r"flickr8k.yaml does not exist"):
         data_file(str(file), suite)

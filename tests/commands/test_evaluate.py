@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from captioning.__main__ import main
+from captioning.commands.evaluate import file_name
 from captioning.evaluation.law import Divergences
 from tests.support.tiny_run import config
 
@@ -20,6 +21,14 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("evaluated")
     assert main(["train", "--config", str(config(folder)), "--trainer.max_epochs", "1"]) == 0
     return folder / "runs" / "shapes-scheduled-sampling-seed0"
+
+
+def test_names_that_differ_have_folders_that_differ() -> None:
+    assert file_name("beam 5") == "beam-5"
+    assert file_name("greedy with run_1") == "greedy-with-run_1"
+    others = ["greedy with 模型一", "greedy with 模型二", "x" * 300, "x" * 301]
+    assert len({file_name(each) for each in others}) == 4
+    assert all(len(file_name(each)) <= 255 for each in others)
 
 
 def read(path: Path) -> Any:

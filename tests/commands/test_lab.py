@@ -4,10 +4,12 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 
 from captioning.__main__ import main
 from captioning.commands.lab import text
 from captioning.lab.section import Section, Table
+from captioning.provenance import hardware
 
 
 @pytest.fixture
@@ -53,7 +55,9 @@ def test_one_experiment_leaves_the_page_of_all_as_it_is(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("made_up")
 def test_an_experiment_is_told_its_seeds_size_and_processes(tmp_path: Path) -> None:
     lab(tmp_path, "first", "--seeds", "7", "--size", "small", "--jobs", "5")
-    assert "7 seeds, small, 5 jobs." in (tmp_path / "first" / "lab.md").read_text()
+    page = (tmp_path / "first" / "lab.md").read_text()
+    assert "7 seeds, small, 5 jobs." in page
+    assert f"Hardware: {hardware(torch.device('cpu'))}" in page
 
 
 def test_what_was_done_stays_where_a_later_experiment_breaks_off(

@@ -26,13 +26,15 @@ def planner(
     after: tuple[str, ...] = (),
     metrics: tuple[str, ...] = (),
     temperatures: tuple[float | int, ...] = (),
+    minutes: float | None = None,
 ) -> Planner:
     """The planner of a suite in the tiny world, whose runs lie in `folder/runs`."""
     found = {"class_path": f"captioning.search.{search}"}
     evaluate = Evaluate("test", found, metrics, temperatures)
     file = folder / "config.yaml" if (folder / "config.yaml").exists() else config(folder)
     words = ("--runs", str(folder / "runs"), *after)
-    return Planner(Suite("tiny", rows, evaluate), ("--config", str(file)), words)
+    suite = Suite("tiny", rows, evaluate, minutes={"shapes": minutes} if minutes else {})
+    return Planner(suite, ("--config", str(file)), words)
 
 
 def forced(name: str = "forced", *more: str) -> Row:
@@ -199,6 +201,9 @@ def test_a_dry_run_says_how_long_runs_took_by_whichever_code(tmp_path: Path) -> 
         "4 of 4 to do, 2 at a time: about 10 minutes, and 2 of which no earlier run tells"
     )
     assert "4 at a time: about 10 minutes" in outline(trials, jobs, 16)
+    told = planner(tmp_path, *rows, minutes=2.5)
+    assert [trial.job and trial.job.seconds for trial in told.plan(1)] == [600.0, 150.0]
+    assert told.told
     (like,) = planner(tmp_path, forced("wider", "--decoder.hidden_size", "24")).plan(1)
     assert like.job
     assert like.job.seconds == 600.0  # of the same data and objective
@@ -226,3 +231,12 @@ def test_an_ensemble_waits_for_all_of_its_members_and_needs_two(tmp_path: Path) 
 def test_a_wrong_row_is_told_before_anything_is_trained(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"tiny, row 'a': .*nearest valid key is 'patience'"):
         planner(tmp_path, Row("a", ("--patient", "1"))).plan(1)
+
+
+def test_only_a_dry_plan_needs_no_weights(tmp_path: Path) -> None:
+    encoder = {"class_path": "captioning.encoder.Backbone", "init_args": {"weights": "no.pth"}}
+    plan = planner(tmp_path, forced("a", "--config", json.dumps({"encoder": encoder})))
+    with pytest.raises(InputError, match=r"no\.pth"):
+        plan.plan(1)
+    plan.dry = True
+    assert [trial.name for trial in plan.plan(1)] == ["a, seed 0"]

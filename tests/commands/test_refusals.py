@@ -104,6 +104,7 @@ REFUSED = [
     (adversarial(warm_up=5) | {"trainer": {"limit_train_batches": 3}}, "may end after 6"),
     (adversarial(warm_up=3) | {"trainer": {"limit_train_batches": 0.4}}, "may end after 4"),
     (adversarial(warm_up=1) | {"trainer": {"overfit_batches": 1}}, "may end after 2"),
+    (adversarial(warm_up=6) | {"trainer": {"devices": 2}}, "may end after 6"),
     (
         {"objective": named("tests.commands.test_refusals.Onlooker")},
         "expected 'captioner' among its turns",

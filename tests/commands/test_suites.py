@@ -59,6 +59,13 @@ def test_every_row_comes_in_every_variant_and_names_rows_of_its_own(tmp_path: Pa
     assert (game.from_row, together.ensemble_of) == ("forced, wide", "forced, wide")
 
 
+def test_a_suite_s_minutes_are_whole_or_not(tmp_path: Path) -> None:
+    path = tmp_path / "suite.yaml"
+    content = CONTENT | {"minutes": {"shapes": 4.4, "flickr8k": 22}}
+    path.write_text(yaml.safe_dump(content, sort_keys=False))
+    assert read_suite(path).minutes == {"shapes": 4.4, "flickr8k": 22.0}
+
+
 def test_a_variant_has_published_numbers_of_its_own(tmp_path: Path) -> None:
     own = CONTENT["rows"]["forced"]["published"] | {"numbers": {"CIDEr": 99.0}}
     variants = {"plain": {}, "wide": {"published": {"forced": own}}}
@@ -102,6 +109,11 @@ def put(*path: str) -> Callable[[dict[str, Any], Any], None]:
             put("evaluate"),
             {"temperatures": ["x"]},
             "evaluate: temperatures are numbers, got ['x']",
+        ),
+        (
+            put("minutes"),
+            {"shapes": "few"},
+            "minutes are numbers by data set, got {'shapes': 'few'}",
         ),
         (put("baseline"), "b", "the baseline must be one of ['forced', 'game', 'all'], got 'b'"),
         (put("seeds"), 0, "seeds: expected 1 or more, got 0"),

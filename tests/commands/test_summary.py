@@ -62,8 +62,10 @@ def test_the_curve_over_temperatures_begins_with_the_greedy_captions() -> None:
     ]
 
 
-def test_what_the_true_law_tells_is_three_lines_or_none() -> None:
-    divergences = Divergences(0.2577, 0.0235, 5.947, 0.135, 0.14, 0.0712, 0.2, {})._asdict()
+def test_what_the_true_law_tells_is_four_lines_or_none() -> None:
+    divergences = Divergences(
+        0.2577, 0.0235, 5.947, 0.135, 0.14, 0.0712, 0.2, 8.123, 9.5, {}
+    )._asdict()
     summary = {
         "world": {"true": 0.9, "wrong_count": 0.1},
         "samples": {"true": 0.86, "wrong_count": 0.14},
@@ -74,5 +76,6 @@ def test_what_the_true_law_tells_is_three_lines_or_none() -> None:
         "captions: true 90.0%, wrong count 10.0%",
         "samples: true 86.0%, wrong count 14.0%",
         f"{nats}; 14.0% of Q outside P; JS 0.071",
+        "entropy of Q 8.12 nats, of P 9.50",
     ]
     assert true_law({name: {} for name in summary}) == []

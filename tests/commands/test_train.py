@@ -92,6 +92,8 @@ def complaint(capsys: pytest.CaptureFixture[str]) -> str:
         ),
         (["--trainer.precision", "64"], "expected 32-true, 16-mixed or bf16-mixed, got 64"),
         (["--evaluate", "tset"], "no split 'tset'"),
+        (["--temperatures", "0.5"], "--temperatures is for the evaluation after training"),
+        (["--search", "Beam"], "--search is for the evaluation after training"),
         (["--trainer.gradient_clip_val", "1"], "unrecognized arguments"),
         (["--trainer.use_distributed_sampler", "true"], "unrecognized arguments"),
         (["--trainer.default_root_dir", "elsewhere"], "unrecognized arguments"),
@@ -115,6 +117,21 @@ def test_a_mistake_is_one_line_and_status_2(
     command = ["train", "--config", str(trained / "config.yaml"), "--runs", str(tmp_path)]
     assert main([*command, *options]) == 2
     assert words in complaint(capsys)
+
+
+@pytest.mark.parametrize(
+    "name", ["TeacherForcing", "ScheduledSampling", "Adversarial", "SelfCritical"]
+)
+def test_objectives_are_known_by_their_plain_names(name: str, trained: Path) -> None:
+    config = str(trained / "config.yaml")
+    parts = ["estimator", "StraightThrough"], ["discriminator", "MatchingDiscriminator"]
+    more = [word for key, value in parts for word in (f"--objective.{key}", value)]
+    read = make_parser().read(
+        ["--config", config, "--objective", name, *(more if name == "Adversarial" else [])]
+    )
+    assert read.objective.class_path.startswith("captioning.objectives.")
+    assert read.objective.class_path.endswith(f".{name}")
+    assert read.objective.class_path in make_parser().format_help().replace("\n" + " " * 24, "")
 
 
 def test_an_unknown_key_in_a_file_is_named_with_the_nearest(
