@@ -4,6 +4,8 @@
 DATA = shapes
 # What is compared: a file of configs/suites.
 SUITE = default
+# The phases to train by: a file of configs/chains.
+CHAIN = scheduled_sampling_adversarial
 # The run to evaluate or report: empty is the newest.
 RUN =
 # Anything else that the command takes.
@@ -18,7 +20,7 @@ train = $(captioning) train --config configs/data/$(DATA).yaml --config configs/
 chain = $(captioning) chain configs/chains/$(1).yaml --data $(DATA) --evaluate test $(ARGS)
 
 help: ## this list
-	@echo "make TARGET [DATA=$(DATA)] [SUITE=$(SUITE)] [RUN=the newest] [ARGS='anything the command takes']"
+	@echo "make TARGET [DATA=$(DATA)] [SUITE=$(SUITE)] [CHAIN=a chain] [RUN=the newest] [ARGS='anything the command takes']"
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' Makefile
 
 setup: .venv/ready ## make .venv from requirements.lock (with PYTHON=python3.12, of that Python)
@@ -40,6 +42,9 @@ train-gumbel: .venv/ready ## the same through relaxed words (Gumbel-softmax)
 
 train-scst: .venv/ready ## train by teacher forcing, then self-critically (CIDEr-D)
 	$(call chain,self_critical)
+
+train-chain: .venv/ready ## train by the phases of configs/chains/CHAIN.yaml, one after another
+	$(call chain,$(CHAIN))
 
 compare: .venv/ready ## train and evaluate every row of a suite (SUITE=default); goes on where it stopped
 	$(captioning) compare configs/suites/$(SUITE).yaml --data $(DATA) $(ARGS)
@@ -80,7 +85,7 @@ clean: ## remove .venv and the caches; data and runs stay
 	rm -rf .venv .*_cache .hypothesis
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
-.PHONY: help setup features train-tf train-ss train-adv train-gumbel train-scst compare eval report lab test slow lint check bench lock clean
+.PHONY: help setup features train-tf train-ss train-adv train-gumbel train-scst train-chain compare eval report lab test slow lint check bench lock clean
 
 uv := $(shell command -v uv 2>/dev/null)
 ifneq ($(uv),)

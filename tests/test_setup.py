@@ -57,6 +57,8 @@ def project(tmp_path: Path) -> Path:
                 ("train-adv", "adversarial"),
                 ("train-gumbel", "gumbel"),
                 ("train-scst", "self_critical"),
+                ("train-chain", "scheduled_sampling_adversarial"),
+                ("train-chain CHAIN=gumbel", "gumbel"),
             ]
         ),
         ("features DATA=coco", "captioning features --config configs/data/coco.yaml"),
