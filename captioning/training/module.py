@@ -1,5 +1,6 @@
 """The only LightningModule: trains by an objective's turns and validates by generated captions."""
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -217,10 +218,8 @@ class CaptioningModule(lightning.LightningModule):
         optimizer.step()
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
-        """Clip the gradient's norm, after mixed precision has unscaled it."""
-        longest = self.optimisation.gradient_norm
-        if longest is None:
-            return
+        """Log and clip the gradient's norm, after mixed precision has unscaled it."""
+        limit = self.optimisation.gradient_norm or math.inf
         precision = self.trainer.precision_plugin
         fused = any(group.get("fused") for group in optimizer.param_groups)
         if fused and isinstance(precision, MixedPrecision) and precision.scaler is not None:
@@ -228,7 +227,7 @@ class CaptioningModule(lightning.LightningModule):
         weights = [weight for group in optimizer.param_groups for weight in group["params"]]
         player = self.objective.turn(self.global_step)
         name = "gradient_norm" if player == "captioner" else f"{player}_gradient_norm"
-        self.log(f"train/{name}", nn.utils.clip_grad_norm_(weights, longest))
+        self.log(f"train/{name}", nn.utils.clip_grad_norm_(weights, limit))
 
     def validation_step(self, batch: Batch, batch_index: int) -> None:
         """Generate captions, and log the cross entropy of the true ones."""

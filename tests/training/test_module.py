@@ -124,11 +124,8 @@ def test_a_long_gradient_is_scaled_down_to_the_length_stated(
     assert moved(module) == pytest.approx([-each for each in step], rel=1e-5)
     assert module.objective.critic.weight[0].tolist() == pytest.approx(moved(module))
     logged = {name for name in trainer.callback_metrics if "gradient_norm" in name}
-    if longest is None:
-        assert not logged
-    else:
-        assert logged == {"train/gradient_norm", "train/critic_gradient_norm"}
-        assert all(trainer.callback_metrics[name] == pytest.approx(5) for name in logged)
+    assert logged == {"train/gradient_norm", "train/critic_gradient_norm"}
+    assert all(trainer.callback_metrics[name] == pytest.approx(5) for name in logged)
 
 
 def test_weights_that_no_player_has_are_refused() -> None:
