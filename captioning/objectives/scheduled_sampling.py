@@ -19,10 +19,16 @@ Coin = Literal["token", "sequence"]
 Replacement = Literal["sample", "argmax"]
 
 
-def flip_coins(inputs: Int[Tensor, "b t"], truth_share: float, coin: Coin) -> Bool[Tensor, "b t"]:
-    """Draw where the truth is fed: with probability `truth_share` (ε), always at the first step."""
-    shape = inputs.shape if coin == "token" else (len(inputs), 1)
-    truth = (torch.rand(shape, device=inputs.device) < truth_share).expand_as(inputs).clone()
+def flip_coins(captions: Captions, truth_share: float, coin: Coin) -> Bool[Tensor, "b t"]:
+    """Draw where the truth is fed: with probability `truth_share` (ε), always at the first step.
+
+    Nothing is drawn for padding, so that it changes no other draw.
+    """
+    if coin == "token":
+        chances = captions.unpack(torch.rand(len(captions.targets), device=captions.tokens.device))
+    else:
+        chances = torch.rand(len(captions.tokens), 1, device=captions.tokens.device)
+    truth = (chances < truth_share).expand_as(captions.tokens).clone()
     truth[:, 0] = True
     return truth
 
@@ -40,9 +46,9 @@ def feed_uniform(
 
     This is the control of Bengio et al. 2015, table 1: is the gain due to noise alone?
     """
-    gold = captions.inputs
-    noise = torch.randint(END + 1, vocabulary_size, gold.shape, device=gold.device)
-    return torch.where(truth, gold, noise)
+    gold, count = captions.inputs, len(captions.targets)
+    noise = torch.randint(END + 1, vocabulary_size, (count,), device=gold.device)
+    return torch.where(truth, gold, captions.unpack(noise))
 
 
 @torch.no_grad()
@@ -134,7 +140,7 @@ class ScheduledSampling(Objective):
                 "the schedule gives the share of true words, which must stay between 0 and 1, got "
                 f"{truth_share:g}"
             )
-        truth = flip_coins(captions.inputs, truth_share, self.coin)
+        truth = flip_coins(captions, truth_share, self.coin)
         inputs = self.feed(decoder, features, captions, truth)
         outputs = captioner(features, captions, inputs)
         value = decoder.cross_entropy(outputs, captions.targets, self.label_smoothing)

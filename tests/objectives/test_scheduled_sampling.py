@@ -44,9 +44,13 @@ def loss_of(captioner: Captioner, batch: Batch, **options: Any) -> Loss:
     return loss
 
 
+def alike(count: int, length: int) -> Captions:
+    return make_captions([[4] * length] * count, [0] * count)
+
+
 def truth_at(captions: Captions, share: float, seed: int = 0) -> Tensor:
     torch.manual_seed(seed)
-    return flip_coins(captions.inputs, share, "token")
+    return flip_coins(captions, share, "token")
 
 
 def real(captions: Captions, tokens: Tensor) -> list[list[int]]:
@@ -72,18 +76,18 @@ LIKELY = 36
 
 
 def test_the_first_step_is_always_the_truth() -> None:
-    inputs = torch.zeros(50, 4, dtype=torch.long)
+    captions = alike(50, 4)
     for coin in ("token", "sequence"):
-        truth = flip_coins(inputs, 0.0, coin)
+        truth = flip_coins(captions, 0.0, coin)
         assert truth[:, 0].all()
         assert not truth[:, 1:].any()
-        assert flip_coins(inputs, 1.0, coin).all()
+        assert flip_coins(captions, 1.0, coin).all()
 
 
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
 def test_each_token_has_a_coin_of_its_own(share: float) -> None:
     torch.manual_seed(0)
-    truth = flip_coins(torch.zeros(2000, 11, dtype=torch.long), share, "token")[:, 1:].double()
+    truth = flip_coins(alike(2000, 11), share, "token")[:, 1:].double()
     # 20,000 coins: four standard deviations are at most 4 · 0.5 / √20,000 = 0.0142.
     assert truth.mean().item() == pytest.approx(share, abs=0.0142)
     both = (truth[:, :-1] * truth[:, 1:]).mean().item()
@@ -93,7 +97,7 @@ def test_each_token_has_a_coin_of_its_own(share: float) -> None:
 
 def test_a_sequence_is_all_truth_or_none() -> None:
     torch.manual_seed(0)
-    truth = flip_coins(torch.zeros(20_000, 5, dtype=torch.long), 0.3, "sequence")[:, 1:]
+    truth = flip_coins(alike(20_000, 5), 0.3, "sequence")[:, 1:]
     assert torch.equal(truth.all(1), truth.any(1))
     assert truth.all(1).double().mean().item() == pytest.approx(0.3, abs=0.0142)
 
