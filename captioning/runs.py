@@ -5,6 +5,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
+from zipfile import BadZipFile
+
+import numpy as np
+from numpy.typing import NDArray
 
 from captioning.data.coco import read_coco
 from captioning.data.dataset import Example, ImageId
@@ -144,6 +148,20 @@ class Evaluation:
         if not isinstance(records, dict):
             raise InputError(f"{file}: expected an object, got {type(records).__name__}")
         return {image: numbers(records, image, str(file)) for image in records}
+
+    def statistics(self) -> dict[str, NDArray[np.float64]]:
+        """Return what each metric is computed from; empty if none was saved.
+
+        By metric: [images, k], in the order of `captions`; see `metrics.statistics_of`.
+        """
+        file = self.folder / "statistics.npz"
+        if not file.exists():
+            return {}
+        try:
+            with np.load(file) as found:
+                return dict(found)
+        except (OSError, ValueError, BadZipFile) as error:
+            raise InputError(f"{file} is damaged ({error}): evaluate the run again") from error
 
 
 def read_evaluation(folder: Path) -> Evaluation:

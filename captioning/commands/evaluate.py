@@ -1,11 +1,14 @@
 """`captioning evaluate`: caption a split with a run, and score it with the COCO metrics."""
 
+import io
 import json
 import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
+
+import numpy as np
 
 from captioning.captioner import load_captioner
 from captioning.code_version import digest, version
@@ -19,7 +22,7 @@ from captioning.errors import InputError
 from captioning.evaluation.clip_score import load_clip
 from captioning.evaluation.evaluate import Findings, Task, as_json, evaluate
 from captioning.evaluation.temperatures import SAMPLES, samplings
-from captioning.files import make_folder, write_json
+from captioning.files import make_folder, write, write_json
 from captioning.loaders import Loading
 from captioning.processes import start
 from captioning.report import report_run
@@ -89,7 +92,7 @@ def evaluate_run(
     if findings is None:
         return  # the first process reports
     summary = as_json(findings, task, how) | {"code": code_of(search)}
-    write(first, folder, findings, summary, alone=len(members) == 1)
+    write_findings(first, folder, findings, summary, alone=len(members) == 1)
     if findings.curve:
         name = full_name(SWEEP, checkpoint, members)
         write_curve(first.evaluation_folder(split, file_name(name)), findings, summary)
@@ -130,10 +133,13 @@ def read_data(run: Run, on_bad_image: OnBadImage | None) -> tuple[Dataset, Loadi
     return built.data, replace(loading, on_bad_image=on_bad_image or loading.on_bad_image)
 
 
-def write(
+def write_findings(
     run: Run, folder: Path, findings: Findings, summary: dict[str, Any], alone: bool = True
 ) -> None:
-    """Save an evaluation: captions in COCO's results format, references in COCO's format."""
+    """Save an evaluation: captions in COCO's results format, references in COCO's format.
+
+    `statistics.npz` has what each metric is computed from, so that rows can be tested.
+    """
     captions = [
         {"image_id": image_id, "caption": caption}
         for image_id, caption in findings.captions.items()
@@ -150,6 +156,11 @@ def write(
     annotations = [{"id": number, **reference} for number, reference in enumerate(references, 1)]
     write_json(folder / "references.json", {"images": images, "annotations": annotations})
     write_json(folder / "scores.json", findings.scores.by_image)
+    statistics = findings.scores.statistics.items()
+    numbers: dict[str, Any] = {metric: each.per_image for metric, each in statistics}
+    arrays = io.BytesIO()
+    np.savez_compressed(arrays, **numbers)
+    write(folder / "statistics.npz", arrays.getvalue())
     for name, content in (("captions.json", captions), ("metrics.json", summary)):
         write_json(folder / name, content)
         if alone:  # an ensemble's captions are not a result of this run

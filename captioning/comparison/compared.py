@@ -10,6 +10,7 @@ from numpy import ndarray
 
 from captioning.data.dataset import Example, ImageId
 from captioning.errors import InputError
+from captioning.metrics import Statistics, statistics_of
 from captioning.runs import Evaluation, Run
 
 
@@ -65,11 +66,14 @@ class Images(NamedTuple):
         examples: The images with their references, in the order of the split.
         captions: By row, from its first seed.
         scores: By row and metric, in the metric's unit; empty if none were saved.
+        statistics: By row and metric, averaged over seeds, so that a sum over images pools the
+            captions of all seeds; empty if none were saved.
     """
 
     examples: Sequence[Example]
     captions: Mapping[str, Mapping[ImageId, str]]
     scores: Mapping[str, Mapping[str, Float[ndarray, "seeds images"]]]
+    statistics: Mapping[str, Mapping[str, Statistics]]
 
 
 def read_images(rows: Sequence[Compared]) -> Images:
@@ -87,7 +91,12 @@ def read_images(rows: Sequence[Compared]) -> Images:
     shown = captions[whole[0].name]
     examples = [example for example in first.references() if example.image_id in shown]
     images = [example.image_id for example in examples]
-    return Images(examples, captions, {row.name: read_scores(row, images) for row in whole})
+    return Images(
+        examples,
+        captions,
+        {row.name: read_scores(row, images) for row in whole},
+        {row.name: read_statistics(row, images) for row in whole},
+    )
 
 
 def check_alike(
@@ -127,3 +136,21 @@ def read_scores(
         metric: np.array([[record[metric] for record in seed] for seed in records])
         for metric in shared
     }
+
+
+def read_statistics(row: Compared, images: Sequence[ImageId]) -> dict[str, Statistics]:
+    """Average what each metric of a row is computed from over the seeds, image by image."""
+    seeds = []
+    for evaluation in row.evaluations:
+        place = {image: number for number, image in enumerate(evaluation.captions())}
+        order = [place[image] for image in images]
+        found = evaluation.statistics()
+        if any(len(each) != len(place) for each in found.values()):
+            raise InputError(
+                f"{evaluation.folder}/statistics.npz: expected {len(place)} images as in "
+                "captions.json; evaluate the run again"
+            )
+        seeds.append({metric: each[order] for metric, each in found.items()})
+    shared = [metric for metric in seeds[0] if all(metric in seed for seed in seeds)]
+    means = {metric: np.mean([seed[metric] for seed in seeds], axis=0) for metric in shared}
+    return {metric: statistics_of(metric, each) for metric, each in means.items()}

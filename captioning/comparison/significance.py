@@ -11,7 +11,6 @@ from numpy import ndarray
 
 from captioning.comparison.compared import Compared, Images
 from captioning.comparison.departures import start
-from captioning.metrics.statistics import Statistics, mean_of
 from captioning.metrics.uncertainty import RESAMPLES, Difference, Interval, compare
 from captioning.report.table import Record, summary_record
 
@@ -30,8 +29,8 @@ class Contrast(NamedTuple):
         spread: Sample standard deviation of the differences between runs of the same seed, which
             may have started from one captioner; None unless both rows have the same two or more
             seeds, all complete.
-        interval: Confidence interval over images of this kind; None if the score of a set is not
-            the mean of its images' scores.
+        interval: Confidence interval over images of this kind; None of what is not computed from
+            images one by one, such as diversity.
         over_images: p-value, raw or corrected for the number of rows; None as for `interval`.
         over_seeds: p-value; None unless both rows have two or more seeds.
         paired: Whether that is over pairs of runs, as every run began from the baseline's run of
@@ -94,8 +93,8 @@ def contrast(
 def over_images(
     row: Compared, baseline: Compared, images: Images, resamples: int
 ) -> dict[str, Difference]:
-    """Compare two rows, paired by image, by the metrics that both have for every image."""
-    ours, theirs = (per_image(each, images) for each in (row, baseline))
+    """Compare two rows, paired by image, by the metrics that both were scored with."""
+    ours, theirs = (images.statistics[each.name] for each in (row, baseline))
     both = [metric for metric in ours if metric in theirs]
     if not both:
         return {}
@@ -114,22 +113,6 @@ def numbers(row: Compared) -> dict[str, Float[ndarray, " seeds"]]:
         column: np.array([record[column] for record in records])
         for column in records[0]
         if all(column in record for record in records)
-    }
-
-
-def per_image(row: Compared, images: Images) -> dict[str, Statistics]:
-    """Return each image's scores, averaged over seeds.
-
-    Only metrics whose score of a set is the mean over images are included (CIDEr, but not BLEU),
-    which is checked against the evaluation.
-    """
-    return {
-        metric: mean_of(scores.mean(0))
-        for metric, scores in images.scores[row.name].items()
-        if all(
-            math.isclose(seed.mean(), evaluation.metrics[metric], rel_tol=1e-6, abs_tol=1e-9)
-            for seed, evaluation in zip(scores, row.evaluations, strict=True)
-        )
     }
 
 

@@ -35,12 +35,12 @@ def about_tests(rows: Sequence[Compared], found: Contrasts) -> list[str]:
         baselines = dict.fromkeys(f"“{row.baseline}”" for row in tested)
         said.append(
             f"▲ and ▼ in the first table: above or below {' or '.join(baselines)}, with p < "
-            f"{LEVEL} over images: each image's two scores, averaged over seeds, are exchanged "
-            f"by the toss of a coin, {RESAMPLES:,} times (approximate randomisation). p is "
-            f"Holm-corrected for {len(tested)} row{'s' * (len(tested) > 1)}. It covers other "
-            "images for these captioners, not other training runs. Only metrics that are means "
-            "over images are tested so; BLEU and METEOR are not. The interval is the paired "
-            "bootstrap's."
+            f"{LEVEL} over images: each image's captions in the two rows, those of all seeds at "
+            f"once, are exchanged by the toss of a coin, {RESAMPLES:,} times (approximate "
+            f"randomisation). p is Holm-corrected for {len(tested)} row{'s' * (len(tested) > 1)}. "
+            "It covers other images for these captioners, not other training runs. BLEU and "
+            "METEOR are computed from counts summed over images and seeds. The interval is the "
+            "paired bootstrap's."
         )
     if any(contrast.spread is not None for contrast in each):
         said.append(

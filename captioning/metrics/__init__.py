@@ -1,7 +1,7 @@
 """Caption metrics: strings in, floats out, without torch or a system Java."""
 
 from captioning.metrics.ciderd import CiderD, DocumentFrequencies, document_frequencies
-from captioning.metrics.coco import METRICS, Scorer, Scores, check_metrics, score
+from captioning.metrics.coco import METRICS, Scorer, Scores, check_metrics, score, statistics_of
 from captioning.metrics.diversity import Diversity, distinct_captions, diversity, mutual_bleu
 from captioning.metrics.human import human
 from captioning.metrics.java import runtime_version
@@ -29,5 +29,6 @@ __all__ = [
     "mutual_bleu",
     "runtime_version",
     "score",
+    "statistics_of",
     "tokenize",
 ]

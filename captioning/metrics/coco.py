@@ -19,7 +19,7 @@ from captioning.metrics.ciderd import CiderD
 from captioning.metrics.meteor import Meteor, meteor
 from captioning.metrics.rouge import rouge_l
 from captioning.metrics.spice import missing_parser, spice
-from captioning.metrics.statistics import Statistics, mean_of
+from captioning.metrics.statistics import Statistics, mean, mean_of
 from captioning.metrics.tokenizer import tokenize
 
 # Each metric, with the settings that affect its value.
@@ -29,6 +29,12 @@ METRICS: Mapping[str, str] = {
     "ROUGE_L": "beta-1.2",
     "CIDEr": "D,4-grams,sigma-6,df-references",
     "SPICE": "1.0,corenlp-3.6.0",
+}
+
+# How scores follow from sums over images, for metrics that are not the mean of the images' scores.
+OF_SUMS: Mapping[str, Callable[[Floats], Floats]] = {
+    **{f"Bleu_{order}": partial(bleu, order=order) for order in range(1, 5)},
+    "METEOR": meteor,
 }
 
 ImageId = TypeVar("ImageId", bound=Hashable)
@@ -93,6 +99,11 @@ def score(
     """
     with Scorer(metrics) as scorer:
         return scorer.score(candidates, references, progress)
+
+
+def statistics_of(metric: str, per_image: Floats) -> Statistics:
+    """Return the statistics of one of `Scores.statistics`, by its name, with other numbers."""
+    return Statistics(per_image, OF_SUMS.get(metric, mean))
 
 
 def check_metrics(metrics: Sequence[str]) -> None:
@@ -175,7 +186,7 @@ class Scorer(AbstractContextManager["Scorer"]):
         self, candidates: Sequence[str], references: Groups
     ) -> dict[str, Statistics]:
         assert self._meteor
-        return {"METEOR": Statistics(self._meteor.counts(candidates, references), meteor)}
+        return {"METEOR": statistics_of("METEOR", self._meteor.counts(candidates, references))}
 
     def _cider(self, candidates: Sequence[str], references: Groups) -> dict[str, Statistics]:
         scores = self._ciderd(references).score([caption.split() for caption in candidates])
@@ -231,8 +242,7 @@ def _words(groups: Groups) -> list[list[list[str]]]:
 
 def _bleu(candidates: Sequence[str], references: Groups) -> dict[str, Statistics]:
     counts = bleu_counts([caption.split() for caption in candidates], _words(references))
-    orders = range(1, 5)
-    return {f"Bleu_{order}": Statistics(counts, partial(bleu, order=order)) for order in orders}
+    return {name: statistics_of(name, counts) for name in map("Bleu_{}".format, range(1, 5))}
 
 
 def _rouge_l(candidates: Sequence[str], references: Groups) -> dict[str, Statistics]:

@@ -42,9 +42,10 @@ class Statistics:
 
 def mean_of(scores: Floats) -> Statistics:
     """Return the statistics of a metric that is the mean of the images' scores."""
-    return Statistics(np.stack([scores, np.ones_like(scores)], axis=1), _mean)
+    return Statistics(np.stack([scores, np.ones_like(scores)], axis=1), mean)
 
 
-def _mean(sums: Floats) -> Floats:
-    mean: Floats = sums[:, 0] / sums[:, 1]
-    return mean
+def mean(sums: Floats) -> Floats:
+    """Return the mean of each set, from sums of scores and numbers of images: [b, 2] to [b]."""
+    means: Floats = sums[:, 0] / sums[:, 1]
+    return means

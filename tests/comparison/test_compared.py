@@ -35,6 +35,24 @@ def test_a_metric_that_one_image_lacks_is_left_out(tmp_path: Path) -> None:
     assert read_images([row]).scores["base"] == {}
 
 
+def test_statistics_are_means_over_seeds_in_the_order_of_the_images(tmp_path: Path) -> None:
+    base = compared(tmp_path, "base", [[1.0, 2.0, 3.0]])
+    row = compared(tmp_path, "other", [[1.0, 2.0, 3.0], [3.0, 2.0, 4.0]])
+    second = row.evaluations[1].folder
+    content = json.loads((second / "captions.json").read_text())
+    (second / "captions.json").write_text(json.dumps(content[::-1]))
+    found = read_images([base, row]).statistics["other"]
+    np.testing.assert_array_equal(found["CIDEr"].scores, [2.5, 2.0, 3.0])
+    np.savez(second / "statistics.npz", CIDEr=[(1.0, 1.0)])
+    with pytest.raises(InputError, match=r"statistics.npz: expected 3 images as in captions.json"):
+        read_images([base, row])
+    (second / "statistics.npz").write_bytes(b"PK")
+    with pytest.raises(InputError, match=r"statistics.npz is damaged"):
+        read_images([base, row])
+    (second / "statistics.npz").unlink()
+    assert read_images([base, row]).statistics["other"] == {}
+
+
 def test_rows_of_other_images_or_splits_are_refused(tmp_path: Path) -> None:
     base = compared(tmp_path, "base", [[1.0, 2.0, 3.0]])
     fewer = compared(tmp_path, "fewer", [[1.0, 2.0, 3.0]])

@@ -14,7 +14,6 @@ from captioning.comparison.significance import (
     contrasts,
     holm,
     least_by_seeds,
-    per_image,
 )
 from tests.comparison.tiny_comparison import begin_from, compared
 
@@ -92,11 +91,19 @@ def test_rows_that_began_from_the_baseline_are_tested_in_pairs(tmp_path: Path) -
     assert found["above"]["CIDEr"].paired
 
 
-def test_only_metrics_that_are_means_over_images_are_tested_over_them(tmp_path: Path) -> None:
-    row = compared(tmp_path, "base", [[1.0, 2.0, 3.0], [3.0, 2.0, 4.0]])
-    found = per_image(row, read_images([row]))
-    assert list(found) == ["CIDEr"]  # BLEU is .25, and its images' mean is not
-    np.testing.assert_array_equal(found["CIDEr"].scores, [2.0, 2.0, 3.5])
+def test_bleu_is_tested_by_exchanging_counts_of_images(tmp_path: Path) -> None:
+    # Two of two words right, against none, in each of three images: all coins must fall alike.
+    rows = []
+    for name, right in (("base", 0), ("above", 2)):
+        metrics = {"CIDEr": 1.0, "Bleu_1": right / 2}
+        rows.append(compared(tmp_path, name, [[1.0, 1.0, 1.0]], metrics=metrics))
+        counts = [(2, 2, right, 0, 0, 0, 2, 1, 0, 0)] * 3
+        file = rows[-1].evaluations[0].folder / "statistics.npz"
+        np.savez(file, CIDEr=[(1.0, 1.0)] * 3, Bleu_1=counts)
+    found = contrasts(rows, read_images(rows), resamples=4000)["above"]
+    assert found["Bleu_1"].interval == pytest.approx((1.0, 1.0))
+    assert found["Bleu_1"].over_images == pytest.approx(2 / 8, abs=0.03)
+    assert found["CIDEr"].over_images == 1.0
 
 
 def test_a_row_is_tested_against_its_baseline_alone_and_corrected_for_all_rows(

@@ -240,12 +240,8 @@ def test_the_loss_is_that_of_the_true_words_given_the_mixed_inputs(
     expected = captioner.decoder.cross_entropy(outputs, captions.targets, 0.1)
     assert loss.value.item() == expected.item()
     weights = list(captioner.decoder.parameters())
-    for one, other in zip(
-        torch.autograd.grad(loss.value, weights),
-        torch.autograd.grad(expected, weights),
-        strict=True,
-    ):
-        assert torch.equal(one, other)
+    gradients = (torch.autograd.grad(value, weights) for value in (loss.value, expected))
+    assert all(torch.equal(one, other) for one, other in zip(*gradients, strict=True))
 
 
 @pytest.mark.parametrize("parallel", [False, True])
@@ -269,7 +265,7 @@ def test_padding_changes_nothing(kind: type[Decoder], replacement: str, parallel
     losses = []
     for columns in (0, 3):
         torch.manual_seed(2)
-        options = {"coin": "sequence", "replacement": replacement, "parallel": parallel}
+        options = {"replacement": replacement, "parallel": parallel}
         batch = make_batch(make_captions(columns=columns))
         losses.append(loss_of(captioner, batch, schedule=Constant(0.5), **options).value.item())
     assert losses[1] == pytest.approx(losses[0], rel=1e-12)
