@@ -4,6 +4,7 @@ import difflib
 import importlib
 import inspect
 import re
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
@@ -20,6 +21,10 @@ UNKNOWN = re.compile(
     r"Option '(?P<option>[^']+)' is not accepted|unrecognized arguments: --(?P<flag>\S+)"
 )
 OWNER = re.compile(r"class_path='(?P<path>[\w.]+)'")
+NO_CLASS = re.compile(
+    r"Expected a dot import path string: (?P<name>\w+)$|no attribute '(?P<attribute>\w+)'"
+)
+NO_CHOICE = "Expected an instantiatable class"
 NEAREST = "the nearest valid key is"
 # The names of nested parsers in messages; and of a union's errors, all but the one that matters.
 INNER = re.compile(r"(?<=: )[\w. ]+: (?=Parser key|Option|the following)| \(see [^)]+ --help\)")
@@ -62,7 +67,7 @@ class Parser(ArgumentParser):
         """Raise InputError with what is wrong and what was probably meant."""
         text = " ".join(message.split()).split(" Got value:")[0]
         text = INNER.sub("", UNION.sub(r"\1", text))
-        hint = "" if NEAREST in text else self.hint(message)
+        hint = "" if NEAREST in text else self.hint(message) or hint_at_class(text)
         more = f" (see {self.prog} --help)" if self.prog.startswith("captioning ") else ""
         raise InputError(f"{self.prog}: {text}{hint}{more}") from ex
 
@@ -82,6 +87,23 @@ class Parser(ArgumentParser):
     def keys(self) -> Iterator[str]:
         """Return all keys of this command."""
         return (action.dest for action in self._actions if action.dest != "help")
+
+
+def hint_at_class(text: str) -> str:
+    """Return a hint at the class that a message's class, which is unknown or abstract, may mean."""
+    if NO_CHOICE in text:
+        return "; name a class of that kind, before its arguments"
+    found = NO_CLASS.search(text)
+    known = {
+        name
+        for module in [*sys.modules.values()]
+        if module.__name__.startswith("captioning.")
+        for name, value in vars(module).items()
+        if inspect.isclass(value) and value.__module__.startswith("captioning.")
+    }
+    unknown = found and (found["name"] or found["attribute"])
+    close = difflib.get_close_matches(unknown, known, n=1) if unknown else []
+    return f"; the nearest class is {close[0]!r}" if close else ""
 
 
 def with_underscores(word: str) -> str:
