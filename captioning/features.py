@@ -188,7 +188,11 @@ class SeenImages(Dataset[tuple[Seen, Tensor | ImageError]]):
 def encode_batch(
     encoder: Encoder, images: Sequence[Tensor | ImageError], device: torch.device
 ) -> Float16[np.ndarray, "k r d"]:
-    """Encode images; rows of bad ones, which a black image replaces, are NaN."""
+    """Encode images; rows of bad ones, which a black image replaces, are NaN.
+
+    Raises:
+        InputError: A feature is not a number that float16 can hold.
+    """
     good = [place for place, image in enumerate(images) if isinstance(image, Tensor)]
     shape = (len(images), encoder.regions, encoder.feature_size)
     rows = np.full(shape, np.nan, dtype=np.float16)
@@ -197,6 +201,11 @@ def encode_batch(
         stack = [each if isinstance(each, Tensor) else black for each in images]
         with torch.inference_mode():
             features = encoder(torch.stack(stack).to(device)).half().cpu().numpy()
+        if not np.isfinite(features).all():
+            raise InputError(
+                "the encoder's features are infinite or beyond the 65,504 that a cache of float16 "
+                "can hold; give encoder.weights of a trained network"
+            )
         rows[good] = features[good]
     return rows
 

@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from captioning.__main__ import main
+from tests.support.builders import make_network, save_weights
 
 ROOT = Path(__file__).parents[1]
 SPLITS = ("train", "train", "train", "train", "restval", "val", "test")
@@ -39,7 +40,7 @@ def configs(*names: str) -> list[str]:
 def options(coco: Path) -> list[str]:
     """What is not as in earnest: where features lie, and a network without training."""
     cache = ["--loading.feature_cache", str(coco / "features"), "--loading.num_workers", "0"]
-    return [*cache, "--encoder.weights", "null"]
+    return [*cache, "--encoder.weights", save_weights(make_network("resnet101"), coco)]
 
 
 def shapes(told: str) -> list[tuple[int, ...]]:

@@ -285,6 +285,11 @@ def test_a_disk_that_is_too_small_is_refused_before_anything_is_written(
     assert not arrays_in(folder)
 
 
+def test_what_float16_cannot_hold_is_refused(examples: list[Example], folder: Path) -> None:
+    with pytest.raises(InputError, match=r"65,504 .* encoder.weights of a trained network"):
+        cached(examples, folder, Halves(1e6))
+
+
 def test_only_a_frozen_encoder_has_its_features_kept(examples: list[Example], folder: Path) -> None:
     images = open_inputs(SmallCnn(4, 16), examples, folder, "train", 0)
     assert isinstance(images, ImageFiles)
