@@ -54,7 +54,8 @@ class Queue:
     is passed on to all running jobs, which save what they have, and no more are started.
 
     The lock on a log is shared with its job's process: as long as that process lives, even if its
-    parent is dead, nobody starts the same job again.
+    parent is dead, nobody starts the same job again. Who comes meanwhile starts it when that has
+    ended, so a job must be one that can be repeated.
     """
 
     def __init__(self, jobs: Sequence[Job], at_a_time: int) -> None:
@@ -64,6 +65,7 @@ class Queue:
         self.running: dict[int, Running] = {}  # by index of their environment
         self.done: set[str] = set()
         self.failed: dict[str, str] = {}  # reasons, by name
+        self.elsewhere: set[str] = set()  # jobs that another process was found to be working on
         self.stopped = False
 
     def work(self) -> dict[str, str]:
@@ -92,21 +94,23 @@ class Queue:
 
     def begin_ready(self) -> None:
         """Start the jobs whose needs are met, as far as there are free environments."""
-        ready = [job for job in self.waiting if self.done.issuperset(job.needs)]
         free = [place for place in range(len(self.environments)) if place not in self.running]
-        for place, job in zip(free, ready, strict=False):
-            self.waiting.remove(job)
-            self.begin(place, job)
+        for job in [job for job in self.waiting if self.done.issuperset(job.needs)]:
+            if free and self.begin(free[0], job):
+                self.waiting.remove(job)
+                free.pop(0)
 
-    def begin(self, place: int, job: Job) -> None:
-        """Start a job's process, unless an earlier one is still running."""
+    def begin(self, place: int, job: Job) -> bool:
+        """Start a job's process; False if another one is working on it."""
         job.log.parent.mkdir(parents=True, exist_ok=True)
         with job.log.open("ab") as log:
             try:
                 fcntl.flock(log, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                self.fail(job, f"skipped, because another process is working on it ({job.log})")
-                return
+                if job.name not in self.elsewhere:
+                    tell(f"{job.name}: waits, because another process is working on it ({job.log})")
+                self.elsewhere.add(job.name)
+                return False
             # In its own session, so that it receives Ctrl-C only once, from this process.
             process = subprocess.Popen(
                 job.command,
@@ -120,6 +124,7 @@ class Queue:
         if self.stopped:  # by a signal that came while the process was starting
             process.send_signal(SIGINT)
         tell(f"{job.name}: begins, {job.log}")
+        return True
 
     def end(self, ended: Running) -> None:
         """Record and print how a job ended."""

@@ -103,22 +103,24 @@ sys.exit(130)
     assert signal.getsignal(number) is before
 
 
-def test_a_job_that_another_process_is_at_is_not_begun(tmp_path: Path) -> None:
-    """As it is where whoever began it was killed, and the job lives on."""
-    one = job(tmp_path, "one")
+def test_a_job_that_another_process_is_at_waits_for_it_and_holds_up_no_other(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As it is where two suites share a run, or whoever began it was killed and the job lives."""
+    one, two = job(tmp_path, "one"), job(tmp_path, "two")
     one.log.parent.mkdir()
     with one.log.open("ab") as log:
         fcntl.flock(log, fcntl.LOCK_EX)
         sleeper = subprocess.Popen(
             [sys.executable, "-c", "input()"], stdin=subprocess.PIPE, stdout=log, stderr=log
         )
-    queue = Queue([one], 1)
-    queue.work()
-    assert "another process is working on it" in queue.failed["one"]
-    sleeper.communicate(b"\n")
-    queue = Queue([one], 1)
-    queue.work()
-    assert queue.done == {"one"}
+    queue = Queue([one, two], 1)
+    Timer(1, sleeper.communicate, [b"\n"]).start()
+    assert not queue.work()
+    assert queue.done == {"one", "two"}
+    told = capsys.readouterr().err
+    assert told.count("one: waits, because another process is working on it") == 1
+    assert told.index("two: done") < told.index("one: begins")
 
 
 def test_cores_and_gpus_are_divided(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -58,8 +58,10 @@ def check_folder(run: Run, config: Namespace) -> None:
         raise InputError(
             f"--from_run names {run.folder}, which --overwrite would delete: give --name NAME"
         )
-    kept = [*run.checkpoint("last").parent.glob("*.ckpt"), *run.folder.glob("*.json")]
-    if config.resume and not run.checkpoint("last").exists():
+    # A kill at the end of the first epoch may leave the best alone, from which nothing resumes.
+    best, last = run.checkpoint("best"), run.checkpoint("last")
+    kept = [*{*last.parent.glob("*.ckpt")} - {best}, *run.folder.glob("*.json")]
+    if config.resume and not last.exists():
         raise InputError(f"nothing to resume: {run.folder} holds no checkpoint; leave out --resume")
     if kept and not (config.resume or config.overwrite):
         raise InputError(
@@ -87,13 +89,15 @@ def read_config(parser: Parser, arguments: Sequence[str]) -> Namespace:
     """
     config = parser.read(arguments)
     run = run_folder(config)
-    if config.resume and run.config_file.is_file():
+    resume = config.resume is True or (config.resume == "auto" and run.checkpoint("last").exists())
+    if resume and run.config_file.is_file():
         kept = ["--config", str(run.config_file)]
         earlier = parser.read(kept)
         config = parser.read([*kept, *arguments])
         check_same(config, earlier, run.folder)
         if first_process():
             print_changes(config, earlier)
+    config.resume = resume
     return config
 
 

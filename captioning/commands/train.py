@@ -3,7 +3,7 @@
 import sys
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from jsonargparse import Namespace
@@ -17,7 +17,7 @@ from captioning.data.dataset import Dataset
 from captioning.device import best_device
 from captioning.errors import InputError
 from captioning.files import locked, make_folder
-from captioning.finished import Finished, write_finished
+from captioning.finished import Finished, read_finished, write_finished
 from captioning.objectives import (  # noqa: F401 - so that --help lists what they define
     adversarial,
     scheduled_sampling,
@@ -55,15 +55,16 @@ def make_parser() -> Parser:
     )
     parser.add_argument(
         "--resume",
-        action="store_true",
+        type=bool | Literal["auto"],
+        nargs="?",
+        const=True,
+        metavar="auto",
+        default=False,
         help="resume the run with its own settings, except those given now, by option or file; "
-        "what changes is printed",
+        "what changes is printed; auto: begin it if there is none, as a job that may be requeued",
     )
     parser.add_argument("--overwrite", action="store_true", help="delete what the run folder holds")
-    parser.add_argument("--evaluate", help="split to evaluate on afterwards, such as test")
-    parser.add_argument("--search", type=Search, help="how --evaluate makes captions")
-    parser.add_argument("--metrics", default=METRICS, help="metrics that --evaluate computes")
-    parser.add_argument("--temperatures", default="", help="those at which --evaluate also samples")
+    add_evaluation(parser)
     parser.add_class_arguments(Trainer, "trainer", instantiate=False, skip=WITHHELD)
     parser.set_defaults(
         {
@@ -75,6 +76,14 @@ def make_parser() -> Parser:
         }
     )
     return parser
+
+
+def add_evaluation(parser: Parser) -> None:
+    """Add the options of an evaluation after training."""
+    parser.add_argument("--evaluate", help="split to evaluate on afterwards, such as test")
+    parser.add_argument("--search", type=Search, help="how --evaluate makes captions")
+    parser.add_argument("--metrics", default=METRICS, help="metrics that --evaluate computes")
+    parser.add_argument("--temperatures", default="", help="those at which --evaluate also samples")
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -138,8 +147,10 @@ def follow(parser: Parser, config: Namespace) -> int:
     resolved = config.clone()
     resolved.resume = resolved.overwrite = False
     inputs = {key: value for key, value in vars(built).items() if key not in (*PLACE, *EVALUATION)}
+    again = first_process() and config.resume and run.finished_file.exists()
+    finished = read_finished(run) if again else None
     try:
-        train(
+        trained = train(
             **inputs | {"run": run, "config": parser.dump(resolved), "trainer": vars(built.trainer)}
         )
     except Interrupted:
@@ -160,7 +171,7 @@ def follow(parser: Parser, config: Namespace) -> int:
         )
     if first_process():
         seconds = None if config.resume else time.monotonic() - start
-        write_finished(run, Finished(seconds, made_on))
+        write_finished(run, Finished(seconds, made_on) if trained or not finished else finished)
     return 0
 
 

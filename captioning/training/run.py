@@ -1,7 +1,7 @@
 """One training run: from its parts to a folder with the best captioner and the last."""
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -17,6 +17,7 @@ from captioning.captioner import (
     load_weights,
     read_checkpoint,
 )
+from captioning.data.batching import TrainingBatches
 from captioning.data.dataset import Dataset
 from captioning.decoder import Decoder
 from captioning.device import free_cores
@@ -61,7 +62,7 @@ def train(
     run: Run,
     config: str,
     trainer: dict[str, Any],
-) -> None:
+) -> bool:
     """Train a captioner, keep the best and the last, judged by CIDEr-D of generated captions.
 
     Args:
@@ -83,13 +84,16 @@ def train(
         run: Where everything is kept.
         config: What to save there as the run's configuration.
         trainer: Options of Lightning's Trainer.
+
+    Returns:
+        Whether a step was made: a finished run that is resumed may have none left.
     """
     torch.set_float32_matmul_precision(matmul_precision)
     torch.set_num_threads(threads or free_cores(0 if encoder.frozen else loading.num_workers))
     examples = data.examples("train")
     vocabulary = build_vocabulary(examples, loading)
     captioner = Captioner(encoder, decoder(len(vocabulary), encoder.feature_size), vocabulary)
-    checkpoint, begins_with = None, None
+    checkpoint = begins_with = None
     # Before any batch is made: the features of a frozen encoder are those of its own weights.
     if resume:
         checkpoint = resumed(captioner, run)
@@ -102,9 +106,7 @@ def train(
     objective.prepare(captioner, {example.image_id: example.captions for example in examples})
     module = CaptioningModule(captioner, objective, optimisation, validation, seed)
     if checkpoint is not None:
-        # Lightning does this only if it stopped in the middle of an epoch.
-        done = checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]["total"]["ready"]
-        batches.load_state_dict({"served": done, "processes": checkpoint.get("processes")})
+        go_on_after(checkpoint, batches)
     interruption = Interruption(run.checkpoint("last"), optimisation.accumulate)
     options = trainer_options(trainer, run)
     own = [*checkpoints(run, patience), interruption]
@@ -125,6 +127,7 @@ def train(
     fitting.fit(module, batches, checked, ckpt_path=start, weights_only=True)
     if interruption.asked:
         raise Interrupted
+    return checkpoint is None or fitting.global_step > checkpoint["global_step"]
 
 
 def checkpoints(run: Run, patience: int | None) -> list[Callback]:
@@ -147,6 +150,15 @@ def resumed(captioner: Captioner, run: Run) -> dict[str, Any]:
     check_same(captioner, checkpoint)
     load_weights(captioner, checkpoint["state_dict"], source)
     return checkpoint
+
+
+def go_on_after(checkpoint: Mapping[str, Any], batches: TrainingBatches) -> None:
+    """Let batches go on after those that were served before a checkpoint.
+
+    Lightning does this only if it stopped in the middle of an epoch.
+    """
+    done = checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]["total"]["ready"]
+    batches.load_state_dict({"served": done, "processes": checkpoint.get("processes")})
 
 
 def start_from(captioner: Captioner, run: Run) -> str:

@@ -194,8 +194,30 @@ def test_a_file_that_has_changed_makes_a_run_longer(begun: list[str], tmp_path: 
     setting(tmp_path, "rate.yaml", **epochs(2))
     assert main([*begun, "--resume"]) == 0
     assert len(validation_losses(run)) == 2
+    (run / "finished.json").write_text('{"seconds": 9.0, "hardware": "another machine"}')
     assert main([*begun, "--resume"]) == 0
     assert len(validation_losses(run)) == 2
+    kept = read_finished(Run(run))  # since no step was left to make
+    assert (kept.seconds, kept.hardware) == (9.0, "another machine")
+
+
+def test_auto_begins_a_run_and_then_resumes_it(trained: Path, tmp_path: Path) -> None:
+    command = ["train", "--config", str(trained / "config.yaml"), "--runs", str(tmp_path)]
+    run = Run(tmp_path / trained.name)
+    for length in ("1", "2"):
+        assert main([*command, "--resume", "auto", "--trainer.max_epochs", length]) == 0
+    assert len(validation_losses(run.folder)) == 2
+    assert (read_config(make_parser(), [*command[1:], "--resume", "auto"])).resume is True
+
+
+def test_a_best_checkpoint_alone_is_no_run(trained: Path, tmp_path: Path) -> None:
+    """As a kill leaves it at the end of the first epoch."""
+    best = Run(tmp_path / trained.name).checkpoint("best")
+    best.parent.mkdir(parents=True)
+    best.write_text("whatever")
+    command = ["train", "--config", str(trained / "config.yaml"), "--runs", str(tmp_path)]
+    assert main([*command, "--trainer.max_epochs", "1"]) == 0
+    assert len(validation_losses(tmp_path / trained.name)) == 1
 
 
 def test_a_file_that_would_make_another_run_is_refused_by_name(
