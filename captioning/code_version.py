@@ -3,8 +3,11 @@
 import ast
 import hashlib
 import importlib.util
+import sys
 from collections.abc import Iterable, Iterator
 from functools import cache
+from importlib.machinery import ModuleSpec
+from importlib.util import resolve_name
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,10 +27,10 @@ def digest(text: str) -> str:
 
 
 def version(modules: Iterable[str]) -> str:
-    """Return the digest of these modules and of all that they import from their own packages.
+    """Return the digest of these modules and of all that they import.
 
-    Comments, docstrings and layout do not count, so documenting the code changes nothing.
-    Installed packages other than this one do not count either: a lock file pins those.
+    Comments, docstrings and layout do not count, so documenting the code changes nothing. Nor do
+    Python's own library and installed packages other than this one: a lock file pins those.
     """
     return digest("\n".join(f"# {name}\n{code}" for name, code in sorted(reached(modules).items())))
 
@@ -35,7 +38,7 @@ def version(modules: Iterable[str]) -> str:
 def reached(modules: Iterable[str]) -> dict[str, str]:
     """Return by name the code of these modules and of those they import, directly or not.
 
-    Imports count anywhere in a module, but only those from the module's own package.
+    Imports count anywhere in a module.
     """
     found: dict[str, str] = {}
     waiting = list(modules)
@@ -44,35 +47,55 @@ def reached(modules: Iterable[str]) -> dict[str, str]:
         source = None if name in found else read(name)
         if source is not None:
             found[name] = source.code
-            package = name.split(".")[0]
-            waiting += [each for each in source.imports if each.split(".")[0] == package]
+            waiting += source.imports
     return found
 
 
 @cache
 def read(module: str) -> Source | None:
     """Read a module; None if it does not exist, is not written in Python, or is third-party."""
-    try:
-        spec = importlib.util.find_spec(module)
-    except (ImportError, ValueError):
-        return None
+    spec = find(module) if is_own(module.split(".", maxsplit=1)[0]) else None
     path = Path(spec.origin) if spec is not None and spec.origin else Path()
-    installed = {"site-packages", "dist-packages"} & {*path.parts}
-    if path.suffix != ".py" or (installed and not module.startswith("captioning.")):
+    if path.suffix != ".py":
         return None
     tree = ast.parse(path.read_text(encoding="utf-8"))
-    names = tuple(imports(tree))
+    package = module if path.name == "__init__.py" else module.rpartition(".")[0]
+    names = tuple(imports(tree, package))
     return Source(ast.unparse(without_docstrings(tree)), names)
 
 
-def imports(tree: ast.AST) -> Iterator[str]:
+@cache
+def is_own(package: str) -> bool:
+    """Return whether a top-level package is this one or a user's, neither Python's nor installed.
+
+    Asked before anything in the package is looked up, because that would import it.
+    """
+    if package == "captioning" or package in sys.stdlib_module_names:
+        return package == "captioning"
+    spec = find(package)
+    if spec is None:
+        return False
+    places = [*(spec.submodule_search_locations or []), *([spec.origin] if spec.origin else [])]
+    return not any({"site-packages", "dist-packages"} & {*Path(each).parts} for each in places)
+
+
+def find(module: str) -> ModuleSpec | None:
+    """Return where a module is; None if it does not exist."""
+    try:
+        return importlib.util.find_spec(module)
+    except (ImportError, ValueError):
+        return None
+
+
+def imports(tree: ast.AST, package: str) -> Iterator[str]:
     """Yield the full names that a module imports; for `from a import b`, both `a` and `a.b`."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (name.name for name in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            yield node.module
-            yield from (f"{node.module}.{name.name}" for name in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            module = resolve_name("." * node.level + (node.module or ""), package)
+            yield module
+            yield from (f"{module}.{name.name}" for name in node.names)
 
 
 def without_docstrings(tree: ast.AST) -> ast.AST:

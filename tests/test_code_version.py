@@ -49,6 +49,24 @@ def test_what_a_module_imports_counts_even_inside_a_function(folder: Path) -> No
     assert version_of(folder, "after", lazy, "def one(): return 1.0") != before
 
 
+def test_imports_count_relative_ones_and_those_from_other_packages_of_ones_own(
+    folder: Path,
+) -> None:
+    version_of(folder, "other", CODE)
+    relative = "from .numbers import one\nfrom other import sums\nfrom captioning.text import X\n"
+    version_of(folder, "relative", relative + "import math, torch\n")
+    found = code_version.reached(["relative.sums"])
+    assert {"relative.numbers", "other.sums", "other.numbers", "captioning.text"} <= found.keys()
+    assert {name.split(".")[0] for name in found} == {"relative", "other", "captioning"}
+
+
+def test_a_folder_of_modules_is_a_package_without_saying_so(folder: Path) -> None:
+    (folder / "loose").mkdir()
+    (folder / "loose" / "sums.py").write_text("from loose import numbers\n")
+    (folder / "loose" / "numbers.py").write_text("one = 1\n")
+    assert {*code_version.reached(["loose.sums"])} == {"loose.sums", "loose.numbers"}
+
+
 def test_a_captioners_code_is_neither_the_report_nor_another_objective() -> None:
     modules = ["captioning.training.run", "captioning.objectives.teacher_forcing"]
     found = code_version.reached(modules)

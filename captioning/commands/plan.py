@@ -12,8 +12,14 @@ import yaml
 from captioning.code_version import digest, version
 from captioning.commands import train
 from captioning.commands.configuration import Parser
-from captioning.commands.evaluate import SWEEP, code_of, file_name, full_name
-from captioning.commands.recipe import Recipe, class_paths, fingerprint, without_encoder
+from captioning.commands.evaluate import METRICS, SWEEP, code_of, file_name, full_name
+from captioning.commands.recipe import (
+    Recipe,
+    contents,
+    fingerprint,
+    modules,
+    without_encoder,
+)
 from captioning.commands.suites import PLANNED, Evaluate, Row, Suite
 from captioning.data.dataset import Dataset
 from captioning.data.reading import parse_json, read_text
@@ -92,11 +98,12 @@ class Planner:
         except InputError as error:
             raise InputError(f"{self.suite.name}, row {row.name!r}: {error}") from error
         settings = yaml.safe_load(parser.dump(config))
-        modules = [*TRAINING, *(path.rpartition(".")[0] for path in class_paths(settings))]
-        code = version(modules)
+        code = version([*TRAINING, *modules(settings)])
         start = self.recipes[row.from_row] if row.from_row else None
         own = {key: value for key, value in settings.items() if key not in ELSEWHERE}
+        files = contents(own)
         own |= {"data": self.fingerprint(built.data, settings["data"])}
+        own |= {"files": files} if files else {}
         if start:
             own |= {"from_run": start.settings}
             code = digest(code + start.code)
@@ -142,9 +149,8 @@ class Planner:
             first = self.jobs[self.evaluation([source])]
             needs = (first.name,) if first and not source.finished_file.exists() else ()
         words += self.evaluating("--evaluate")
-        begun = run.checkpoint("last").exists()
-        words += ["--resume"] if begun else []
-        doing = "go on" if begun else "train"
+        words += ["--resume", "auto"]  # because when it is its turn, others may have begun it
+        doing = "go on" if run.checkpoint("last").exists() else "train"
         return Job(name, doing, captioning(words), log, needs, self.seconds(recipe))
 
     def seconds(self, recipe: Recipe) -> float | None:
@@ -183,7 +189,8 @@ class Planner:
         if not (folder / "metrics.json").exists():
             return False
         found = read_evaluation(folder)
-        if found.code != self.code or not has_all(self.suite.evaluate.metrics, found.metrics):
+        asked = self.suite.evaluate.metrics or METRICS.split(",")
+        if found.code != self.code or not has_all(asked, found.metrics):
             return False
         sweep = self.evaluation(members, SWEEP) / "temperatures.json"
         if not wanted or not sweep.exists():

@@ -1,7 +1,9 @@
 """Recipes: how a row's captioners are made, and what tells two recipes apart."""
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from hashlib import sha256
 from pathlib import Path
 from statistics import mean
@@ -12,8 +14,11 @@ from jsonargparse import Namespace
 from captioning.commands.run_folder import run_folder
 from captioning.data.dataset import Dataset
 from captioning.data.image import image_status
+from captioning.files import digest
 from captioning.finished import read_finished
 from captioning.runs import Run
+
+DOTTED = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)+")  # as class paths and functions' names are
 
 
 @dataclass(frozen=True)
@@ -23,8 +28,8 @@ class Recipe:
     Attributes:
         words: The command line of `captioning train`, without seed and name.
         config: The configuration to which it resolves.
-        settings: Digest of the resolved configuration, the data, and the run that training starts
-            from.
+        settings: Digest of the resolved configuration, the data, the files that it names, and the
+            run that training starts from.
         code: Digest of the source code that the configuration uses.
     """
 
@@ -74,14 +79,38 @@ def without_encoder(config: Namespace) -> Namespace:
     return rest
 
 
-def class_paths(value: Any) -> Iterator[str]:
-    """Yield every class path in a configuration."""
-    if isinstance(value, dict):
-        if isinstance(value.get("class_path"), str):
-            yield value["class_path"]
-        yield from (path for each in value.values() for path in class_paths(each))
+def texts(value: Any) -> Iterator[str]:
+    """Yield every text in a configuration, but no key."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        yield from (text for each in value.values() for text in texts(each))
     elif isinstance(value, list):
-        yield from (path for each in value for path in class_paths(each))
+        yield from (text for each in value for text in texts(each))
+
+
+def modules(settings: Any) -> list[str]:
+    """Return what may be the modules of the classes and functions that settings name."""
+    return [text.rpartition(".")[0] for text in texts(settings) if DOTTED.fullmatch(text)]
+
+
+def contents(settings: Any) -> dict[str, str]:
+    """Return the checksum of each file that settings name, such as an encoder's weights."""
+    return {text: checksum(Path(text)) for text in texts(settings) if is_file(text)}
+
+
+def is_file(name: str) -> bool:
+    """Return whether there is a file of this name; no name is too long or too odd to ask."""
+    try:
+        return Path(name).is_file()
+    except (OSError, ValueError):
+        return False
+
+
+@cache
+def checksum(file: Path) -> str:
+    """Return a file's checksum, which is computed only once."""
+    return digest(file, "sha256")
 
 
 def fingerprint(data: Dataset, splits: Iterable[str]) -> str:

@@ -115,7 +115,7 @@ def test_an_interrupted_suite_goes_on_past_a_failing_row(
 
     assert main([*words, "--print-commands"]) == 0
     printed = capsys.readouterr()
-    assert [line.endswith("--resume") for line in printed.out.splitlines()] == [False, True]
+    assert [line.endswith("--resume auto") for line in printed.out.splitlines()] == [True, True]
     assert "1 more need what these leave" in printed.err
 
     assert main(words) == 1

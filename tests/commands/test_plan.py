@@ -4,15 +4,19 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 
+from captioning.code_version import read
 from captioning.commands.compare import longest, outline
-from captioning.commands.evaluate import SWEEP
+from captioning.commands.evaluate import METRICS, SWEEP
 from captioning.commands.plan import Planner, Trial
+from captioning.commands.recipe import checksum
 from captioning.commands.suites import Evaluate, Row, Suite
 from captioning.errors import InputError
 from captioning.jobs import Job
 from captioning.runs import Run
+from tests.support.builders import FASTEST, make_network, save_weights
 from tests.support.tiny_run import config
 
 FORCED = {"objective": {"class_path": "captioning.objectives.teacher_forcing.TeacherForcing"}}
@@ -41,12 +45,12 @@ def forced(name: str = "forced", *more: str) -> Row:
     return Row(name, ("--config", json.dumps(FORCED), *more))
 
 
-def finish(trial: Trial, code: str, seconds: float | None = 90.0, *metrics: str) -> None:
+def finish(trial: Trial, code: str, seconds: float | None = 90.0, metrics: str = METRICS) -> None:
     """Leave in a run's folder what a run leaves there that is finished and evaluated."""
     trial.evaluation.mkdir(parents=True)
     names = ("data", "split", "search", "signature")
     record = dict.fromkeys(names, "") | {"rows": {}, "images": 8, "code": code}
-    record["metrics"] = dict.fromkeys(metrics, 0.5)
+    record["metrics"] = dict.fromkeys(metrics.split(","), 0.5)
     (trial.evaluation / "metrics.json").write_text(json.dumps(record))
     trial.run.finished_file.write_text(json.dumps({"seconds": seconds}))
 
@@ -87,6 +91,35 @@ def test_what_changes_a_captioner_makes_another_run_and_what_does_not_does_not(
     captions.write_text(captions.read_text().replace("disc", "circle"))
     (again,) = (trial.run for trial in planner(tmp_path, forced()).plan(1))
     assert again == run != renamed
+
+
+def test_a_change_of_code_or_of_a_file_that_settings_name_makes_another_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A function named by its import path, as a reward may be, and an encoder's weights."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+    weights = save_weights(make_network(FASTEST), tmp_path)
+    scores = tmp_path / "scores_of_mine.py"
+    scored = "--objective.reward", "FunctionReward", "--objective.reward.function"
+    critical = ("--objective", "SelfCritical", *scored, "scores_of_mine.length")
+    encoder = ("--encoder", "Backbone", "--encoder.architecture", FASTEST)
+    rows = Row("a", critical), forced("b", *encoder, "--encoder.weights", weights)
+
+    def runs(code: str) -> list[Run]:
+        scores.write_text(f"def length(words, references): return {code}\n")
+        read.cache_clear()
+        checksum.cache_clear()
+        return [trial.run for trial in planner(tmp_path, *rows).plan(1)]
+
+    before = runs("len(words)")
+    assert runs("len(words)  # of a caption") == before
+    recoded, same = runs("-len(words)")
+    assert (recoded == before[0], same == before[1]) == (False, True)
+    network = make_network(FASTEST)
+    torch.nn.init.zeros_(next(network.parameters()))
+    save_weights(network, tmp_path)
+    assert (runs("len(words)")[0], runs("-len(words)")[0]) == (before[0], recoded)
+    assert runs("len(words)")[1] != before[1]
 
 
 def coco(folder: Path) -> dict[str, object]:
@@ -136,12 +169,13 @@ def test_what_is_done_is_taken_as_it_is_and_what_was_begun_goes_on(tmp_path: Pat
     assert done.job is None
     assert begun.job
     assert (begun.job.doing, begun.job.needs) == ("go on", ())
-    assert command(begun).endswith("--resume")
+    assert command(begun).endswith("--resume auto")
     assert stale.job
     assert stale.job.doing == "evaluate"
     assert f"captioning evaluate {stale.run.folder} --split test" in command(stale)
     assert fresh.job
     assert (fresh.job.doing, fresh.job.needs) == ("train", ())  # from a run that is finished
+    assert command(fresh).endswith("--resume auto")  # it may be begun by others before its turn
 
 
 def test_a_run_that_was_not_sampled_at_all_temperatures_is_evaluated_again(tmp_path: Path) -> None:
@@ -171,10 +205,10 @@ def test_a_run_that_lacks_a_wanted_metric_is_evaluated_again(tmp_path: Path) -> 
     plan = planner(tmp_path, forced(), metrics=("Bleu", "CIDEr"))
     (trial,) = plan.plan(1)
     assert "--metrics Bleu,CIDEr" in command(trial)
-    finish(trial, plan.code, 90.0, "Bleu_1", "Bleu_4", "CIDEr")
-    wanted = (), ("CIDEr", "Bleu"), ("CIDEr", "METEOR")
+    finish(trial, plan.code, 90.0, "Bleu_1,Bleu_4,CIDEr")
+    wanted = ("Bleu",), ("CIDEr", "Bleu"), (), ("CIDEr", "METEOR")  # none stands for the usual
     trials = [planner(tmp_path, forced(), metrics=each).plan(1)[0] for each in wanted]
-    assert [trial.job is None for trial in trials] == [True, True, False]
+    assert [trial.job is None for trial in trials] == [True, True, False, False]
     assert f"evaluate {trial.run.folder} --split test" in command(trials[-1])
     with pytest.raises(InputError, match="unknown metric 'BLEU'; choose among Bleu"):
         planner(tmp_path, forced(), metrics=("BLEU",))
