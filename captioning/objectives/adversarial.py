@@ -54,9 +54,10 @@ class Negatives:
     """Further negative examples for the discriminator.
 
     Args:
-        mismatched: Weight of real captions of other images (Dai et al. 2017, section 3.2). With
-            them, the best discriminator no longer depends on P/Q alone.
-        replay: Turns whose generated captions are kept; they then make up half of the generated
+        mismatched: Weight of real captions of other images (Dai et al. 2017, section 3.2), which a
+            batch of one image lacks. With them, the best discriminator no longer depends on P/Q
+            alone.
+        replay: Batches whose generated captions are kept; they then make up half of the generated
             captions shown.
     """
 
@@ -82,12 +83,13 @@ def earned_from_on(
     """Return for each word the sum of the values of those of the `steps` prefixes that contain it.
 
     A prefix longer than its caption is the caption itself. So the captioner maximises the sum of
-    the rewards of all prefix lengths, and a caption gains nothing by being long.
+    the rewards of all prefix lengths, and a caption gains nothing by being long. At padding, which
+    the baselines of longer captions read, the same holds.
     """
     worth = captions.unpack(values)
-    final = captions.last(values)[:, None]
-    after = (steps - captions.lengths)[:, None] * final
-    return worth.flip(1).cumsum(1).flip(1) + after
+    places = torch.arange(worth.shape[1], device=worth.device)
+    after = steps - torch.maximum(captions.lengths[:, None], places)
+    return worth.flip(1).cumsum(1).flip(1) + after * captions.last(values)[:, None]
 
 
 def calibration_error(
@@ -197,7 +199,7 @@ class Adversarial(Objective):
             said = self.replay.exchange(features, generated) if self.replay.size else None
             earlier = self.logits(*said) if said else nothing
         value = cross_entropy(real, false, earlier)
-        if self.negatives.mismatched:
+        if self.negatives.mismatched and len(features) > 1:
             mismatched = self.logits(features, mismatch(captions, len(features)))
             value = value + self.negatives.mismatched * functional.softplus(mismatched).mean()
         return Loss(value, judgement(real.detach(), false.detach(), self.prior))
@@ -256,12 +258,7 @@ def cross_entropy(
 
 
 def mismatch(captions: Captions, images: int) -> Captions:
-    """Assign every caption to another image of the batch, by a random cyclic shift."""
-    if images < 2:
-        raise InputError(
-            "mismatched captions need batches of two images or more, got one: raise batch_size "
-            "or set negatives.mismatched to 0"
-        )
+    """Assign every caption to another of two or more images, by a random cyclic shift."""
     shift = torch.randint(1, images, (), device=captions.image_index.device)
     return captions._replace(image_index=(captions.image_index + shift) % images)
 

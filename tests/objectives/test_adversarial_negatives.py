@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from captioning.batch import Captions
+from captioning.batch import Batch, Captions
 from captioning.decoder import Lrcn
 from captioning.discriminator import RecurrentDiscriminator
 from captioning.errors import InputError
@@ -45,10 +45,12 @@ def make_objective(**options: object) -> Adversarial:
     return objective
 
 
-def value_of(objective: Adversarial, turn: str, seed: int = 0) -> float:
-    captioner, batch = make_captioner(Lrcn), make_batch()
+def value_of(
+    objective: Adversarial, turn: str, seed: int = 0, batch: Batch | None = None
+) -> float:
+    captioner = make_captioner(Lrcn)
     torch.manual_seed(seed)
-    loss: Loss = objective(captioner, batch, turn=turn, progress=START)
+    loss: Loss = objective(captioner, batch or make_batch(), turn=turn, progress=START)
     return loss.value.item()
 
 
@@ -104,10 +106,14 @@ def test_mismatched_captions_keep_their_words_and_change_their_image() -> None:
     assert len(seen) == 2
 
 
-def test_one_image_alone_cannot_be_mismatched() -> None:
-    with pytest.raises(InputError, match="two images or more, got one: raise batch_size") as error:
-        mismatch(make_captions([[4]], [0]), 1)
-    one_line(error)
+def test_one_image_alone_has_no_mismatched_captions() -> None:
+    """As in the last batch of an epoch, or where other images cannot be opened."""
+    batch = make_batch(make_captions([[4, END], [5, END]], [0, 0]), make_features(1))
+    plain, mismatched = (
+        value_of(make_objective(negatives=Negatives(mismatched=weight)), "discriminator", 0, batch)
+        for weight in (0.0, 2.0)
+    )
+    assert mismatched == plain
 
 
 def test_mismatched_captions_count_with_their_weight() -> None:

@@ -20,7 +20,7 @@ from captioning.objectives.adversarial import (
     judgement,
 )
 from captioning.objectives.log_ratio import LIMITS, RewardName, reward
-from captioning.objectives.policy_gradient import PolicyGradient, reinforce
+from captioning.objectives.policy_gradient import PolicyGradient, mean_of_others, reinforce
 from tests.support.builders import (
     VOCABULARY,
     as_mixtures,
@@ -114,9 +114,15 @@ def test_what_is_earned_from_a_word_on_is_what_a_loop_gives(columns: int) -> Non
     found = earned_from_on(captions, worth, STEPS)
     table = captions.unpack(worth)
     for row, length in enumerate(captions.lengths.tolist()):
-        for t in range(length):
+        for t in range(found.shape[1]):
             prefixes = [table[row, min(k, length - 1)] for k in range(t, STEPS)]
             assert found[row, t].item() == pytest.approx(sum(prefixes).item(), abs=1e-6)
+
+
+def test_where_every_caption_earns_the_same_none_has_an_advantage_at_any_word() -> None:
+    captions = make_captions(owners=[0] * 5)  # of five lengths
+    earned = earned_from_on(captions, torch.full((15,), 0.7), STEPS)
+    assert mean_of_others(earned, captions.image_index).allclose(earned)
 
 
 def test_it_climbs_the_sum_over_prefix_lengths_of_the_expected_reward() -> None:
