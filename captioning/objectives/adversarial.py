@@ -142,11 +142,8 @@ class Adversarial(Objective):
                 f"the reward {reward} is a limit that knows no prior, so prior.real {prior.real} "
                 "would change nothing: set the reward to js, or prior.by to share"
             )
-        if per_prefix and isinstance(estimator, PolicyGradient) and estimator.rollouts:
-            raise InputError(
-                "rollouts are for rewards of whole captions, but every prefix is rewarded: set "
-                "rollouts to 0 or per_prefix to false"
-            )
+        if per_prefix and isinstance(estimator, PolicyGradient):
+            estimator.check_prefixes()
         self.make_discriminator = discriminator
         self.estimator = estimator
         self.prior = prior

@@ -66,7 +66,8 @@ class PolicyGradient(Estimator):
     The baseline is the mean reward of the other captions of the batch (`mean`) or of the same
     image (`leave_one_out`, Luo 2020), the reward of the image's `greedy` caption (Rennie et al.
     2017), or `none`. Captions have at most `steps` tokens, including END. With `rollouts`, a word's
-    reward is the mean over that many completions after it (Yu et al. 2017, eq. 4).
+    reward is the mean over that many completions after it (Yu et al. 2017, eq. 4). `greedy` and
+    `rollouts` are for rewards of whole captions, not of every prefix.
     """
 
     def __init__(
@@ -89,6 +90,15 @@ class PolicyGradient(Estimator):
         self.samples, self.baseline, self.steps = samples, baseline, steps
         self.rollouts = rollouts
 
+    def check_prefixes(self) -> None:
+        """Refuse options that make no sense where every prefix is rewarded."""
+        if self.rollouts or self.baseline == "greedy":
+            raise InputError(
+                "rollouts and the baseline greedy are for rewards of whole captions, but every "
+                "prefix is rewarded: set rollouts to 0 and choose another baseline, or set "
+                "per_prefix to false"
+            )
+
     def loss(
         self,
         captioner: Captioner,
@@ -104,7 +114,11 @@ class PolicyGradient(Estimator):
                 captioner, features, owners, self.steps, draw_word
             )
         with torch.no_grad():
-            rewards = as_columns(reward(captions, None))
+            rewards = reward(captions, None)
+            if rewards.ndim > 1:
+                self.check_prefixes()
+            else:
+                rewards = rewards[:, None]
             if self.rollouts:
                 rewards = self.roll_out(captioner, features, captions, rewards, reward)
             advantages = rewards - self.expected(captioner, features, captions, rewards, reward)
@@ -117,15 +131,10 @@ class PolicyGradient(Estimator):
         captioner: Captioner,
         features: Float[Tensor, "n r d"],
         captions: Captions,
-        rewards: Float[Tensor, "b _"],
+        rewards: Float[Tensor, "b 1"],
         reward: Reward,
     ) -> Float[Tensor, "b t"]:
         """Return each word's mean reward over completions after it; the last word's is its own."""
-        if rewards.shape[1] > 1:
-            raise InputError(
-                "rollouts are for rewards of whole captions, but every prefix is rewarded: set "
-                "rollouts to 0 or per_prefix to false"
-            )
         if captions.tokens.shape[1] == 1:  # nothing to complete
             return rewards
         completions, row, place = complete(captioner, features, captions, self.rollouts, self.steps)
@@ -151,14 +160,9 @@ class PolicyGradient(Estimator):
             return mean_of_others(rewards, captions.image_index)
         images = torch.arange(len(features), device=features.device)
         greedy = speak(captioner, features, images, self.steps, lambda scores: scores.argmax(1))
-        earned = as_columns(reward(greedy, None))[:, :1]
+        earned = reward(greedy, None)[:, None]
         return (
             torch.zeros_like(earned)
             .index_copy(0, greedy.image_index, earned)[captions.image_index]
             .expand_as(rewards)
         )
-
-
-def as_columns(rewards: Float[Tensor, " b"] | Float[Tensor, "b t"]) -> Float[Tensor, "b t"]:
-    """Add an axis for words to rewards of whole captions."""
-    return rewards[:, None] if rewards.ndim == 1 else rewards

@@ -77,6 +77,7 @@ REFUSED = [
     (sampling(parallel=True, replacement="uniform"), "leave one of the two out"),
     (adversarial(policy(samples=1)), "choose another baseline"),
     (adversarial(policy(rollouts=2), per_prefix=True, warm_up=3), "set rollouts to 0"),
+    (adversarial(policy(baseline="greedy"), per_prefix=True), "choose another baseline, or set"),
     (adversarial(relaxed(rollouts=2)), "'rollouts' is not accepted"),
     (adversarial(relaxed(temperature=schedule("Linear"))), "above 0 to the end, got 0"),
     (adversarial(reward="reverse_kl", prior={"real": 0.9}), "prior.real 0.9 would change nothing"),

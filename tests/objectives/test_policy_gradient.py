@@ -1,6 +1,7 @@
 """The policy gradient: baselines against slow loops, the loss by hand and in expectation."""
 
 import re
+from itertools import product
 from typing import Any
 
 import pytest
@@ -110,14 +111,16 @@ def baseline_by_loop(
 
 
 def earned_greedily(captioner: Captioner, image: int, reward: Reward) -> Tensor:
-    """What the likeliest words said of this image alone earn together."""
+    """What the caption of the likeliest words, said of this image alone, earns."""
     features = make_features()[image : image + 1]
     alone = speak(captioner, features, torch.tensor([0]), 5, lambda scores: scores.argmax(1))
-    return reward(alone._replace(image_index=torch.tensor([image])), None).flatten()[0]
+    return reward(alone._replace(image_index=torch.tensor([image])), None)
 
 
-@pytest.mark.parametrize("baseline", BASELINES)
-@REWARDS
+@pytest.mark.parametrize(
+    ("reward", "baseline"),
+    [*product([worth], BASELINES), *product([worth_from_on], ["none", "mean", "leave_one_out"])],
+)
 @each_decoder
 def test_the_loss_is_what_a_loop_over_captions_gives(
     kind: type[Decoder], reward: Reward, baseline: str
@@ -179,9 +182,12 @@ def test_captions_of_a_single_word_are_their_own_completions() -> None:
     assert torch.equal(found, rewards)
 
 
-def test_rollouts_of_rewards_that_every_prefix_has_are_refused() -> None:
-    with pytest.raises(InputError, match="set rollouts to 0 or per_prefix to false") as error:
-        loss_of(make_captioner(Lrcn), worth_from_on, rollouts=2)
+@pytest.mark.parametrize("options", [{"rollouts": 2}, {"baseline": "greedy"}], ids=str)
+def test_what_is_for_whole_captions_is_refused_where_every_prefix_is_rewarded(
+    options: dict[str, Any],
+) -> None:
+    with pytest.raises(InputError, match="are for rewards of whole captions, but every") as error:
+        loss_of(make_captioner(Lrcn), worth_from_on, **options)
     one_line(error)
 
 
