@@ -2,6 +2,7 @@
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import NamedTuple
 
 from captioning.errors import InputError
@@ -21,6 +22,14 @@ class Schedule(ABC):
     def at(self, progress: Progress) -> float:
         """Return the value at this point of training."""
 
+    def check(self, refuse: Callable[[float], None]) -> None:
+        """Let `refuse` judge the values of a whole run at once, not when it has come so far.
+
+        Those at each percent of the run, that is; nobody knows its steps yet.
+        """
+        for percent in range(101):
+            refuse(self.at(Progress(0, percent / 100)))
+
 
 class Constant(Schedule):
     """The same value throughout."""
@@ -33,38 +42,55 @@ class Constant(Schedule):
         return self.value
 
 
-class Linear(Schedule):
-    """max(floor, start - slope · i) (Bengio et al. 2015, section 2.4: ε, k and c).
+class Decay(Schedule):
+    """A function of i (Bengio et al. 2015, section 2.4).
 
-    Here and in the next two, i counts steps (mini-batches, as published) if `length` is null; with
-    a `length`, i goes from 0 to `length` over the whole run, however long that is.
+    It counts steps (mini-batches, as published) if `length` is null; with a `length`, i goes from
+    0 to `length` over the whole run, however long that is.
     """
+
+    def __init__(self, length: float | None) -> None:
+        if length is not None and not length > 0:
+            raise InputError(
+                f"a schedule's length must be positive, or null for steps, got {length:g}"
+            )
+        self.length = length
+
+    def elapsed(self, progress: Progress) -> float:
+        """Return i: the steps so far, or the share of the run times `length`."""
+        return float(progress.step) if self.length is None else progress.share * self.length
+
+
+class Linear(Decay):
+    """max(floor, start - slope · i) (Bengio et al. 2015: ε, k and c); of i, see `Decay`."""
 
     def __init__(
         self, start: float = 1.0, slope: float = 1.0, floor: float = 0.0, length: float | None = 1.0
     ) -> None:
-        self.start, self.slope, self.floor, self.length = start, slope, floor, length
+        super().__init__(length)
+        self.start, self.slope, self.floor = start, slope, floor
 
     def at(self, progress: Progress) -> float:
         """Fall by `slope` for each unit of i, down to `floor`."""
-        return max(self.floor, self.start - self.slope * elapsed(progress, self.length))
+        return max(self.floor, self.start - self.slope * self.elapsed(progress))
 
 
-class Exponential(Schedule):
-    """base^i, with base < 1 (Bengio et al. 2015, section 2.4: k^i)."""
+class Exponential(Decay):
+    """base^i, with base < 1 (Bengio et al. 2015: k^i); of i, see `Decay`."""
 
     def __init__(self, base: float = 0.5, length: float | None = 1.0) -> None:
         if not 0 < base < 1:
             raise InputError(f"an exponential schedule needs 0 < base < 1, got {base}")
-        self.base, self.length = base, length
+        super().__init__(length)
+        self.base = base
 
     def at(self, progress: Progress) -> float:
         """Fall by the factor `base` for each unit of i."""
-        return float(self.base ** elapsed(progress, self.length))
+        return float(self.base ** self.elapsed(progress))
 
 
-class InverseSigmoid(Schedule):
-    """k / (k + exp(i / k)), with k >= 1 (Bengio et al. 2015, section 2.4).
+class InverseSigmoid(Decay):
+    """k / (k + exp(i / k)), with k >= 1 (Bengio et al. 2015); of i, see `Decay`.
 
     It starts at k / (k + 1) and falls through one half at i = k ln k.
     """
@@ -72,20 +98,26 @@ class InverseSigmoid(Schedule):
     def __init__(self, k: float = 1000.0, length: float | None = None) -> None:
         if not k >= 1:
             raise InputError(f"an inverse-sigmoid schedule needs k >= 1, got {k}")
-        self.k, self.length = k, length
+        super().__init__(length)
+        self.k = k
 
     def at(self, progress: Progress) -> float:
         """Fall along the sigmoid."""
-        exponent = elapsed(progress, self.length) / self.k
+        exponent = self.elapsed(progress) / self.k
         return self.k / (self.k + math.exp(min(exponent, 700.0)))
 
 
 class Cosine(Schedule):
-    """Half a cosine from `start` to `floor`, after a linear rise over the first `warmup` share."""
+    """Half a cosine from `start` to `floor`, after a linear rise from 0 to `start`.
+
+    The rise takes `warmup`, a share of the run.
+    """
 
     def __init__(self, start: float = 1.0, floor: float = 0.0, warmup: float = 0.0) -> None:
         if not 0 <= warmup < 1:
-            raise InputError(f"a cosine schedule needs 0 <= warmup < 1, got {warmup}")
+            raise InputError(
+                f"a cosine warms up for a share of the run, expected 0 <= warmup < 1, got {warmup}"
+            )
         self.start, self.floor, self.warmup = start, floor, warmup
 
     def at(self, progress: Progress) -> float:
@@ -94,10 +126,3 @@ class Cosine(Schedule):
             return self.start * progress.share / self.warmup
         share = (progress.share - self.warmup) / (1 - self.warmup)
         return self.floor + (self.start - self.floor) * (1 + math.cos(math.pi * min(share, 1))) / 2
-
-
-def elapsed(progress: Progress, length: float | None) -> float:
-    """Return the i of a schedule: the steps so far, or the share of the run times `length`."""
-    if length is not None and length <= 0:
-        raise InputError(f"a schedule's length must be positive, or null for steps, got {length:g}")
-    return float(progress.step) if length is None else progress.share * length

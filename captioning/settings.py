@@ -26,8 +26,14 @@ def check_sizes(scope: dict[str, Any]) -> None:
     for name, value in scope.items():
         if name.endswith("_size") and value < 1:
             raise InputError(f"{name} must be 1 or more, got {value}")
-        if name == "dropout" and not 0 <= value < 1:
-            raise InputError(f"dropout is a probability, expected 0 <= it < 1, got {value}")
+        if name == "dropout":
+            check_probability(name, value)
+
+
+def check_probability(name: str, value: float) -> None:
+    """Refuse a probability that is negative, or 1 or more."""
+    if not 0 <= value < 1:
+        raise InputError(f"{name} is a probability, expected 0 <= it < 1, got {value}")
 
 
 def describe(module: Described) -> dict[str, Any]:

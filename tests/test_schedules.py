@@ -8,6 +8,7 @@ from captioning.errors import InputError
 from captioning.schedules import (
     Constant,
     Cosine,
+    Decay,
     Exponential,
     InverseSigmoid,
     Linear,
@@ -104,6 +105,19 @@ def test_a_cosine_without_warm_up_begins_at_its_start() -> None:
     assert [at_share(schedule, share) for share in (0, 0.5, 1)] == pytest.approx([2, 1, 0])
 
 
+@pytest.mark.parametrize("kind", [Linear, Exponential, InverseSigmoid])
+@pytest.mark.parametrize("length", [-1.0, 0.0, math.nan])
+def test_a_length_that_is_not_positive_is_refused(kind: type[Decay], length: float) -> None:
+    with pytest.raises(InputError, match=rf"positive, or null for steps, got {length:g}"):
+        kind(length=length)
+
+
+def test_the_values_of_the_whole_run_are_checked() -> None:
+    seen: list[float] = []
+    Cosine(start=1.5, warmup=0.25).check(seen.append)
+    assert (seen[0], max(seen), seen[-1]) == (0, 1.5, 0)
+
+
 @pytest.mark.parametrize("base", [-0.5, 0.0, 1.0, 1.5, math.nan])
 def test_an_exponential_that_does_not_decay_is_refused(base: float) -> None:
     with pytest.raises(InputError, match=rf"0 < base < 1, got {base}"):
@@ -116,7 +130,7 @@ def test_an_inverse_sigmoid_below_one_is_refused(k: float) -> None:
         InverseSigmoid(k=k)
 
 
-@pytest.mark.parametrize("warmup", [-0.1, 1.0, 2.0])
-def test_a_warm_up_as_long_as_the_run_is_refused(warmup: float) -> None:
-    with pytest.raises(InputError, match=rf"0 <= warmup < 1, got {warmup}"):
-        Cosine(warmup=warmup)
+@pytest.mark.parametrize("share", [-0.1, 1.0, 2.0])
+def test_a_warm_up_as_long_as_the_run_is_refused(share: float) -> None:
+    with pytest.raises(InputError, match=rf"0 <= warmup < 1, got {share}"):
+        Cosine(warmup=share)

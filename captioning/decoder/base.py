@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from captioning.batch import Captions
 from captioning.errors import InputError
+from captioning.settings import check_probability
 from captioning.text import BEGIN, END
 
 try:
@@ -168,10 +169,7 @@ def linear_cross_entropy(
     smoothing, which the operation does not support, and in mixed precision, where it would multiply
     half-precision outputs by float32 weights, which GPUs refuse, and round the loss.
     """
-    if not 0 <= label_smoothing < 1:
-        raise InputError(
-            f"label_smoothing is a probability, expected 0 <= it < 1, got {label_smoothing}"
-        )
+    check_probability("label_smoothing", label_smoothing)
     mixed = outputs.dtype != weight.dtype
     if LinearCrossEntropyOptions is None or label_smoothing > 0 or mixed:
         logits = widen(functional.linear(outputs, weight, bias))

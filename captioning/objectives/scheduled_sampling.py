@@ -13,6 +13,7 @@ from captioning.errors import InputError
 from captioning.objectives.base import Loss, Objective
 from captioning.schedules import InverseSigmoid, Progress, Schedule
 from captioning.search.sampling import draw
+from captioning.settings import check_probability
 from captioning.text import END
 
 Coin = Literal["token", "sequence"]
@@ -124,22 +125,29 @@ class ScheduledSampling(Objective):
                 "parallel is a way to draw from the model, and uniform replacements are not drawn "
                 "from it: leave one of the two out"
             )
+        check_probability("label_smoothing", label_smoothing)
         self.schedule = schedule or InverseSigmoid()
+        self.schedule.check(self.check)
         self.coin = coin
         self.replacement = replacement
         self.parallel = parallel
         self.label_smoothing = label_smoothing
+
+    @staticmethod
+    def check(truth_share: float) -> None:
+        """Refuse a share of true words that is none."""
+        if not 0 <= truth_share <= 1:
+            raise InputError(
+                "the schedule gives the share of true words, which must stay between 0 and 1, got "
+                f"{truth_share:g}"
+            )
 
     def forward(self, captioner: Captioner, batch: Batch, *, turn: str, progress: Progress) -> Loss:
         """Mix the inputs and return the mean cross entropy of the true words, in nats."""
         captions, decoder = batch.captions, captioner.decoder
         features = captioner.encode(batch)
         truth_share = self.schedule.at(progress)
-        if not 0 <= truth_share <= 1:
-            raise InputError(
-                "the schedule gives the share of true words, which must stay between 0 and 1, got "
-                f"{truth_share:g}"
-            )
+        self.check(truth_share)
         truth = flip_coins(captions, truth_share, self.coin)
         inputs = self.feed(decoder, features, captions, truth)
         outputs = captioner(features, captions, inputs)

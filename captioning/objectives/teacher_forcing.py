@@ -4,6 +4,7 @@ from captioning.batch import Batch
 from captioning.captioner import Captioner
 from captioning.objectives.base import Loss, Objective
 from captioning.schedules import Progress
+from captioning.settings import check_probability
 
 
 class TeacherForcing(Objective):
@@ -14,6 +15,7 @@ class TeacherForcing(Objective):
 
     def __init__(self, label_smoothing: float = 0.0) -> None:
         super().__init__()
+        check_probability("label_smoothing", label_smoothing)
         self.label_smoothing = label_smoothing
 
     def forward(self, captioner: Captioner, batch: Batch, *, turn: str, progress: Progress) -> Loss:

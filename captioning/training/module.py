@@ -62,6 +62,8 @@ class Optimisation:
         for rate in (*self.learning_rates.values(), self.encoder_learning_rate or 0):
             if rate < 0:
                 raise InputError(f"optimisation: a learning rate must be 0 or more, got {rate}")
+        if self.schedule is not None:
+            self.schedule.check(check_factor)
 
 
 class CaptioningModule(lightning.LightningModule):
@@ -118,7 +120,7 @@ class CaptioningModule(lightning.LightningModule):
         make = self.optimisation.optimizer
         try:
             optimizers = [make(self.groups(player)) for player in self.players]
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, RuntimeError) as error:
             raise InputError(f"optimisation.optimizer: {' '.join(str(error).split())}") from error
         for optimizer in optimizers:
             for group in optimizer.param_groups:
@@ -211,8 +213,7 @@ class CaptioningModule(lightning.LightningModule):
         """Make a step with the learning rates scaled by the schedule."""
         schedule = self.optimisation.schedule
         factor = 1.0 if schedule is None else schedule.at(self.progress)
-        if factor < 0:
-            raise InputError(f"optimisation.schedule must stay at 0 or more, got {factor:g}")
+        check_factor(factor)
         for group in optimizer.param_groups:
             group["lr"] = factor * group["peak"]
         optimizer.step()
@@ -255,6 +256,12 @@ class CaptioningModule(lightning.LightningModule):
         """Add what makes the checkpoint self-contained."""
         checkpoint["captioner"] = self.captioner.description()
         checkpoint["processes"] = self.trainer.world_size
+
+
+def check_factor(factor: float) -> None:
+    """Refuse a negative factor of the learning rates."""
+    if not factor >= 0:
+        raise InputError(f"optimisation.schedule must stay at 0 or more, got {factor:g}")
 
 
 def rate_of(rate: float | None) -> dict[str, float]:

@@ -108,15 +108,14 @@ def train(
     if checkpoint is not None:
         go_on_after(checkpoint, batches)
     interruption = Interruption(run.checkpoint("last"), optimisation.accumulate)
-    options = trainer_options(trainer, run)
-    own = [*checkpoints(run, patience), interruption]
-    options["callbacks"] = [*own, *(trainer["callbacks"] or [])]
+    options = trainer_options(trainer, run, [*checkpoints(run, patience), interruption])
     csv = CSVLogger(run.folder, name=run.logs.name, version="")
     if options["logger"] is None:
         options["logger"] = [csv, TensorBoardLogger(run.folder, name=run.logs.name, version="")]
     fitting = make_trainer(options, several=len(module.players) > 1)
     each = batches.batches(fitting.world_size)
     check_length(objective, steps_of(trainer, patience, each, optimisation))
+    module.configure_optimizers()  # what it refuses must not cost an earlier run
     if first_process():
         start_folder(run, config, resume)
         if begins_with is not None:

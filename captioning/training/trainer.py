@@ -2,11 +2,12 @@
 
 import logging
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
 from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning_fabric.utilities.exceptions import MisconfigurationException
-from pytorch_lightning import Trainer
+from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.strategies import DDPStrategy
 
 from captioning.errors import InputError
@@ -28,11 +29,14 @@ WITHHELD = {
 UNFIT = {"16-true", "bf16-true", "64-true", "64"}
 
 
-def trainer_options(trainer: dict[str, Any], run: Run) -> dict[str, Any]:
+def trainer_options(
+    trainer: dict[str, Any], run: Run, callbacks: Sequence[Callback]
+) -> dict[str, Any]:
     """Complete the user's options of the Trainer with those that a run folder needs."""
     options = dict(trainer)
     options["use_distributed_sampler"] = False  # the batches are divided among processes already
     options["default_root_dir"] = str(run.folder)
+    options["callbacks"] = [*callbacks, *(options["callbacks"] or [])]
     options["plugins"] = [WholeFiles(), *own_slurm(), *(options["plugins"] or [])]
     return options
 

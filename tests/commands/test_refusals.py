@@ -73,7 +73,9 @@ REFUSED = [
     (sampling(schedule=schedule("Constant", value=1.5)), f"{SHARE} 1.5"),
     (sampling(schedule=schedule("Constant", value=-0.5)), f"{SHARE} -0.5"),
     (sampling(schedule=schedule("InverseSigmoid", k=0.5)), "error: an inverse-sigmoid schedule"),
+    (sampling(schedule=schedule("Linear", start=0.5, slope=-1.0)), f"{SHARE} 1.01"),
     (sampling(schedule=schedule("Linear", length=0.0)), "positive, or null for steps, got 0"),
+    (sampling(label_smoothing=-3.0), "label_smoothing is a probability, expected 0 <= it < 1"),
     (sampling(parallel=True, replacement="uniform"), "leave one of the two out"),
     (adversarial(policy(samples=1)), "choose another baseline"),
     (adversarial(policy(rollouts=2), per_prefix=True, warm_up=3), "set rollouts to 0"),
@@ -98,7 +100,12 @@ REFUSED = [
     (steps_by(encoder_learning_rate=-0.1), "a learning rate must be 0 or more, got -0.1"),
     (steps_by(learning_rates={"captioner": -1.0}), "a learning rate must be 0 or more, got -1.0"),
     (steps_by(schedule=schedule("Constant", value=-1.0)), "must stay at 0 or more, got -1"),
+    (steps_by(schedule=schedule("Linear", floor=-0.1, slope=1.1)), "at 0 or more, got -0.001"),
     (steps_by(optimizer={"class_path": "torch.optim.LBFGS"}), "optimisation.optimizer: LBFGS"),
+    (
+        steps_by(optimizer=named("torch.optim.Adam", fused=True, foreach=True)),
+        "optimisation.optimizer: `fused` and `foreach`",
+    ),
     ({"patience": 0}, "--patience must be 1 or more, or null, got 0"),
     ({"threads": -1}, "--threads must be 1 or more, or null, got -1"),
     ({"trainer": {"max_epochs": 0}}, "the captioner would never be trained"),
@@ -138,6 +145,7 @@ def test_what_makes_no_sense_is_one_line_and_status_2(
     assert line.startswith("error: ")
     assert words in line
     assert "Union" not in line
+    assert not list(tmp_path.rglob("config.yaml"))  # written as soon as a folder is emptied
 
 
 @pytest.fixture(scope="module")
@@ -169,6 +177,24 @@ def test_a_run_that_is_resumed_stays_what_it_is(
     before = contents(run)
     assert main([*trained, "--resume", *options]) == 2
     assert words in complaint(capsys)
+    assert contents(run) == before
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--optimisation.optimizer", "torch.optim.LBFGS"],
+        ["--optimisation.schedule", "Constant", "--optimisation.schedule.value", "-1.0"],
+        ["--objective.warm_up", "99"],
+        ["--loading.minimum_count", "100000"],
+    ],
+)
+def test_a_run_that_is_overwritten_stays_until_the_new_one_can_begin(
+    trained: list[str], options: list[str]
+) -> None:
+    run = Path(trained[2]).parent / "runs"
+    before = contents(run)
+    assert main([*trained, "--overwrite", *options]) == 2
     assert contents(run) == before
 
 

@@ -266,18 +266,6 @@ def test_a_run_folder_is_named_by_what_is_trained(files: list[str], folder: str)
     assert run_folder(parsed).folder == Path("runs", folder)
 
 
-def test_overwriting_deletes_nothing_until_the_new_run_can_begin(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    path = config(tmp_path)
-    assert main(["train", "--config", str(path)]) == 0
-    run = tmp_path / "runs" / "shapes-scheduled-sampling-seed0"
-    before = weights(run)
-    broken = ["--loading.minimum_count", "100000"]
-    assert main(["train", "--config", str(path), "--overwrite", *broken]) == 2
-    assert equal(weights(run), before)
-
-
 def test_a_run_killed_before_its_first_checkpoint_is_no_obstacle(trained: Path) -> None:
     content = yaml.safe_load((trained / "config.yaml").read_text())
     content["name"] = "killed"

@@ -45,9 +45,7 @@ def make_objective(**options: object) -> Adversarial:
     return objective
 
 
-def value_of(
-    objective: Adversarial, turn: str, seed: int = 0, batch: Batch | None = None
-) -> float:
+def value_of(objective: Adversarial, turn: str, seed: int = 0, batch: Batch | None = None) -> float:
     captioner = make_captioner(Lrcn)
     torch.manual_seed(seed)
     loss: Loss = objective(captioner, batch or make_batch(), turn=turn, progress=START)

@@ -136,4 +136,4 @@ def test_the_gradient_reaches_an_encoder_that_learns() -> None:
 @pytest.mark.parametrize("label_smoothing", [-0.1, 1.0])
 def test_label_smoothing_outside_zero_to_one_is_refused(label_smoothing: float) -> None:
     with pytest.raises(InputError, match=rf"label_smoothing .* got {label_smoothing}"):
-        loss_of(make_captioner(Lrcn), make_batch(), label_smoothing)
+        TeacherForcing(label_smoothing)

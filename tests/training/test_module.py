@@ -153,9 +153,11 @@ def test_the_factor_of_the_schedule_reaches_every_group() -> None:
 
 
 def test_a_schedule_below_zero_is_refused() -> None:
-    module = make_module(Pull(), schedule=Constant(-0.5))
     with pytest.raises(InputError, match=r"schedule must stay at 0 or more, got -0\.5"):
-        fit(module, [make_batch()])
+        make_module(Pull(), schedule=Constant(-0.5))
+    module = make_module(Pull(), schedule=Linear(slope=0.75, floor=-9.0, length=None))
+    with pytest.raises(InputError, match=r"schedule must stay at 0 or more, got -0\.5"):
+        fit(module, [make_batch()] * 3)
 
 
 def test_rates_reach_the_players_and_the_encoder_whose_they_are() -> None:
