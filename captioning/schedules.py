@@ -108,21 +108,16 @@ class InverseSigmoid(Decay):
 
 
 class Cosine(Schedule):
-    """Half a cosine from `start` to `floor`, after a linear rise from 0 to `start`.
+    """Half a cosine from `start` to `floor`, after a linear rise for `warm_up_share` of a run."""
 
-    The rise takes `warmup`, a share of the run.
-    """
-
-    def __init__(self, start: float = 1.0, floor: float = 0.0, warmup: float = 0.0) -> None:
-        if not 0 <= warmup < 1:
-            raise InputError(
-                f"a cosine warms up for a share of the run, expected 0 <= warmup < 1, got {warmup}"
-            )
-        self.start, self.floor, self.warmup = start, floor, warmup
+    def __init__(self, start: float = 1.0, floor: float = 0.0, warm_up_share: float = 0.0) -> None:
+        if not 0 <= warm_up_share < 1:
+            raise InputError(f"a cosine schedule needs 0 <= warm_up_share < 1, got {warm_up_share}")
+        self.start, self.floor, self.warm_up_share = start, floor, warm_up_share
 
     def at(self, progress: Progress) -> float:
         """Rise during the warm-up, then fall."""
-        if progress.share < self.warmup:
-            return self.start * progress.share / self.warmup
-        share = (progress.share - self.warmup) / (1 - self.warmup)
+        if progress.share < self.warm_up_share:
+            return self.start * progress.share / self.warm_up_share
+        share = (progress.share - self.warm_up_share) / (1 - self.warm_up_share)
         return self.floor + (self.start - self.floor) * (1 + math.cos(math.pi * min(share, 1))) / 2

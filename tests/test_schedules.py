@@ -97,7 +97,7 @@ def test_decays_never_rise_and_stay_within_zero_and_one(schedule: Schedule) -> N
 def test_a_cosine_rises_through_its_warm_up_then_falls_to_its_floor(
     share: float, value: float
 ) -> None:
-    assert at_share(Cosine(start=1.0, floor=0.1, warmup=0.2), share) == pytest.approx(value)
+    assert at_share(Cosine(start=1.0, floor=0.1, warm_up_share=0.2), share) == pytest.approx(value)
 
 
 def test_a_cosine_without_warm_up_begins_at_its_start() -> None:
@@ -114,7 +114,7 @@ def test_a_length_that_is_not_positive_is_refused(kind: type[Decay], length: flo
 
 def test_the_values_of_the_whole_run_are_checked() -> None:
     seen: list[float] = []
-    Cosine(start=1.5, warmup=0.25).check(seen.append)
+    Cosine(start=1.5, warm_up_share=0.25).check(seen.append)
     assert (seen[0], max(seen), seen[-1]) == (0, 1.5, 0)
 
 
@@ -132,5 +132,5 @@ def test_an_inverse_sigmoid_below_one_is_refused(k: float) -> None:
 
 @pytest.mark.parametrize("share", [-0.1, 1.0, 2.0])
 def test_a_warm_up_as_long_as_the_run_is_refused(share: float) -> None:
-    with pytest.raises(InputError, match=rf"0 <= warmup < 1, got {share}"):
-        Cosine(warmup=share)
+    with pytest.raises(InputError, match=rf"0 <= warm_up_share < 1, got {share}"):
+        Cosine(warm_up_share=share)
