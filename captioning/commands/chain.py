@@ -12,7 +12,7 @@ from jsonargparse import Namespace as Config
 
 from captioning.captioner import fingerprint, read_checkpoint
 from captioning.commands import train
-from captioning.commands.configuration import data_file, look_up
+from captioning.commands.configuration import data_file, look_up, with_underscores
 from captioning.commands.run_folder import check_same, run_folder
 from captioning.data.reading import read_text, read_yaml
 from captioning.errors import InputError
@@ -84,7 +84,7 @@ def split_phases(words: Sequence[str], count: int) -> tuple[list[str], dict[int,
     own: dict[int, list[str]] = {number: [] for number in range(1, count + 1)}
     place = common
     for word in words:
-        if found := OWN.fullmatch(word):
+        if found := OWN.fullmatch(with_underscores(word)):
             number, option = int(found[1]), f"--{found[2]}"
             if number not in own:
                 raise InputError(f"{word}: expected a phase from 1 to {count}, got {number}")

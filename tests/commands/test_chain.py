@@ -276,8 +276,8 @@ def test_a_learning_rate_of_a_player_that_does_not_play_is_told(
 
 
 def test_an_option_is_every_phases_unless_it_names_one() -> None:
-    words = ["--seed", "3", "--phase2.objective.prior.real", "-1", "--phase1.name=a=b", "--resume"]
+    words = ["--seed", "3", "--phase2.objective.warm-up", "-1", "--phase1.name=a=b-c", "--resume"]
     assert split_phases(words, 3) == (
         ["--seed", "3", "--resume"],
-        {1: ["--name=a=b"], 2: ["--objective.prior.real", "-1"], 3: []},
+        {1: ["--name=a=b-c"], 2: ["--objective.warm_up", "-1"], 3: []},
     )

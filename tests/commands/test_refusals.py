@@ -229,6 +229,7 @@ FORCED = {"objective": named(f"{OBJECTIVES}.teacher_forcing.TeacherForcing")}
         ([FORCED], ["--evaluate", "tset"], "no split 'tset'"),
         ([FORCED], ["--phase2.seed", "3"], "--phase2.seed: expected a phase from 1 to 1, got 2"),
         ([FORCED], ["--phase1.resume"], "phase 1: resume cannot be given here"),
+        ([FORCED], ["--phase1.from-run=my-run"], "phase 1: from_run cannot be given here"),
     ],
 )
 def test_what_is_wrong_with_any_phase_is_told_before_the_first_is_trained(
