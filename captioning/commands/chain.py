@@ -121,6 +121,7 @@ def connected(options: Namespace, phases: Sequence[Sequence[str]]) -> list[list[
         if has_begun(config):
             earlier = parser.read(["--config", str(run.config_file)])
             check_same(config, earlier, run.folder, f"--phase{number}.name")
+        train.check_result(config)
         built = parser.build(config)
         if number == len(phases):
             config.evaluate = options.evaluate

@@ -103,6 +103,15 @@ def check_asked(config: Namespace, usual: Namespace) -> None:
         )
 
 
+def check_result(config: Namespace) -> None:
+    """Refuse a run whose result would be a checkpoint that is never saved."""
+    if config.result == "best" and config.trainer.limit_val_batches == 0:
+        raise InputError(
+            "--trainer.limit_val_batches 0 leaves out the validation that chooses the best "
+            "checkpoint: give --result last, too, or a larger number"
+        )
+
+
 def check_evaluation(config: Namespace, data: Dataset) -> None:
     """Check the options of the evaluation before training instead of after."""
     data.examples(config.evaluate)
@@ -124,6 +133,7 @@ def make_run(arguments: Sequence[str], last: bool = True) -> int:
     run = run_folder(config)
     if last:
         check_asked(config, parser.get_defaults())
+    check_result(config)
     check_folder(run, config)  # in every process: if only one stopped, the others would wait for it
     if not first_process():
         return follow(parser, config)

@@ -28,7 +28,7 @@ def steps_of(
 
 def batches_of_epoch(trainer: dict[str, Any], available: int) -> int:
     """Count the batches that Lightning takes of those available: a number of them, or a share."""
-    limit = trainer["overfit_batches"] or trainer["limit_train_batches"]
+    limit = trainer["limit_train_batches"]
     if limit is None:
         return available
     return min(limit, available) if isinstance(limit, int) else int(limit * available)

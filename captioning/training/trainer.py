@@ -23,6 +23,10 @@ WITHHELD = {
     *("use_distributed_sampler", "default_root_dir"),
     # Training neither tests nor predicts.
     *("limit_test_batches", "limit_predict_batches"),
+    # Batches are an endless stream, of which every epoch would take others.
+    "overfit_batches",
+    # It saves no checkpoint, so that nothing could be done with the run.
+    "fast_dev_run",
 }
 
 # Precisions of the weights in which they do not meet features and statistics, which are float32.

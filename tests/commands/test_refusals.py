@@ -106,12 +106,12 @@ REFUSED = [
         steps_by(optimizer=named("torch.optim.Adam", fused=True, foreach=True)),
         "optimisation.optimizer: `fused` and `foreach`",
     ),
+    ({"trainer": {"limit_val_batches": 0}}, "chooses the best checkpoint: give --result last"),
     ({"patience": 0}, "--patience must be 1 or more, or null, got 0"),
     ({"threads": -1}, "--threads must be 1 or more, or null, got -1"),
     ({"trainer": {"max_epochs": 0}}, "the captioner would never be trained"),
     (adversarial(warm_up=5) | {"trainer": {"limit_train_batches": 3}}, "may end after 6"),
     (adversarial(warm_up=3) | {"trainer": {"limit_train_batches": 0.4}}, "may end after 4"),
-    (adversarial(warm_up=1) | {"trainer": {"overfit_batches": 1}}, "may end after 2"),
     (adversarial(warm_up=6) | {"trainer": {"devices": 2}}, "may end after 6"),
     (
         {"objective": named("tests.commands.test_refusals.Onlooker")},
@@ -230,6 +230,7 @@ FORCED = {"objective": named(f"{OBJECTIVES}.teacher_forcing.TeacherForcing")}
         ([FORCED], ["--phase2.seed", "3"], "--phase2.seed: expected a phase from 1 to 1, got 2"),
         ([FORCED], ["--phase1.resume"], "phase 1: resume cannot be given here"),
         ([FORCED], ["--phase1.from-run=my-run"], "phase 1: from_run cannot be given here"),
+        ([FORCED | {"trainer": {"limit_val_batches": 0}}], [], "give --result last, too"),
     ],
 )
 def test_what_is_wrong_with_any_phase_is_told_before_the_first_is_trained(

@@ -102,6 +102,8 @@ def complaint(capsys: pytest.CaptureFixture[str]) -> str:
         (["--trainer.default_root_dir", "elsewhere"], "unrecognized arguments"),
         (["--trainer.limit_test_batches", "1"], "unrecognized arguments"),
         (["--trainer.limit_predict_batches", "1"], "unrecognized arguments"),
+        (["--trainer.overfit_batches", "1"], "unrecognized arguments"),
+        (["--trainer.fast_dev_run", "true"], "unrecognized arguments"),
         (["--decoder.tied", "true"], "tied embeddings need"),
         (
             ["--decoder", "captioning.decoder.ShowAttendTell"],
