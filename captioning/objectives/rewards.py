@@ -2,38 +2,40 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import TypeAlias
 
 import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
 from captioning.errors import InputError
+from captioning.metrics.bleu import bleu, bleu_counts
 from captioning.metrics.ciderd import CiderD
-
-Words: TypeAlias = Sequence[str]  # of one caption, with its end as a word if it has one
+from captioning.metrics.ngrams import Caption
 
 
 class CaptionReward(ABC):
-    """A function of captions and references, prepared once for all training images."""
+    """A function of captions and references, prepared once for all training images.
+
+    Captions are given as words, among which is the end if it counts.
+    """
 
     @abstractmethod
-    def prepare(self, references: Sequence[Sequence[Words]]) -> None:
+    def prepare(self, references: Sequence[Sequence[Caption]]) -> None:
         """Take the true captions of every training image; its index is the image's number."""
 
     @abstractmethod
-    def __call__(self, captions: Sequence[Words], images: Sequence[int]) -> Float[ndarray, " b"]:
+    def __call__(self, captions: Sequence[Caption], images: Sequence[int]) -> Float[ndarray, " b"]:
         """Return each caption's reward; `images` holds the numbers of their images."""
 
 
 class CiderDReward(CaptionReward):
     """CIDEr-D, from 0 to 10, with the document frequencies of the training split."""
 
-    def prepare(self, references: Sequence[Sequence[Words]]) -> None:
+    def prepare(self, references: Sequence[Sequence[Caption]]) -> None:
         """Count the n-grams of the references."""
         self.scorer = CiderD(references)
 
-    def __call__(self, captions: Sequence[Words], images: Sequence[int]) -> Float[ndarray, " b"]:
+    def __call__(self, captions: Sequence[Caption], images: Sequence[int]) -> Float[ndarray, " b"]:
         """Score each caption."""
         return self.scorer.score(captions, images)
 
@@ -41,10 +43,10 @@ class CiderDReward(CaptionReward):
 class FunctionReward(CaptionReward):
     """Any function that returns a number for a caption and the true captions of its image."""
 
-    def __init__(self, function: Callable[[Words, Sequence[Words]], float]) -> None:
+    def __init__(self, function: Callable[[Caption, Sequence[Caption]], float]) -> None:
         self.function = function
 
-    def prepare(self, references: Sequence[Sequence[Words]]) -> None:
+    def prepare(self, references: Sequence[Sequence[Caption]]) -> None:
         """Keep the references and check that the function can be called."""
         self.references = references
         try:
@@ -55,29 +57,24 @@ class FunctionReward(CaptionReward):
                 f"gives a number; {self.function!r} does not: {error}"
             ) from error
 
-    def __call__(self, captions: Sequence[Words], images: Sequence[int]) -> Float[ndarray, " b"]:
+    def __call__(self, captions: Sequence[Caption], images: Sequence[int]) -> Float[ndarray, " b"]:
         """Call the function for each caption."""
         pairs = zip(captions, images, strict=True)
         earned = [self.function(caption, self.references[image]) for caption, image in pairs]
         return np.array(earned, dtype=float)
 
 
-class BleuReward(FunctionReward):
+class BleuReward(CaptionReward):
     """BLEU-4 of single captions, from 0 to 1, as in pycocoevalcap."""
 
-    def __init__(self) -> None:
-        super().__init__(bleu)
+    def prepare(self, references: Sequence[Sequence[Caption]]) -> None:
+        """Keep the references."""
+        self.references = references
 
-
-def bleu(caption: Words, references: Sequence[Words]) -> float:
-    """Return the BLEU-4 of one caption, with the reference nearest in length for the penalty."""
-    from pycocoevalcap.bleu.bleu_scorer import BleuScorer
-
-    # The scorer splits at white space again, so no word may contain any.
-    text, *others = (" ".join(words) for words in (caption, *references))
-    scorer = BleuScorer(text, others, n=4)
-    corpus, _ = scorer.compute_score(option="closest", verbose=0)
-    return float(corpus[3])
+    def __call__(self, captions: Sequence[Caption], images: Sequence[int]) -> Float[ndarray, " b"]:
+        """Score each caption."""
+        truth = [self.references[image] for image in images]
+        return bleu(bleu_counts(captions, truth), order=4)
 
 
 class WeightedSum(CaptionReward):
@@ -91,12 +88,12 @@ class WeightedSum(CaptionReward):
             )
         self.rewards, self.weights = rewards, weights
 
-    def prepare(self, references: Sequence[Sequence[Words]]) -> None:
+    def prepare(self, references: Sequence[Sequence[Caption]]) -> None:
         """Prepare every reward."""
         for reward in self.rewards:
             reward.prepare(references)
 
-    def __call__(self, captions: Sequence[Words], images: Sequence[int]) -> Float[ndarray, " b"]:
+    def __call__(self, captions: Sequence[Caption], images: Sequence[int]) -> Float[ndarray, " b"]:
         """Return the weighted sum of the rewards."""
         earned = (reward(captions, images) for reward in self.rewards)
         terms = zip(self.weights, earned, strict=True)

@@ -14,6 +14,7 @@ from captioning.decoder import ShowAndTell
 from captioning.encoder import SmallCnn
 from captioning.errors import InputError
 from captioning.metrics import CiderD
+from captioning.metrics.ngrams import Caption
 from captioning.objectives.base import Objective
 from captioning.objectives.policy_gradient import PolicyGradient
 from captioning.objectives.rewards import (
@@ -21,7 +22,6 @@ from captioning.objectives.rewards import (
     CiderDReward,
     FunctionReward,
     WeightedSum,
-    Words,
 )
 from captioning.objectives.self_critical import SelfCritical
 from captioning.objectives.teacher_forcing import TeacherForcing
@@ -40,7 +40,7 @@ REFERENCES = [
 SPLIT = [[(*text.split(), "<end>") for text in texts] for texts in REFERENCES]
 
 
-def length(caption: Words, references: Sequence[Words]) -> float:
+def length(caption: Caption, references: Sequence[Caption]) -> float:
     return float(len(caption))
 
 
