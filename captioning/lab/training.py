@@ -1,6 +1,5 @@
 """Training in a small world: the package's objectives, on batches drawn from the true law."""
 
-import math
 from dataclasses import dataclass
 
 import torch
@@ -11,7 +10,7 @@ from captioning.captioner import Captioner
 from captioning.lab.models import NOTHING, as_captions
 from captioning.lab.worlds import World
 from captioning.objectives.base import Objective
-from captioning.schedules import Progress
+from captioning.schedules import Cosine, Progress
 
 
 @dataclass(frozen=True)
@@ -45,12 +44,13 @@ def train(captioner: Captioner, objective: Objective, world: World, plan: Plan, 
         player: Adam([p for p in module.parameters() if p.requires_grad], fused=True)
         for player, module in players.items()
     }
+    schedule = Cosine()
     for step in range(plan.steps):
         progress = Progress(step, step / plan.steps)
         captions = as_captions(world.sample(plan.batch_size, generator))
         turn = objective.turn(step)
         optimizer = optimizers[turn]
-        optimizer.param_groups[0]["lr"] = rates[turn] * (1 + math.cos(math.pi * progress.share)) / 2
+        optimizer.param_groups[0]["lr"] = rates[turn] * schedule.at(progress)
         optimizer.zero_grad()
         loss = objective(
             captioner, Batch(None, NOTHING, captions, (0,), ((),)), turn=turn, progress=progress
