@@ -137,7 +137,10 @@ class Decoder(nn.Module, ABC):
         targets: Int[Tensor, " p"],
         label_smoothing: float = 0.0,
     ) -> Float[Tensor, ""]:
-        """Return the mean of -log Q(target) over positions, in nats per token."""
+        """Return the mean over positions of -log softmax(logits)[target], in nats per token.
+
+        Unlike Q, the softmax is over the whole vocabulary: UNKNOWN may be a target.
+        """
         return linear_cross_entropy(
             outputs, self.output.weight, self.output.bias, targets, label_smoothing
         )

@@ -14,7 +14,7 @@ from captioning.schedules import Progress
 
 
 class Loss(NamedTuple):
-    """The loss of one turn, and the numbers to log."""
+    """The loss of one batch, and the numbers to log."""
 
     value: Float[Tensor, ""]  # differentiated
     logs: dict[str, Tensor]  # only logged
@@ -24,9 +24,10 @@ class Objective(nn.Module, ABC):
     """A training objective of a captioner.
 
     `turns` names the players in the order in which they take optimiser steps, over and over, after
-    those of `opening`, which come once; every batch is one turn. A player other than "captioner" is
-    the submodule of that name. Random numbers come from PyTorch's default generator, which training
-    seeds anew at each step; time comes from `progress`.
+    those of `opening`, which come once; a turn is one step, of as many batches as are accumulated
+    for it. A player other than "captioner" is the submodule of that name. Random numbers come from
+    PyTorch's default generator, which training seeds anew for each batch; time comes from
+    `progress`.
     """
 
     opening: tuple[str, ...] = ()
@@ -46,4 +47,4 @@ class Objective(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, captioner: Captioner, batch: Batch, *, turn: str, progress: Progress) -> Loss:
-        """Return the loss of this turn; its gradient must reach no other player."""
+        """Return the loss of a batch of this turn; its gradient must reach no other player."""

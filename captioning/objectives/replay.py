@@ -12,7 +12,7 @@ Said = tuple[Float[Tensor, "n r d"], Captions]
 
 
 class Replay(nn.Module):
-    """The captions of up to `size` earlier turns, saved and restored with the objective.
+    """The captions of up to `size` earlier batches, saved and restored with the objective.
 
     A discriminator that also sees these does not forget what it once learned to detect (Shrivastava
     et al. 2017, section 2.3).
@@ -24,7 +24,7 @@ class Replay(nn.Module):
         self.kept: list[Said] = []
 
     def exchange(self, features: Float[Tensor, "n r d"], captions: Captions) -> Said | None:
-        """Return the captions of a random earlier turn, or None if there are none, and keep these.
+        """Return the captions of a random earlier batch, or None if there are none, and keep these.
 
         Once the buffer is full, they replace the captions returned.
         """

@@ -38,7 +38,7 @@ class Ensemble:
                 raise InputError(
                     "an ensemble needs captioners of one vocabulary, but captioner 1 has "
                     f"{len(first)} tokens and captioner {place} another {len(other)}: "
-                    "train them on the same data with the same --minimum_count"
+                    "train them on the same data with the same --loading.minimum_count"
                 )
         self.decoders = [captioner.decoder for captioner in captioners]
         self.features = features

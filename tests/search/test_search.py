@@ -127,7 +127,10 @@ def test_an_ensemble_averages_probabilities_at_every_step(search: Search) -> Non
 
 def test_an_ensemble_of_different_vocabularies_is_refused() -> None:
     captioners = [make_captioner(), make_captioner(words="a b")]
-    with pytest.raises(InputError, match=r"captioners of one vocabulary.*8 tokens.*another 6"):
+    with pytest.raises(
+        InputError,
+        match=r"captioners of one vocabulary.*8 tokens.*another 6.* --loading.minimum_count",
+    ):
         Greedy()(captioners, [make_features(), make_features()])
 
 
