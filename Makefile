@@ -47,7 +47,7 @@ train-chain: .venv/ready ## train by the phases of configs/chains/CHAIN.yaml, on
 	$(call chain,$(CHAIN))
 
 compare: .venv/ready ## train and evaluate every row of a suite (SUITE=default); goes on where it stopped
-	$(captioning) compare configs/suites/$(SUITE).yaml --data $(DATA) $(ARGS)
+	@$(captioning) compare configs/suites/$(SUITE).yaml --data $(DATA) $(ARGS)
 
 eval: .venv/ready ## score a run by the COCO metrics
 	$(captioning) evaluate $(RUN) $(ARGS)

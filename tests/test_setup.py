@@ -86,6 +86,11 @@ def test_a_target_runs_its_command(words: str, command: str) -> None:
     assert command in printed.stdout
 
 
+def test_comparing_prints_its_commands_and_not_its_own() -> None:
+    printed = make("compare", "captioning=echo", "--old-file=.venv/ready")
+    assert printed.stdout == "compare configs/suites/default.yaml --data shapes\n"
+
+
 CONFIGS = sorted(path.relative_to(ROOT) for path in (ROOT / "configs").rglob("*.yaml"))
 
 
