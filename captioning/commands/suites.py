@@ -12,6 +12,8 @@ from captioning.commands.configuration import look_up
 from captioning.comparison.compared import Published
 from captioning.data.reading import read_yaml
 from captioning.errors import InputError
+from captioning.report.columns import COLUMNS
+from captioning.runs import numbers
 
 # Options of `captioning train` that the plan sets for each run.
 PLANNED = NOT_ITS_OWN | {"seed", "name", "runs", "search", "metrics", "temperatures"}
@@ -118,12 +120,12 @@ def read_suite(path: Path) -> Suite:
         raise InputError(f"{path}: minutes are numbers by data set, got {minutes}")
     found = []
     for variant, part in variants.items():
-        numbers = checked(part, VARIANT, f"{path}, variant {variant!r}").get("published", {})
-        checked(numbers, dict.fromkeys(rows, dict), f"{path}, variant {variant!r}, published")
+        told = checked(part, VARIANT, f"{path}, variant {variant!r}").get("published", {})
+        checked(told, dict.fromkeys(rows, dict), f"{path}, variant {variant!r}, published")
         for name, row in rows.items():
             parts = ({key: suite[key] for key in PART if key in suite}, part, row)
             options = [word for each in parts for word in words_of(each, path, name)]
-            published = numbers.get(name, row.get("published"))
+            published = told.get(name, row.get("published"))
             full = row | {"published": read_published(published, f"{path}, row {name!r}")}
             found.append(make_row(name, variant, full, tuple(options), suite.get("baseline")))
     seeds, minutes = suite.get("seeds", Suite.seeds), {key: float(minutes[key]) for key in minutes}
@@ -149,13 +151,15 @@ def make_row(
 
 
 def read_published(record: dict[str, Any] | None, where: str) -> Published | None:
-    """Read published numbers, for which all fields are required, or None."""
+    """Read published numbers, by names of columns, or None; all fields are required."""
     if record is None:
         return None
-    checked(record, PUBLISHED, f"{where}, published")
+    where = f"{where}, published"
+    checked(record, PUBLISHED, where)
     if missing := [key for key in PUBLISHED if key not in record]:
-        raise InputError(f"{where}, published: {' and '.join(missing)} are also required")
-    return Published(**record)
+        raise InputError(f"{where}: {' and '.join(missing)} are also required")
+    checked(record["numbers"], dict.fromkeys(COLUMNS, object), f"{where}, numbers")
+    return Published(**record | {"numbers": numbers(record, "numbers", where)})
 
 
 def check_rows(rows: dict[str, Any], baseline: str | None, path: Path) -> None:

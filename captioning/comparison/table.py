@@ -160,7 +160,9 @@ def changes(rows: Sequence[Compared]) -> dict[str, list[Record]]:
 
 
 def _table(part: Part, rows: Sequence[Compared], found: Contrasts) -> Table:
-    shown = report.columns(chain(*part.records.values(), *part.others.values()))
+    told = [row.published.numbers for row in rows if row.published and row.comparable]
+    beside = told if part.name == "quality" else []
+    shown = report.columns(chain(*part.records.values(), *part.others.values(), beside))
     best = {column: _best(part, column) for column in shown}
     lines = []
     for place, row in enumerate(rows):

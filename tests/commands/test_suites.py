@@ -102,6 +102,16 @@ def put(*path: str) -> Callable[[dict[str, Any], Any], None]:
         (put("rows", "forced", "from_row"), "game", "one of [], got 'game'"),
         (put("rows", "all", "options"), {"a": 1}, "'all': an ensemble is not trained"),
         (put("rows", "forced", "published"), {"source": "x"}, "numbers and data are also required"),
+        (
+            put("rows", "forced", "published", "numbers"),
+            {"CIDer": 89.5},
+            "'forced', published, numbers: no key 'CIDer'; the nearest valid key is 'CIDEr'",
+        ),
+        (
+            put("rows", "forced", "published", "numbers"),
+            {"CIDEr": "89,5"},
+            "'forced', published: expected numbers.CIDEr to be a number, got '89,5'",
+        ),
         (put("variants"), {"x": {"published": {"gam": {}}}}, "the nearest valid key is 'game'"),
         (put("rows", "game", "options"), {"seed": 1}, "seed cannot be given here: the plan"),
         (put("evaluate"), {"splits": "val"}, "evaluate: no key 'splits'; the nearest valid key is"),

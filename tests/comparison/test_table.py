@@ -86,6 +86,14 @@ def test_published_numbers_stand_under_their_row_with_the_number_of_their_source
     assert of_other_data([row]) is None
 
 
+def test_a_published_metric_that_no_row_has_gets_a_column(tmp_path: Path) -> None:
+    row = replace(compared(tmp_path, "base", [[1.0]]), published=published(SPICE=17.87))
+    spice = column(by_name(row)["quality"], "SPICE")
+    assert spice == {"base": Cell("–"), "published [1]": Cell("17.9"), "human": Cell("–")}
+    other = replace(row, published=published("coco", SPICE=17.87))
+    assert "SPICE" not in by_name(other)["quality"].headings
+
+
 def test_what_is_published_of_other_data_has_a_table_of_its_own(tmp_path: Path) -> None:
     row = replace(compared(tmp_path, "base", [[1.0]]), published=published("coco", CIDEr=89.5))
     quality, *_ = tables([row], {})
