@@ -52,7 +52,7 @@ class Point(NamedTuple):
 
 CIDER = Axis("CIDEr", 100, "CIDEr × 100")
 SELF_BLEU = Axis("self_bleu_4", 100, "← more varied: Self-BLEU-4 × 100, between images")
-DISTINCT = Axis("distinct", 100, "more varied →: captions unlike every other, %")
+DISTINCT = Axis("distinct", 100, "more varied →: distinct captions, %")
 FORWARD = Axis("forward_kl", 1, "KL[P‖Q], nats: what is true and not said")
 REVERSE = Axis("reverse_kl", 1, "KL[Q‖P_δ], nats: what is said and not true")
 

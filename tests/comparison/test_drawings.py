@@ -115,6 +115,10 @@ def test_planes_are_drawn_where_their_numbers_are(tmp_path: Path) -> None:
     assert list(found) == ["divergences"]
     assert found["divergences"].words.endswith("base: 1.5, 20.")
     assert planes.planes([compared(tmp_path, "other", [[1.0]])]) == {}
+    varied = {"captioner": {"distinct": 0.5}}
+    said = compared(tmp_path, "said", [[1.0]], diversity=varied)  # type: ignore[arg-type]
+    words = planes.planes([said])["quality-distinct"].words
+    assert "distinct captions, %, and CIDEr × 100: said: 50, 100." in words
 
 
 def test_sixteen_rows_can_be_told_apart_with_and_without_colour() -> None:
