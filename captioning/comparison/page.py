@@ -44,7 +44,7 @@ class Comparison(NamedTuple):
         gallery: In the split's order.
         looks: Attention maps, image by image; none if no row has an attention decoder.
         images: Number of captioned images.
-        said: Explanatory sentences, by topic.
+        said: Explanatory sentences, by the table that they are about, and those about failures.
     """
 
     title: str
@@ -90,6 +90,8 @@ def compare(
         {
             "quality": statements.about_numbers(rows),
             "tests": statements.about_tests(rows, found),
+            "priors": statements.about_priors(rows),
+            "changes": statements.about_changes(rows),
             "published": statements.about_published(rows),
             "cost": statements.about_cost(rows),
             "failures": statements.about_failures(rows),

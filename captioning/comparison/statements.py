@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from captioning.comparison.compared import Compared
 from captioning.comparison.significance import LEVEL, Contrasts, least_by_seeds
-from captioning.comparison.table import sources
+from captioning.comparison.table import changes, sources
 from captioning.metrics.uncertainty import RESAMPLES
 
 
@@ -63,6 +63,31 @@ def about_tests(rows: Sequence[Compared], found: Contrasts) -> list[str]:
             f"{seeds} seeds it is at least {least_by_seeds(seeds, paired=True):.2g}."
         )
     return said
+
+
+def about_priors(rows: Sequence[Compared]) -> list[str]:
+    """Explain JS_π, and which row should have the least."""
+    if not any(evaluation.js_by_prior for row in rows for evaluation in row.evaluations):
+        return []
+    said = "JS_π/(π(1−π)) is exact; as π goes to 0 it becomes KL[P‖Q], as π goes to 1 KL[Q‖P]."
+    least = "Each column should be least in the row trained to minimise it, if there is one."
+    return [said, least] if any(map(has_prior, rows)) else [said]
+
+
+def has_prior(row: Compared) -> bool:
+    """Return whether a row was trained with a prior, according to its configuration."""
+    objective = row.runs[0].config.get("objective") if row.runs else None
+    options = objective.get("init_args") if isinstance(objective, dict) else None
+    return isinstance(options, dict) and "prior" in options
+
+
+def about_changes(rows: Sequence[Compared]) -> list[str]:
+    """Explain what the changes are between."""
+    seeds = max((len(records) for records in changes(rows).values() if any(records)), default=0)
+    if not seeds:
+        return []
+    said = "What training changed: each run against the run of the same seed that it began from"
+    return [f"{said}; mean ± standard deviation over seeds." if seeds > 1 else f"{said}."]
 
 
 def about_published(rows: Sequence[Compared]) -> list[str]:
