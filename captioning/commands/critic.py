@@ -135,7 +135,9 @@ def exact(
     search: Search, data: Dataset, captioner: Captioner, batches: EvaluationBatches
 ) -> dict[str, float]:
     """Return the bounds on any critic if P is known and the captions follow Q itself, else none."""
-    if search.description != Sampling().description:
+    if not isinstance(search, Sampling) or (
+        search.description != Sampling(search.samples).description
+    ):
         return {}
     ids = [example.image_id for example in batches.images.examples]
     known = comparable(known_scenes(data, ids), captioner.vocabulary)

@@ -108,7 +108,7 @@ def code_of(search: Search) -> str:
 def full_name(what: str, checkpoint: Which | None, members: Sequence[Run]) -> str:
     """Return a name of everything that determines the captions of a run."""
     words = [what]
-    if checkpoint is not None and checkpoint != members[0].result:
+    if checkpoint is not None and any(member.result != checkpoint for member in members):
         words.append(f"{checkpoint} checkpoint")
     if len(members) > 1:
         words.append("with " + " ".join(member.name for member in members[1:]))
@@ -117,9 +117,9 @@ def full_name(what: str, checkpoint: Which | None, members: Sequence[Run]) -> st
 
 def file_name(words: str) -> str:
     """Turn a name into a folder's, of at most 255 characters, unlike that of any other name."""
-    name = re.sub(r"[^a-z0-9._]+", "-", words.lower())
-    plain = words.isascii() and len(name) <= LONGEST
-    return name if plain else f"{name[:LONGEST]}-{digest(words)}"
+    name = re.sub(r"[^a-z0-9._=]+", "-", words.lower())
+    whole = name.replace("-", " ") == words and len(name) <= LONGEST
+    return name if whole else f"{name[:LONGEST]}-{digest(words)}"
 
 
 def read_data(run: Run, on_bad_image: OnBadImage | None) -> tuple[Dataset, Loading]:

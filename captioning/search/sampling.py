@@ -141,6 +141,8 @@ class Sampling(Search):
     def words(self) -> list[str]:
         """Return, for example, "sampling", "t=1" and "top-k=5"."""
         words = ["sampling", f"t={self.temperature:g}"]
+        if self.samples > 1:  # which changes the first, too
+            words.append(f"samples={self.samples}")
         if self.top_k is not None:
             words.append(f"top-k={self.top_k}")
         if self.top_p is not None:

@@ -9,8 +9,9 @@ import pytest
 import yaml
 
 from captioning.__main__ import main
-from captioning.commands.evaluate import file_name
+from captioning.commands.evaluate import file_name, full_name
 from captioning.evaluation.law import Divergences
+from captioning.runs import Run
 from tests.support.tiny_run import config
 
 ROOT = Path(__file__).parents[2]
@@ -26,9 +27,22 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_names_that_differ_have_folders_that_differ() -> None:
     assert file_name("beam 5") == "beam-5"
     assert file_name("greedy with run_1") == "greedy-with-run_1"
+    assert file_name("sampling t=0.8") == "sampling-t=0.8"
     others = ["greedy with 模型一", "greedy with 模型二", "x" * 300, "x" * 301]
-    assert len({file_name(each) for each in others}) == 4
+    others += [f"greedy with {each}" for each in ("a b", "a-b", "A b", "a  b", "a/b", "a=b")]
+    assert len({file_name(each) for each in others}) == 10
     assert all(len(file_name(each)) <= 255 for each in others)
+
+
+def test_a_checkpoint_that_is_not_every_member_s_own_is_in_the_name(tmp_path: Path) -> None:
+    best, last = Run(tmp_path / "best"), Run(tmp_path / "last")
+    for each in (best, last):
+        each.folder.mkdir()
+        each.config_file.write_text(f"result: {each.name}")
+    assert full_name("greedy", None, [best, last]) == "greedy with last"
+    assert full_name("greedy", "best", [best]) == "greedy"
+    assert full_name("greedy", "best", [best, last]) == "greedy best checkpoint with last"
+    assert full_name("greedy", "last", [best, last]) == "greedy last checkpoint with last"
 
 
 def read(path: Path) -> Any:
@@ -112,7 +126,8 @@ def test_an_ensemble_of_a_run_with_itself_says_the_same(run: Path) -> None:
     assert main(["evaluate", str(run), "--split", "val", f"--ensemble-with=[{run}]"]) == 0
     folders = run / "evaluations"
     alone = read(folders / "val-greedy" / "captions.json")
-    assert read(folders / f"val-greedy-with-{run.name}" / "captions.json") == alone
+    (together,) = folders.glob(f"val-greedy-with-{run.name}-*")
+    assert read(together / "captions.json") == alone
     assert read(run / "metrics.json")["search"] == "greedy"  # the run's own result stays
 
 

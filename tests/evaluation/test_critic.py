@@ -238,11 +238,16 @@ def test_what_is_exact_is_known_of_the_captioners_own_law_alone(
     run: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     capsys.readouterr()
-    for search in (["Greedy"], ["Sampling", "--search.steps", "3"]):  # the latter cuts captions off
+    for search, its_own in (
+        (["Greedy"], False),
+        (["Sampling", "--search.steps", "3"], False),  # cuts captions off
+        (["Sampling", "--search.temperature", "0.5"], False),
+        (["Sampling", "--search.samples", "2"], True),
+    ):
         assert main(["critic", str(run), *SMALL, "--search", *search]) == 0
         printed = capsys.readouterr().out
         assert "8 images, judged by" in printed
-        assert "exactly" not in printed
+        assert ("exactly" in printed) == its_own
 
 
 @pytest.mark.slow

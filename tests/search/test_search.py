@@ -187,6 +187,7 @@ def test_settings_out_of_range_are_refused(make: type[Search], message: str) -> 
         (Beam(3, 0.7, block_trigrams=True), "beam 3 length-penalty=0.7 no-repeated-trigrams"),
         (Sampling(), "sampling t=1"),
         (Sampling(temperature=0.8, top_k=10, top_p=0.9), "sampling t=0.8 top-k=10 top-p=0.9"),
+        (Sampling(5), "sampling t=1 samples=5"),
         (Greedy(20), "greedy steps=20"),
         (Beam(2, 0.5, steps=30), "beam 2 length-penalty=0.5 steps=30"),
         (Sampling(steps=3), "sampling t=1 steps=3"),
