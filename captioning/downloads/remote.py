@@ -89,9 +89,10 @@ def _receive(remote: Remote, part: Path) -> None:
         headers["Range"] = f"bytes={have}-"
     with get(remote.address, headers=headers, stream=True, timeout=_TIMEOUT) as answer:
         if answer.status_code == codes.requested_range_not_satisfiable:
-            part.unlink()  # longer than the file, so it was of another one
-            _receive(remote, part)
-            return
+            if answer.headers.get("Content-Range") != f"bytes */{have}":
+                part.unlink()  # longer than the file, as far as the server says
+                _receive(remote, part)
+            return  # else it is as long as the file: all has come
         answer.raise_for_status()
         goes_on = answer.headers.get("Content-Range", "").startswith(f"bytes {have}-")
         have = have if goes_on else 0

@@ -163,3 +163,15 @@ def test_all_that_came_before_a_kill_is_only_checked(tmp_path: Path, server: Fil
     download(remote(server), tmp_path / "file")
     assert server.asked == []
     assert (tmp_path / "file").read_bytes() == CONTENT
+
+
+def test_all_that_came_of_a_file_of_unknown_size_is_asked_for_its_end_and_checked(
+    tmp_path: Path, server: FileServer
+) -> None:
+    (tmp_path / "file.part").write_bytes(CONTENT)
+    download(remote(server, None), tmp_path / "file")
+    assert first_bytes(server) == [len(CONTENT)]
+    assert (tmp_path / "file").read_bytes() == CONTENT
+    (tmp_path / "other.part").write_bytes(CONTENT[::-1])
+    assert "sha256" in refused(remote(server, None), tmp_path / "other")
+    assert list(tmp_path.iterdir()) == [tmp_path / "file"]

@@ -44,7 +44,10 @@ class Answer(BaseHTTPRequestHandler):
         if wanted and self.server.ranges:
             start = int(wanted.removeprefix("bytes=").removesuffix("-"))
             if start >= len(content):
-                self.send_error(416)
+                self.send_response(416)
+                self.send_header("Content-Range", f"bytes */{len(content)}")
+                self.send_header("Content-Length", "0")
+                self.end_headers()
                 return
             self.send_response(206)
             self.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
