@@ -2,16 +2,16 @@
 
 import ast
 import hashlib
-import importlib.util
-import sys
+import sysconfig
 from collections.abc import Iterable, Iterator
 from functools import cache
-from importlib.machinery import ModuleSpec
-from importlib.util import resolve_name
+from importlib.machinery import ModuleSpec, PathFinder
+from importlib.util import find_spec, resolve_name
 from pathlib import Path
 from typing import NamedTuple
 
 LENGTH = 8  # hexadecimal digits of a digest
+PYTHONS = Path(sysconfig.get_path("stdlib"))
 
 
 class Source(NamedTuple):
@@ -38,7 +38,7 @@ def version(modules: Iterable[str]) -> str:
 def reached(modules: Iterable[str]) -> dict[str, str]:
     """Return by name the code of these modules and of those they import, directly or not.
 
-    Imports count anywhere in a module.
+    Imports count anywhere in a module, and so do the packages that it lies in.
     """
     found: dict[str, str] = {}
     waiting = list(modules)
@@ -48,43 +48,55 @@ def reached(modules: Iterable[str]) -> dict[str, str]:
         if source is not None:
             found[name] = source.code
             waiting += source.imports
+        package = name.rpartition(".")[0]
+        waiting += [package] if package else []
     return found
 
 
 @cache
 def read(module: str) -> Source | None:
-    """Read a module; None if it does not exist, is not written in Python, or is third-party."""
-    spec = find(module) if is_own(module.split(".", maxsplit=1)[0]) else None
+    """Read a module; None if it does not exist, is not written in Python, or is third-party.
+
+    A file that Python cannot parse counts as it is.
+    """
+    spec = find(module)
     path = Path(spec.origin) if spec is not None and spec.origin else Path()
     if path.suffix != ".py":
         return None
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+    content = path.read_bytes()
+    try:
+        tree = ast.parse(content)
+    except (SyntaxError, ValueError):
+        return Source(repr(content), ())
     package = module if path.name == "__init__.py" else module.rpartition(".")[0]
     names = tuple(imports(tree, package))
     return Source(ast.unparse(without_docstrings(tree)), names)
 
 
 @cache
-def is_own(package: str) -> bool:
-    """Return whether a top-level package is this one or a user's, neither Python's nor installed.
-
-    Asked before anything in the package is looked up, because that would import it.
-    """
-    if package == "captioning" or package in sys.stdlib_module_names:
-        return package == "captioning"
-    spec = find(package)
-    if spec is None:
-        return False
-    places = [*(spec.submodule_search_locations or []), *([spec.origin] if spec.origin else [])]
-    return not any({"site-packages", "dist-packages"} & {*Path(each).parts} for each in places)
-
-
 def find(module: str) -> ModuleSpec | None:
-    """Return where a module is; None if it does not exist."""
+    """Return where a module is, without executing any; None if it does not exist or is not own."""
+    package, _, name = module.rpartition(".")
+    if not package:
+        return find_top(name)
+    parent = find(package)
+    places = None if parent is None else parent.submodule_search_locations
+    return PathFinder.find_spec(module, places) if places else None
+
+
+def find_top(module: str) -> ModuleSpec | None:
+    """Return where a top-level module is; None if it is Python's, or an installed package's."""
     try:
-        return importlib.util.find_spec(module)
-    except (ImportError, ValueError):
+        spec = find_spec(module)
+    except ValueError:  # as of a script, which has no place as a module
         return None
+    if spec is None:
+        return None
+    locations = [*([spec.origin] if spec.origin else []), *(spec.submodule_search_locations or [])]
+    places = [Path(location) for location in locations]
+    pythons = any(PYTHONS in place.parents for place in places)
+    installed = any({"site-packages", "dist-packages"} & {*place.parts} for place in places)
+    return spec if module == "captioning" or not (pythons or installed) else None
 
 
 def imports(tree: ast.AST, package: str) -> Iterator[str]:
@@ -93,7 +105,10 @@ def imports(tree: ast.AST, package: str) -> Iterator[str]:
         if isinstance(node, ast.Import):
             yield from (name.name for name in node.names)
         elif isinstance(node, ast.ImportFrom):
-            module = resolve_name("." * node.level + (node.module or ""), package)
+            try:
+                module = resolve_name("." * node.level + (node.module or ""), package)
+            except ImportError:  # beyond the topmost package: it could not be executed
+                continue
             yield module
             yield from (f"{module}.{name.name}" for name in node.names)
 

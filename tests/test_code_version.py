@@ -76,7 +76,30 @@ def test_a_captioners_code_is_neither_the_report_nor_another_objective() -> None
 
 
 def test_a_name_that_is_no_module_of_ones_own_is_passed_over() -> None:
-    assert (
-        code_version.reached(["torch.optim", "math", "captioning.no_such", "captioning.errors.X"])
-        == {}
-    )
+    names = ["torch.optim", "math", "captioning.no_such", "captioning.errors.X"]
+    assert code_version.reached(names).keys() == {"captioning", "captioning.errors"}
+
+
+def test_the_packages_that_a_module_lies_in_count_and_so_does_a_method_s_module(
+    folder: Path,
+) -> None:
+    version_of(folder, "around", CODE)
+    found = code_version.reached(["around.numbers.Counter.of"])
+    assert found.keys() == {"around", "around.numbers"}
+
+
+def test_a_module_named_as_one_of_pythons_own_counts(folder: Path) -> None:
+    (folder / "chunk.py").write_text("one = 1\n")
+    assert code_version.reached(["chunk", "colorsys"]).keys() == {"chunk"}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"one =", b"# caf\xe9\n", b"one = 1\0", b"raise SystemExit(3)", b"from ...up import one"],
+)
+def test_a_module_that_cannot_be_imported_is_only_read(folder: Path, content: bytes) -> None:
+    package = f"broken{abs(hash(content))}"
+    (folder / package).mkdir()
+    (folder / package / "__init__.py").write_bytes(content)
+    (folder / package / "part.py").touch()
+    assert code_version.reached([f"{package}.part"]).keys() == {package, f"{package}.part"}

@@ -14,6 +14,8 @@ from jsonargparse import Namespace
 from captioning.commands.run_folder import run_folder
 from captioning.data.dataset import Dataset
 from captioning.data.image import image_status
+from captioning.data.paths import locate
+from captioning.errors import InputError
 from captioning.files import digest
 from captioning.finished import read_finished
 from captioning.runs import Run
@@ -96,15 +98,17 @@ def modules(settings: Any) -> list[str]:
 
 def contents(settings: Any) -> dict[str, str]:
     """Return the checksum of each file that settings name, such as an encoder's weights."""
-    return {text: checksum(Path(text)) for text in texts(settings) if is_file(text)}
+    files = {text: file_of(text) for text in texts(settings)}
+    return {text: checksum(file) for text, file in files.items() if file is not None}
 
 
-def is_file(name: str) -> bool:
-    """Return whether there is a file of this name; no name is too long or too odd to ask."""
+def file_of(text: str) -> Path | None:
+    """Return the file that a text names, perhaps in the data folder; None if it names none."""
     try:
-        return Path(name).is_file()
-    except (OSError, ValueError):
-        return False
+        path = locate(text)
+        return path if path.is_file() else None
+    except (InputError, OSError, ValueError):
+        return None
 
 
 @cache
