@@ -54,8 +54,8 @@ class Queue:
     is passed on to all running jobs, which save what they have, and no more are started.
 
     The lock on a log is shared with its job's process: as long as that process lives, even if its
-    parent is dead, nobody starts the same job again. Who comes meanwhile starts it when that has
-    ended, so a job must be one that can be repeated.
+    parent is dead, nobody starts the same job again. A queue that has the same job waits for it,
+    then starts its own, so a job must be one that can be repeated.
     """
 
     def __init__(self, jobs: Sequence[Job], at_a_time: int) -> None:

@@ -5,6 +5,7 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import replace
+from os.path import relpath
 from pathlib import Path
 from typing import Any, Literal
 
@@ -94,7 +95,7 @@ def evaluate_run(
     summary = as_json(findings, task, how) | {"code": code_of(search)}
     write_findings(first, folder, findings, summary, alone=len(members) == 1)
     if findings.curve:
-        name = full_name(SWEEP, checkpoint, members)
+        name = full_name(sweep_name(search), checkpoint, members)
         write_curve(first.evaluation_folder(split, file_name(name)), findings, summary)
     report_run(first)
     print(json.dumps(summary, indent=2) if format == "json" else text(summary, findings.curve))
@@ -111,8 +112,14 @@ def full_name(what: str, checkpoint: Which | None, members: Sequence[Run]) -> st
     if checkpoint is not None and any(member.result != checkpoint for member in members):
         words.append(f"{checkpoint} checkpoint")
     if len(members) > 1:
-        words.append("with " + " ".join(member.name for member in members[1:]))
+        beside = members[0].folder.parent
+        words += ["with", *(relpath(member.folder, beside) for member in members[1:])]
     return " ".join(words)
+
+
+def sweep_name(search: Search) -> str:
+    """Return a name of sampling at several temperatures, as long as a search may."""
+    return " ".join([SWEEP, *search.limit()])
 
 
 def file_name(words: str) -> str:

@@ -12,7 +12,7 @@ import yaml
 from captioning.code_version import digest, version
 from captioning.commands import train
 from captioning.commands.configuration import Parser
-from captioning.commands.evaluate import METRICS, SWEEP, code_of, file_name, full_name
+from captioning.commands.evaluate import METRICS, code_of, file_name, full_name, sweep_name
 from captioning.commands.recipe import (
     Recipe,
     contents,
@@ -25,6 +25,7 @@ from captioning.data.dataset import Dataset
 from captioning.data.reading import parse_json, read_text
 from captioning.errors import InputError
 from captioning.jobs import Job
+from captioning.metrics import METRICS as ALL_METRICS
 from captioning.metrics import check_metrics
 from captioning.runs import Run, read_evaluation
 from captioning.search import Search
@@ -32,6 +33,7 @@ from captioning.search import Search
 # Settings that do not affect a captioner, or that the recipe contains in another form.
 ELSEWHERE = PLANNED | {"data", "threads"}
 TRAINING = ("captioning.training.run",)
+USUAL = METRICS.split(",")
 
 
 @dataclass(frozen=True)
@@ -139,7 +141,7 @@ class Planner:
         if run.finished_file.exists():
             if self.evaluated([run]):
                 return None
-            words = ["evaluate", str(run.folder), *self.evaluating("--split")]
+            words = ["evaluate", str(run.folder), *self.evaluating("--split", [run])]
             return Job(name, "evaluate", captioning(words), log)
         words = ["train", *recipe.words, "--seed", str(seed), "--name", recipe.name]
         needs: tuple[str, ...] = ()
@@ -148,7 +150,7 @@ class Planner:
             words += ["--from_run", str(source.folder)]
             first = self.jobs[self.evaluation([source])]
             needs = (first.name,) if first and not source.finished_file.exists() else ()
-        words += self.evaluating("--evaluate")
+        words += self.evaluating("--evaluate", [run])
         words += ["--resume", "auto"]  # because when it is its turn, others may have begun it
         doing = "go on" if run.checkpoint("last").exists() else "train"
         return Job(name, doing, captioning(words), log, needs, self.seconds(recipe))
@@ -165,18 +167,23 @@ class Planner:
         """Return the trial of the ensemble of a row's captioners, of all seeds."""
         members = [self.recipes[source].run(seed) for seed in range(seeds)]
         evaluation = self.evaluation(members)
+        if evaluation not in self.jobs:
+            self.jobs[evaluation] = self.ensemble_job(row.name, members)
+        return Trial(row.name, row, members[0], evaluation, self.jobs[evaluation])
+
+    def ensemble_job(self, name: str, members: Sequence[Run]) -> Job | None:
+        """Return the job that evaluates an ensemble; None if that is done."""
         needs = [self.jobs[self.evaluation([member])] for member in members]
         others = json.dumps([str(member.folder) for member in members[1:]])
         words = ["evaluate", str(members[0].folder), "--ensemble_with", others]
         job = Job(
-            row.name,
+            name,
             "evaluate",
-            captioning([*words, *self.evaluating("--split")]),
-            log_file(members[0].folder.parent, f"{members[0].name}-and-{seeds - 1}"),
+            captioning([*words, *self.evaluating("--split", members)]),
+            log_file(members[0].folder.parent, f"{members[0].name}-and-{len(members) - 1}"),
             tuple(job.name for job in needs if job),
         )
-        done = not job.needs and self.evaluated(members)
-        return Trial(row.name, row, members[0], evaluation, None if done else job)
+        return None if not job.needs and self.evaluated(members) else job
 
     def evaluation(self, members: Sequence[Run], search: str | None = None) -> Path:
         """Return the folder that `captioning evaluate` uses for an evaluation."""
@@ -185,34 +192,47 @@ class Planner:
 
     def evaluated(self, members: Sequence[Run]) -> bool:
         """Return whether everything requested was evaluated with the current code."""
-        folder, wanted = self.evaluation(members), self.suite.evaluate.temperatures
-        if not (folder / "metrics.json").exists():
-            return False
-        found = read_evaluation(folder)
-        asked = self.suite.evaluate.metrics or METRICS.split(",")
-        if found.code != self.code or not has_all(asked, found.metrics):
-            return False
-        sweep = self.evaluation(members, SWEEP) / "temperatures.json"
-        if not wanted or not sweep.exists():
-            return not wanted
-        drawn = parse_json(read_text(sweep), str(sweep))
-        there = {point["temperature"] for point in drawn["points"]}
-        return drawn.get("code") == self.code and there.issuperset(wanted)
+        wanted = self.suite.evaluate
+        metrics, code = self.scored(members)
+        temperatures, sweep_code = self.sampled(members)
+        asked = wanted.metrics or USUAL
+        return (
+            metrics.issuperset(asked)
+            and code == self.code
+            and temperatures.issuperset(wanted.temperatures)
+            and (sweep_code == self.code or not wanted.temperatures)
+        )
 
-    def evaluating(self, split: str) -> list[str]:
-        """Return the options of an evaluation; `split` is the name of the split's option."""
+    def scored(self, members: Sequence[Run]) -> tuple[set[str], str]:
+        """Return the metrics that an evaluation has, and its code; none if there is none."""
+        folder = self.evaluation(members)
+        if not (folder / "metrics.json").exists():
+            return set(), ""
+        found = read_evaluation(folder)
+        parts = {name.partition("_")[0] for name in found.metrics}  # Bleu_1 is of Bleu
+        return {name for name in ALL_METRICS if name.partition("_")[0] in parts}, found.code
+
+    def sampled(self, members: Sequence[Run]) -> tuple[set[float], str]:
+        """Return the temperatures at which was sampled, and by which code; none if never."""
+        file = self.evaluation(members, sweep_name(self.search)) / "temperatures.json"
+        if not file.exists():
+            return set(), ""
+        drawn = parse_json(read_text(file), str(file))
+        return {point["temperature"] for point in drawn["points"]} - {0}, drawn.get("code", "")
+
+    def evaluating(self, split: str, members: Sequence[Run]) -> list[str]:
+        """Return the options of an evaluation; `split` is the name of the split's option.
+
+        It keeps what there is, which another suite may have asked for.
+        """
         evaluate = self.suite.evaluate
         words = [split, evaluate.split, "--search", json.dumps(evaluate.search)]
-        words += ["--metrics", ",".join(evaluate.metrics)] if evaluate.metrics else []
-        at = ",".join(str(temperature) for temperature in evaluate.temperatures)
+        asked = evaluate.metrics or USUAL
+        metrics = dict.fromkeys([*asked, *sorted(self.scored(members)[0])])
+        words += ["--metrics", ",".join(metrics)] if metrics.keys() != {*USUAL} else []
+        temperatures = dict.fromkeys([*evaluate.temperatures, *sorted(self.sampled(members)[0])])
+        at = ",".join(str(temperature) for temperature in temperatures)
         return [*words, "--temperatures", at] if at else words
-
-
-def has_all(metrics: Iterable[str], found: Iterable[str]) -> bool:
-    """Return whether every metric was found, where Bleu_1 and so on stand for Bleu."""
-    return {metric.partition("_")[0] for metric in metrics} <= {
-        name.partition("_")[0] for name in found
-    }
 
 
 def captioning(words: Iterable[str]) -> tuple[str, ...]:

@@ -48,8 +48,6 @@ def with_dashes(class_path: str) -> str:
 
 def check_folder(run: Run, config: Namespace) -> None:
     """Refuse, before any work, to touch an earlier run unless asked to."""
-    if config.resume and config.overwrite:
-        raise InputError("--resume continues a run, --overwrite deletes it: leave one out")
     for name in ("patience", "threads"):
         if config[name] is not None and config[name] < 1:
             raise InputError(f"--{name} must be 1 or more, or null, got {config[name]}")
@@ -62,7 +60,7 @@ def check_folder(run: Run, config: Namespace) -> None:
     best, last = run.checkpoint("best"), run.checkpoint("last")
     kept = [*{*last.parent.glob("*.ckpt")} - {best}, *run.folder.glob("*.json")]
     if config.resume and not last.exists():
-        raise InputError(f"nothing to resume: {run.folder} holds no checkpoint; leave out --resume")
+        raise InputError(f"nothing to resume: there is no {last}; leave out --resume")
     if kept and not (config.resume or config.overwrite):
         raise InputError(
             f"{run.folder} already holds a run: --resume continues it, --overwrite deletes it, "
@@ -88,6 +86,8 @@ def read_config(parser: Parser, arguments: Sequence[str]) -> Namespace:
     Settings that change are printed. Raises InputError if they would make it another run.
     """
     config = parser.read(arguments)
+    if config.resume and config.overwrite:
+        raise InputError("--resume continues a run, --overwrite deletes it: leave one out")
     run = run_folder(config)
     resume = config.resume is True or (config.resume == "auto" and run.checkpoint("last").exists())
     if resume and run.config_file.is_file():

@@ -55,13 +55,14 @@ def make_parser() -> Parser:
     )
     parser.add_argument(
         "--resume",
-        type=bool | Literal["auto"],
+        type=Literal["auto"] | bool,
         nargs="?",
         const=True,
         metavar="auto",
         default=False,
         help="resume the run with its own settings, except those given now, by option or file; "
-        "what changes is printed; auto: begin it if there is none, as a job that may be requeued",
+        "what changes is printed; auto, for a job that may be requeued: begin the run if there is "
+        "none",
     )
     parser.add_argument("--overwrite", action="store_true", help="delete what the run folder holds")
     add_evaluation(parser)
@@ -170,6 +171,8 @@ def follow(parser: Parser, config: Namespace) -> int:
         return 130
     if first_process():
         print(run.folder)
+    if finished and not trained:
+        write_finished(run, finished)
     made_on = hardware(device_of(config.trainer.accelerator), place()[1])
     if config.evaluate:  # in all processes that trained; they disconnect in it
         evaluate_run(
@@ -179,9 +182,9 @@ def follow(parser: Parser, config: Namespace) -> int:
             metrics=config.metrics,
             temperatures=config.temperatures,
         )
-    if first_process():
+    if first_process() and (trained or not finished):
         seconds = None if config.resume else time.monotonic() - start
-        write_finished(run, Finished(seconds, made_on) if trained or not finished else finished)
+        write_finished(run, Finished(seconds, made_on))
     return 0
 
 

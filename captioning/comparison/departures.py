@@ -11,7 +11,7 @@ from captioning.runs import Evaluation, Run
 def departures(rows: Sequence[Compared]) -> dict[str, list[Record]]:
     """Return, by row, how far each seed's divergences are from those of the run it began from.
 
-    Seeds differ more from each other than a run from its start, so only these differences show
+    Seeds may differ more from each other than a run from its start, so only these differences show
     what training does. Rows are left out if any of their runs began anew, or from a run that is
     in no row.
     """

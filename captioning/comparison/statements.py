@@ -70,7 +70,9 @@ def about_priors(rows: Sequence[Compared]) -> list[str]:
     if not any(evaluation.js_by_prior for row in rows for evaluation in row.evaluations):
         return []
     said = "JS_π/(π(1−π)) is exact; as π goes to 0 it becomes KL[P‖Q], as π goes to 1 KL[Q‖P]."
-    least = "Each column should be least in the row trained to minimise it, if there is one."
+    least = (
+        "Each column of JS_π should be least in the row trained to minimise it, if there is one."
+    )
     return [said, least] if any(map(has_prior, rows)) else [said]
 
 

@@ -41,8 +41,11 @@ class Search(ABC):
     @property
     def description(self) -> str:
         """A short name of this search and its settings, for reports and files."""
-        limit = [] if self.steps == STEPS else [f"steps={self.steps}"]
-        return " ".join([*self.words(), *limit])
+        return " ".join([*self.words(), *self.limit()])
+
+    def limit(self) -> list[str]:
+        """Return the limit of a caption's tokens as a word, if it is not the usual one."""
+        return [] if self.steps == STEPS else [f"steps={self.steps}"]
 
     @abstractmethod
     def words(self) -> list[str]:

@@ -9,9 +9,10 @@ import pytest
 import yaml
 
 from captioning.__main__ import main
-from captioning.commands.evaluate import file_name, full_name
+from captioning.commands.evaluate import file_name, full_name, sweep_name
 from captioning.evaluation.law import Divergences
 from captioning.runs import Run
+from captioning.search import Greedy
 from tests.support.tiny_run import config
 
 ROOT = Path(__file__).parents[2]
@@ -43,6 +44,17 @@ def test_a_checkpoint_that_is_not_every_member_s_own_is_in_the_name(tmp_path: Pa
     assert full_name("greedy", "best", [best]) == "greedy"
     assert full_name("greedy", "best", [best, last]) == "greedy best checkpoint with last"
     assert full_name("greedy", "last", [best, last]) == "greedy last checkpoint with last"
+
+
+def test_members_of_one_name_in_other_folders_are_told_apart(tmp_path: Path) -> None:
+    first, *others = (Run(tmp_path / each) for each in ("one/a", "one/b", "two/b"))
+    names = [full_name("greedy", None, [first, other]) for other in others]
+    assert names == ["greedy with b", "greedy with ../two/b"]
+
+
+def test_the_limit_of_a_caption_is_in_the_name_of_sampling_at_temperatures() -> None:
+    assert sweep_name(Greedy()) == "temperatures"
+    assert sweep_name(Greedy(steps=5)) == "temperatures steps=5"
 
 
 def read(path: Path) -> Any:

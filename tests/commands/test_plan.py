@@ -9,7 +9,7 @@ import yaml
 
 from captioning.code_version import read
 from captioning.commands.compare import longest, outline
-from captioning.commands.evaluate import METRICS, SWEEP
+from captioning.commands.evaluate import METRICS
 from captioning.commands.plan import Planner, Trial
 from captioning.commands.recipe import checksum
 from captioning.commands.suites import Evaluate, Row, Suite
@@ -98,7 +98,8 @@ def test_a_change_of_code_or_of_a_file_that_settings_name_makes_another_run(
 ) -> None:
     """A function named by its import path, as a reward may be, and an encoder's weights."""
     monkeypatch.syspath_prepend(str(tmp_path))
-    weights = save_weights(make_network(FASTEST), tmp_path)
+    monkeypatch.setenv("CAPTIONING_DATA", str(tmp_path))
+    weights = Path(save_weights(make_network(FASTEST), tmp_path)).name
     scores = tmp_path / "scores_of_mine.py"
     scored = "--objective.reward", "FunctionReward", "--objective.reward.function"
     critical = ("--objective", "SelfCritical", *scored, "scores_of_mine.length")
@@ -189,7 +190,7 @@ def test_a_run_that_was_not_sampled_at_all_temperatures_is_evaluated_again(tmp_p
         return planner(tmp_path, forced(), temperatures=temperatures).plan(1)[0].job is not None
 
     assert [left_to_do(each) for each in ((), (0.5, 1))] == [False, True]
-    sweep = plan.evaluation([trial.run], SWEEP) / "temperatures.json"
+    sweep = trial.run.evaluation_folder("test", "temperatures") / "temperatures.json"
     sweep.parent.mkdir()
     points = [{"temperature": each} for each in (0, 0.5, 1)]
     sweep.write_text(json.dumps({"points": points, "code": plan.code}))
@@ -210,6 +211,8 @@ def test_a_run_that_lacks_a_wanted_metric_is_evaluated_again(tmp_path: Path) -> 
     trials = [planner(tmp_path, forced(), metrics=each).plan(1)[0] for each in wanted]
     assert [trial.job is None for trial in trials] == [True, True, False, False]
     assert f"evaluate {trial.run.folder} --split test" in command(trials[-1])
+    assert "--metrics CIDEr,METEOR,Bleu" in command(trials[-1])  # and so keeps what others want
+    assert "--metrics" not in command(planner(tmp_path, forced()).plan(2)[1])
     with pytest.raises(InputError, match="unknown metric 'BLEU'; choose among Bleu"):
         planner(tmp_path, forced(), metrics=("BLEU",))
 
@@ -260,6 +263,12 @@ def test_an_ensemble_waits_for_all_of_its_members_and_needs_two(tmp_path: Path) 
     assert json.dumps([str(each.run.folder) for each in members[1:]]) in together.job.command
     assert together.evaluation.name.startswith(f"test-greedy-with-{members[1].run.name}")
     assert len(together.evaluation.name) < 255
+
+
+def test_two_rows_of_the_same_ensemble_share_its_job(tmp_path: Path) -> None:
+    rows = forced(), Row("together", ensemble_of="forced"), Row("again", ensemble_of="forced")
+    *_, together, again = planner(tmp_path, *rows).plan(2)
+    assert (together.evaluation, together.job) == (again.evaluation, again.job)
 
 
 def test_a_wrong_row_is_told_before_anything_is_trained(tmp_path: Path) -> None:

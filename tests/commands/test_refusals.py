@@ -160,6 +160,14 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     return command
 
 
+def test_what_would_be_refused_when_repeated_is_refused_at_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    both = ["train", "--config", str(config(tmp_path)), "--resume", "auto", "--overwrite"]
+    assert main(both) == 2
+    assert "--resume continues a run, --overwrite deletes it" in complaint(capsys)
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [

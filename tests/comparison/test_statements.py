@@ -11,7 +11,7 @@ from tests.comparison.tiny_comparison import begin_from, compared
 from tests.support.web_page import Page
 
 EXACT = "JS_π/(π(1−π)) is exact; as π goes to 0 it becomes KL[P‖Q], as π goes to 1 KL[Q‖P]."
-LEAST = "Each column should be least in the row trained to minimise it, if there is one."
+LEAST = "Each column of JS_π should be least in the row trained to minimise it, if there is one."
 BEGAN = "What training changed: each run against the run of the same seed that it began from"
 
 

@@ -15,6 +15,7 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from captioning.__main__ import main
 from captioning.commands.run_folder import read_config
 from captioning.commands.train import make_parser
+from captioning.errors import InputError
 from captioning.finished import read_finished
 from captioning.provenance import hardware
 from captioning.runs import Run
@@ -199,6 +200,21 @@ def test_a_file_that_has_changed_makes_a_run_longer(begun: list[str], tmp_path: 
     assert len(validation_losses(run)) == 2
     kept = read_finished(Run(run))  # since no step was left to make
     assert (kept.seconds, kept.hardware) == (9.0, "another machine")
+
+
+def test_a_finished_run_stays_so_while_it_is_evaluated_again(
+    begun: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    again = [*begun, "--resume", "--trainer.max_epochs", "1"]
+    finished = tmp_path / "shapes-scheduled-sampling-seed0" / "finished.json"
+    before = finished.read_bytes()
+
+    def fail(*args: object, **options: object) -> None:
+        raise InputError("cut off")
+
+    monkeypatch.setattr("captioning.commands.train.evaluate_run", fail)
+    assert main([*again, "--evaluate", "val"]) == 2
+    assert finished.read_bytes() == before
 
 
 def test_auto_begins_a_run_and_then_resumes_it(trained: Path, tmp_path: Path) -> None:
