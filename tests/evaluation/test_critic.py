@@ -189,7 +189,11 @@ def test_a_run_is_criticised_beside_what_is_exact(
         found["critic"]
         == f"RecurrentDiscriminator, {'the own' if options == OWN else 'trained on train'}"
     )
-    assert (found["images"], found["split"], found["search"]) == (8, "test", "sampling t=1")
+    assert (found["images"], found["split"], found["search"]) == (
+        8,
+        "test",
+        "sampling t=1 samples=5",
+    )
     assert 0.5 < found["exact"]["accuracy"] <= 1
     assert 0 < found["exact"]["jensen_shannon"] <= math.log(2)
     for name in ("accuracy", "jensen_shannon"):
