@@ -117,9 +117,15 @@ class FeatureCache:
                 if rows:
                     print(self.statement(len(rows)), file=sys.stderr)
                     check_room(self.folder, self.lacking, ADVICE)
-                    if not self.file.exists():
+                    begun = self.file.exists()
+                    if not begun:
                         self.file.create()
-                    self.encode(rows, num_workers)
+                    try:
+                        self.encode(rows, num_workers)
+                    except InputError:
+                        if not begun:  # nobody has use for what such an encoder made
+                            self.file.remove()
+                        raise
 
     def statement(self, rows: int) -> str:
         """Describe the work to do and the disk space it needs."""
@@ -200,13 +206,14 @@ def encode_batch(
         black = torch.zeros_like(next(each for each in images if isinstance(each, Tensor)))
         stack = [each if isinstance(each, Tensor) else black for each in images]
         with torch.inference_mode():
-            features = encoder(torch.stack(stack).to(device)).half().cpu().numpy()
+            features = encoder(torch.stack(stack).to(device))[good].half().cpu().numpy()
         if not np.isfinite(features).all():
+            what = "no numbers" if np.isnan(features).any() else "beyond ±65,504"
             raise InputError(
-                "the encoder's features are infinite or beyond the 65,504 that a cache of float16 "
-                "can hold; give encoder.weights of a trained network"
+                f"some of the encoder's features are {what}, which a cache of float16 cannot hold; "
+                "give encoder.weights of a trained network"
             )
-        rows[good] = features[good]
+        rows[good] = features
     return rows
 
 

@@ -264,32 +264,6 @@ def test_making_features_leaves_the_draws_of_training_as_they_are(
     assert torch.equal(torch.get_rng_state(), before)
 
 
-@pytest.mark.parametrize("below", [".", "features"])
-def test_a_folder_that_cannot_be_made_is_an_error_that_tells_what_to_do(
-    below: str, examples: list[Example], tmp_path: Path
-) -> None:
-    (tmp_path / "file").write_text("no folder")
-    with pytest.raises(InputError) as error:
-        cached(examples, tmp_path / "file" / below)
-    assert f"features cannot be kept in {tmp_path / 'file'}" in one_line(error)
-    assert "feature_cache" in str(error.value)
-
-
-def test_a_disk_that_is_too_small_is_refused_before_anything_is_written(
-    examples: list[Example], folder: Path
-) -> None:
-    encoder = Counting()
-    encoder.feature_size = 2**50
-    with pytest.raises(InputError, match=r"MB are needed; .* --loading.feature_cache"):
-        cached(examples, folder, encoder)
-    assert not arrays_in(folder)
-
-
-def test_what_float16_cannot_hold_is_refused(examples: list[Example], folder: Path) -> None:
-    with pytest.raises(InputError, match=r"65,504 .* encoder.weights of a trained network"):
-        cached(examples, folder, Halves(1e6))
-
-
 def test_only_a_frozen_encoder_has_its_features_kept(examples: list[Example], folder: Path) -> None:
     images = open_inputs(SmallCnn(4, 16), examples, folder, "train", 0)
     assert isinstance(images, ImageFiles)

@@ -81,8 +81,13 @@ class FeatureFile:
             with whole(self.index_path) as partial:
                 allot(partial, RECORD, self.shape[:1])
         except BaseException:
-            self.path.unlink(missing_ok=True)
+            self.remove()
             raise
+
+    def remove(self) -> None:
+        """Give the disk space back."""
+        self.index_path.unlink(missing_ok=True)
+        self.path.unlink(missing_ok=True)
 
     def array(self, writable: bool = False) -> Float16[np.memmap[Any, Any], "m r d"]:
         """Map the rows into memory."""
