@@ -25,7 +25,7 @@ class Schedule(ABC):
     def check(self, refuse: Callable[[float], None]) -> None:
         """Let `refuse` judge the values of a whole run at once, not when it has come so far.
 
-        Those at each percent of the run, that is; nobody knows its steps yet.
+        Those at each percent of the run, that is: of a schedule that counts steps, only the first.
         """
         for percent in range(101):
             refuse(self.at(Progress(0, percent / 100)))
@@ -50,7 +50,7 @@ class Decay(Schedule):
     """
 
     def __init__(self, length: float | None) -> None:
-        if length is not None and not length > 0:
+        if length is not None and not 0 < length < math.inf:
             raise InputError(
                 f"a schedule's length must be positive, or null for steps, got {length:g}"
             )
@@ -67,6 +67,11 @@ class Linear(Decay):
     def __init__(
         self, start: float = 1.0, slope: float = 1.0, floor: float = 0.0, length: float | None = 1.0
     ) -> None:
+        if not all(map(math.isfinite, (start, slope, floor))):
+            raise InputError(
+                "a linear schedule needs a finite start, slope and floor, got "
+                f"{start}, {slope} and {floor}"
+            )
         super().__init__(length)
         self.start, self.slope, self.floor = start, slope, floor
 
@@ -96,8 +101,8 @@ class InverseSigmoid(Decay):
     """
 
     def __init__(self, k: float = 1000.0, length: float | None = None) -> None:
-        if not k >= 1:
-            raise InputError(f"an inverse-sigmoid schedule needs k >= 1, got {k}")
+        if not 1 <= k < math.inf:
+            raise InputError(f"an inverse-sigmoid schedule needs a finite k >= 1, got {k}")
         super().__init__(length)
         self.k = k
 
@@ -108,7 +113,10 @@ class InverseSigmoid(Decay):
 
 
 class Cosine(Schedule):
-    """Half a cosine from `start` to `floor`, after a linear rise for `warm_up_share` of a run."""
+    """Half a cosine from `start` to `floor`, after a linear rise from 0 to `start`.
+
+    The rise takes a share of the run, `warm_up_share`, in [0, 1).
+    """
 
     def __init__(self, start: float = 1.0, floor: float = 0.0, warm_up_share: float = 0.0) -> None:
         if not 0 <= warm_up_share < 1:

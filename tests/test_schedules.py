@@ -106,7 +106,7 @@ def test_a_cosine_without_warm_up_begins_at_its_start() -> None:
 
 
 @pytest.mark.parametrize("kind", [Linear, Exponential, InverseSigmoid])
-@pytest.mark.parametrize("length", [-1.0, 0.0, math.nan])
+@pytest.mark.parametrize("length", [-1.0, 0.0, math.nan, math.inf])
 def test_a_length_that_is_not_positive_is_refused(kind: type[Decay], length: float) -> None:
     with pytest.raises(InputError, match=rf"positive, or null for steps, got {length:g}"):
         kind(length=length)
@@ -124,10 +124,17 @@ def test_an_exponential_that_does_not_decay_is_refused(base: float) -> None:
         Exponential(base=base)
 
 
-@pytest.mark.parametrize("k", [0.99, 0.0, -3.0, math.nan])
+@pytest.mark.parametrize("k", [0.99, 0.0, -3.0, math.nan, math.inf])
 def test_an_inverse_sigmoid_below_one_is_refused(k: float) -> None:
     with pytest.raises(InputError, match=rf"k >= 1, got {k}"):
         InverseSigmoid(k=k)
+
+
+@pytest.mark.parametrize("name", ["start", "slope", "floor"])
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_a_line_that_is_not_finite_is_refused(name: str, value: float) -> None:
+    with pytest.raises(InputError, match=rf"finite start, slope and floor, got .*{value}"):
+        Linear(**{name: value})
 
 
 @pytest.mark.parametrize("share", [-0.1, 1.0, 2.0])

@@ -1,5 +1,6 @@
 """Adversarial training with a prior π: from covering all true captions to seeking natural ones."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -65,8 +66,8 @@ class Negatives:
     replay: int = 0
 
     def __post_init__(self) -> None:
-        """Refuse negative numbers."""
-        if self.mismatched < 0 or self.replay < 0:
+        """Refuse numbers that are negative or infinite."""
+        if not 0 <= self.mismatched < math.inf or self.replay < 0:
             raise InputError(
                 "negatives.mismatched and negatives.replay must be 0 or more, got "
                 f"{self.mismatched} and {self.replay}"
@@ -135,7 +136,7 @@ class Adversarial(Objective):
                 "adversarial training needs discriminator_turns of 1 or more and a warm_up of 0 or "
                 f"more, got {discriminator_turns} and {warm_up}"
             )
-        if likelihood < 0:
+        if not 0 <= likelihood < math.inf:
             raise InputError(f"the weight of the likelihood must be 0 or more, got {likelihood}")
         if reward in LIMITS and prior.by == "logit_shift" and prior.real != EQUAL.real:
             raise InputError(

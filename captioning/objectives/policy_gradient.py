@@ -92,11 +92,12 @@ class PolicyGradient(Estimator):
 
     def check_prefixes(self) -> None:
         """Refuse options that make no sense where every prefix is rewarded."""
-        if self.rollouts or self.baseline == "greedy":
+        given = ["rollouts"] if self.rollouts else []
+        given += ["the baseline greedy"] if self.baseline == "greedy" else []
+        if given:
             raise InputError(
-                "rollouts and the baseline greedy are for rewards of whole captions, but every "
-                "prefix is rewarded: set rollouts to 0 and choose another baseline, or set "
-                "per_prefix to false"
+                f"only rewards of whole captions have {' and '.join(given)}, but every prefix is "
+                "rewarded: choose another estimator, or set per_prefix to false"
             )
 
     def loss(

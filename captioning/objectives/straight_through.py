@@ -1,5 +1,7 @@
 """Straight-through Gumbel-softmax: words are sampled, yet gradients flow through the choice."""
 
+import math
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -55,11 +57,11 @@ class StraightThrough(Estimator):
 
     @staticmethod
     def check(temperature: float) -> None:
-        """Refuse a temperature that is not positive."""
-        if not temperature > 0:
+        """Refuse a temperature that is not positive and finite."""
+        if not 0 < temperature < math.inf:
             raise InputError(
-                f"the temperature must stay above 0 to the end, got {temperature:g}: give its "
-                "schedule a floor"
+                "the temperature must be finite and stay above 0 to the end, got "
+                f"{temperature:g}: choose another schedule, or another floor"
             )
 
     def loss(

@@ -55,12 +55,12 @@ class Optimisation:
         """Refuse settings with which no step could be made."""
         if self.accumulate < 1:
             raise InputError(f"optimisation.accumulate must be 1 or more, got {self.accumulate}")
-        if self.gradient_norm is not None and self.gradient_norm <= 0:
+        if self.gradient_norm is not None and not self.gradient_norm > 0:
             raise InputError(
                 f"optimisation.gradient_norm must be positive or null, got {self.gradient_norm}"
             )
         for rate in (*self.learning_rates.values(), self.encoder_learning_rate or 0):
-            if rate < 0:
+            if not 0 <= rate < math.inf:
                 raise InputError(f"optimisation: a learning rate must be 0 or more, got {rate}")
         if self.schedule is not None:
             self.schedule.check(check_factor)
@@ -259,8 +259,8 @@ class CaptioningModule(lightning.LightningModule):
 
 
 def check_factor(factor: float) -> None:
-    """Refuse a negative factor of the learning rates."""
-    if not factor >= 0:
+    """Refuse a factor of the learning rates that is negative or infinite."""
+    if not 0 <= factor < math.inf:
         raise InputError(f"optimisation.schedule must stay at 0 or more, got {factor:g}")
 
 

@@ -186,7 +186,9 @@ def test_captions_of_a_single_word_are_their_own_completions() -> None:
 def test_what_is_for_whole_captions_is_refused_where_every_prefix_is_rewarded(
     options: dict[str, Any],
 ) -> None:
-    with pytest.raises(InputError, match="are for rewards of whole captions, but every") as error:
+    with pytest.raises(
+        InputError, match="but every prefix is rewarded: choose another estimator"
+    ) as error:
         loss_of(make_captioner(Lrcn), worth_from_on, **options)
     one_line(error)
 
