@@ -105,11 +105,18 @@ def check_asked(config: Namespace, usual: Namespace) -> None:
 
 
 def check_result(config: Namespace) -> None:
-    """Refuse a run whose result would be a checkpoint that is never saved."""
-    if config.result == "best" and config.trainer.limit_val_batches == 0:
+    """Refuse a run that needs a validation but leaves it out."""
+    if config.trainer.limit_val_batches != 0:
+        return
+    if config.result == "best":
         raise InputError(
             "--trainer.limit_val_batches 0 leaves out the validation that chooses the best "
             "checkpoint: give --result last, too, or a larger number"
+        )
+    if config.patience is not None:
+        raise InputError(
+            "--patience counts validations, which --trainer.limit_val_batches 0 leaves out: leave "
+            "out one of the two"
         )
 
 

@@ -1,4 +1,4 @@
-"""How long a run is: its steps, and whether the captioner ever gets a turn in them."""
+"""How long a run is: its steps, and whether the captioner is ever trained and validated in them."""
 
 import itertools
 import math
@@ -34,7 +34,55 @@ def batches_of_epoch(trainer: dict[str, Any], available: int) -> int:
     return min(limit, available) if isinstance(limit, int) else int(limit * available)
 
 
-def check_length(objective: Objective, steps: float) -> None:
+def check_length(
+    objective: Objective,
+    trainer: dict[str, Any],
+    patience: int | None,
+    available: int,
+    optimisation: Optimisation,
+) -> None:
+    """Refuse a run that would end before the captioner's first turn, or its first validation."""
+    steps = steps_of(trainer, patience, available, optimisation)
+    check_turns(objective, steps)
+    first = first_validation(trainer, available, optimisation)
+    if first > steps:
+        raise InputError(
+            f"the run would end after {steps:,.0f} steps, before its first validation after "
+            f"{first:,}, which chooses the best checkpoint: train longer, validate earlier with "
+            "--trainer.val_check_interval BATCHES, or not with --trainer.limit_val_batches 0"
+        )
+
+
+def first_validation(trainer: dict[str, Any], available: int, optimisation: Optimisation) -> int:
+    """Return the steps before the first validation; 0 if there is none or it depends on time."""
+    interval = trainer["val_check_interval"]
+    if trainer["limit_val_batches"] == 0 or not isinstance(interval, int | float | None):
+        return 0
+    served = batches_of_epoch(trainer, available)
+    every = trainer["check_val_every_n_epoch"]
+    if isinstance(interval, int) and every is not None and interval > served:
+        raise InputError(
+            f"--trainer.val_check_interval: expected at most the {served:,} batches of an epoch, "
+            f"got {interval:,}; with --trainer.check_val_every_n_epoch null it may be longer"
+        )
+    share = 1.0 if interval is None else interval
+    batches = interval if isinstance(interval, int) else max(1, int(served * share))
+    epochs, rest = divmod(batches, served)
+    each = math.ceil(served / optimisation.accumulate)
+    return ((every or 1) - 1 + epochs) * each + rest // optimisation.accumulate
+
+
+def check_share(trainer: dict[str, Any], available: int) -> None:
+    """Refuse a share of the validation batches that is less than one of them."""
+    share = trainer["limit_val_batches"]
+    if isinstance(share, float) and 0 < share * available < 1:
+        raise InputError(
+            f"--trainer.limit_val_batches: expected 0, or a share with at least one of {available} "
+            f"batches, got {share}"
+        )
+
+
+def check_turns(objective: Objective, steps: float) -> None:
     """Refuse a run that would end before the captioner's first turn, or has no such turn."""
     if "captioner" not in objective.turns:
         raise InputError(

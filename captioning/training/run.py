@@ -37,7 +37,7 @@ from captioning.runs import Run, open_run
 from captioning.search import Search
 from captioning.training.checkpoints import MovableCheckpoint
 from captioning.training.interruption import Interrupted, Interruption
-from captioning.training.length import check_length, steps_of
+from captioning.training.length import check_length, check_share
 from captioning.training.logs import continue_csv
 from captioning.training.module import SELECTED_BY, CaptioningModule, Optimisation
 from captioning.training.patience import Patience
@@ -114,7 +114,8 @@ def train(
         options["logger"] = [csv, TensorBoardLogger(run.folder, name=run.logs.name, version="")]
     fitting = make_trainer(options, several=len(module.players) > 1)
     each = batches.batches(fitting.world_size)
-    check_length(objective, steps_of(trainer, patience, each, optimisation))
+    check_length(objective, trainer, patience, each, optimisation)
+    check_share(trainer, len(checked))
     module.configure_optimizers()  # what it refuses must not cost an earlier run
     if first_process():
         start_folder(run, config, resume)
