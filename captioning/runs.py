@@ -95,7 +95,7 @@ class Evaluation:
         folder: `RUN/evaluations/<split>-<search>`.
         data: Name of the data set.
         split: Its split: train, val or test.
-        search: The search that made the captions, such as "beam-5".
+        search: The search that made the captions, such as "beam 5".
         signature: How the numbers were computed.
         metrics: The model's; CIDEr is in [0, 10], the others in [0, 1]. `distinct` is the share
             of distinct captions.

@@ -62,7 +62,10 @@ class Decay(Schedule):
 
 
 class Linear(Decay):
-    """max(floor, start - slope · i) (Bengio et al. 2015: ε, k and c); of i, see `Decay`."""
+    """max(floor, start - slope · i) (Bengio et al. 2015: ε, k and c).
+
+    i goes from 0 to `length` over the whole run, or counts steps if `length` is null.
+    """
 
     def __init__(
         self, start: float = 1.0, slope: float = 1.0, floor: float = 0.0, length: float | None = 1.0
@@ -81,7 +84,10 @@ class Linear(Decay):
 
 
 class Exponential(Decay):
-    """base^i, with base < 1 (Bengio et al. 2015: k^i); of i, see `Decay`."""
+    """base^i, with base < 1 (Bengio et al. 2015: k^i).
+
+    i goes from 0 to `length` over the whole run, or counts steps if `length` is null.
+    """
 
     def __init__(self, base: float = 0.5, length: float | None = 1.0) -> None:
         if not 0 < base < 1:
@@ -95,8 +101,9 @@ class Exponential(Decay):
 
 
 class InverseSigmoid(Decay):
-    """k / (k + exp(i / k)), with k >= 1 (Bengio et al. 2015); of i, see `Decay`.
+    """k / (k + exp(i / k)), with k >= 1 (Bengio et al. 2015).
 
+    i goes from 0 to `length` over the whole run, or counts steps if `length` is null.
     It starts at k / (k + 1) and falls through one half at i = k ln k.
     """
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from captioning.commands.configuration import data_file
+from captioning.commands.configuration import data_file, with_underscores
 from captioning.commands.evaluate import read_data
 from captioning.commands.plan import Planner, Trial
 from captioning.commands.suites import PLANNED, Suite, read_suite
@@ -104,7 +104,7 @@ def parse(arguments: Sequence[str]) -> tuple[Namespace, list[str]]:
         if number is not None and number < least:
             raise InputError(f"--{name}: expected {least} or more, got {number}")
     for word in rest:
-        key = word.removeprefix("--").partition("=")[0].partition(".")[0].replace("-", "_")
+        key = with_underscores(word).removeprefix("--").partition("=")[0].partition(".")[0]
         if word.startswith("--") and key in PLANNED:
             raise InputError(f"--{key} cannot be given here: the plan sets it")
     return options, rest
