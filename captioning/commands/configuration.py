@@ -79,6 +79,9 @@ class Parser(ArgumentParser):
         unknown = (found["option"] or found["flag"]).split("=")[0]
         owner = OWNER.search(message)
         valid = list(parameters(owner["path"])) if owner else list(self.keys())
+        same = [key for key in valid if key.split(".")[-1] == unknown.split(".")[-1]]
+        if same:
+            return f"; {NEAREST} '{same[0]}'"
         if unknown.split(".")[0] not in {key.split(".")[0] for key in valid}:
             unknown, valid = unknown.split(".")[0], [key.split(".")[0] for key in valid]
         close = difflib.get_close_matches(unknown, valid, n=1, cutoff=0.0)

@@ -96,6 +96,7 @@ class Planner:
         parser = train.make_parser()
         try:
             config = parser.read(words)
+            train.check_result(config)
             built = parser.build(without_encoder(config) if self.dry else config)
         except InputError as error:
             raise InputError(f"{self.suite.name}, row {row.name!r}: {error}") from error

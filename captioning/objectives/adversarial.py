@@ -155,6 +155,7 @@ class Adversarial(Objective):
         self.negatives = negatives
         self.replay = Replay(self.negatives.replay)
         self.likelihood = likelihood
+        self.least_images = max(2 if negatives.mismatched else 1, estimator.least_images)
 
     def prepare(self, captioner: Captioner, references: Mapping[ImageId, Sequence[str]]) -> None:
         """Build a discriminator for the captioner's vocabulary and features."""

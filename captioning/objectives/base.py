@@ -27,11 +27,12 @@ class Objective(nn.Module, ABC):
     those of `opening`, which come once; a turn is one step, of as many batches as are accumulated
     for it. A player other than "captioner" is the submodule of that name. Random numbers come from
     PyTorch's default generator, which training seeds anew for each batch; time comes from
-    `progress`.
+    `progress`. It compares captions of `least_images` images in a batch.
     """
 
     opening: tuple[str, ...] = ()
     turns: tuple[str, ...] = ("captioner",)
+    least_images: int = 1
 
     def turn(self, step: int) -> str:
         """Return whose turn it is after `step` optimiser steps."""

@@ -26,9 +26,13 @@ Reward: TypeAlias = Callable[
 
 
 class Estimator(ABC):
-    """Estimates the gradient of the expected reward of captions of at most `steps` tokens."""
+    """Estimates the gradient of the expected reward of captions of at most `steps` tokens.
+
+    It compares captions of `least_images` images in a batch.
+    """
 
     steps: int  # including END
+    least_images: int = 1
 
     @abstractmethod
     def loss(

@@ -89,6 +89,7 @@ class PolicyGradient(Estimator):
             )
         self.samples, self.baseline, self.steps = samples, baseline, steps
         self.rollouts = rollouts
+        self.least_images = 2 if baseline == "mean" and samples == 1 else 1
 
     def check_prefixes(self) -> None:
         """Refuse options that make no sense where every prefix is rewarded."""

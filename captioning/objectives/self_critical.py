@@ -39,6 +39,7 @@ class SelfCritical(Objective):
         self.estimator = estimator or PolicyGradient()
         self.reward = reward or CiderDReward()
         self.count_end = count_end
+        self.least_images = self.estimator.least_images
 
     def prepare(self, captioner: Captioner, references: Mapping[ImageId, Sequence[str]]) -> None:
         """Split the references of every training image into words, as the captioner would."""

@@ -38,18 +38,48 @@ def check_length(
     objective: Objective,
     trainer: dict[str, Any],
     patience: int | None,
-    available: int,
     optimisation: Optimisation,
+    training: int,
+    validation: int,
 ) -> None:
-    """Refuse a run that would end before the captioner's first turn, or its first validation."""
-    steps = steps_of(trainer, patience, available, optimisation)
+    """Refuse a run that would end before the captioner's first turn, or its first validation.
+
+    `training` and `validation` are the numbers of batches that there are in an epoch.
+    """
+    steps = steps_of(trainer, patience, training, optimisation)
     check_turns(objective, steps)
-    first = first_validation(trainer, available, optimisation)
+    check_share(trainer, validation)
+    first = first_validation(trainer, training, optimisation)
     if first > steps:
         raise InputError(
             f"the run would end after {steps:,.0f} steps, before its first validation after "
             f"{first:,}, which chooses the best checkpoint: train longer, validate earlier with "
             "--trainer.val_check_interval BATCHES, or not with --trainer.limit_val_batches 0"
+        )
+
+
+def check_turns(objective: Objective, steps: float) -> None:
+    """Refuse a run that would end before the captioner's first turn, or has no such turn."""
+    if "captioner" not in objective.turns:
+        raise InputError(
+            f"{type(objective).__name__}: expected 'captioner' among its turns, got "
+            f"{objective.turns}; without a turn the captioner would never learn"
+        )
+    first = next(step for step in itertools.count() if objective.turn(step) == "captioner")
+    if first >= steps:
+        raise InputError(
+            f"the captioner would never be trained: its first turn is step {first + 1:,}, the run "
+            f"may end after {steps:,.0f}; raise trainer.max_epochs or patience, or warm up less"
+        )
+
+
+def check_share(trainer: dict[str, Any], available: int) -> None:
+    """Refuse a share of the validation batches that is less than one of them."""
+    share = trainer["limit_val_batches"]
+    if isinstance(share, float) and 0 < share * available < 1:
+        raise InputError(
+            f"--trainer.limit_val_batches: expected 0, or a share with at least one of {available} "
+            f"batches, got {share}"
         )
 
 
@@ -70,28 +100,3 @@ def first_validation(trainer: dict[str, Any], available: int, optimisation: Opti
     epochs, rest = divmod(batches, served)
     each = math.ceil(served / optimisation.accumulate)
     return ((every or 1) - 1 + epochs) * each + rest // optimisation.accumulate
-
-
-def check_share(trainer: dict[str, Any], available: int) -> None:
-    """Refuse a share of the validation batches that is less than one of them."""
-    share = trainer["limit_val_batches"]
-    if isinstance(share, float) and 0 < share * available < 1:
-        raise InputError(
-            f"--trainer.limit_val_batches: expected 0, or a share with at least one of {available} "
-            f"batches, got {share}"
-        )
-
-
-def check_turns(objective: Objective, steps: float) -> None:
-    """Refuse a run that would end before the captioner's first turn, or has no such turn."""
-    if "captioner" not in objective.turns:
-        raise InputError(
-            f"{type(objective).__name__}: expected 'captioner' among its turns, got "
-            f"{objective.turns}; without a turn the captioner would never learn"
-        )
-    first = next(step for step in itertools.count() if objective.turn(step) == "captioner")
-    if first >= steps:
-        raise InputError(
-            f"the captioner would never be trained: its first turn is step {first + 1:,}, the run "
-            f"may end after {steps:,.0f}; raise trainer.max_epochs or patience, or warm up less"
-        )

@@ -37,7 +37,7 @@ from captioning.runs import Run, open_run
 from captioning.search import Search
 from captioning.training.checkpoints import MovableCheckpoint
 from captioning.training.interruption import Interrupted, Interruption
-from captioning.training.length import check_length, check_share
+from captioning.training.length import check_length
 from captioning.training.logs import continue_csv
 from captioning.training.module import SELECTED_BY, CaptioningModule, Optimisation
 from captioning.training.patience import Patience
@@ -88,6 +88,7 @@ def train(
     Returns:
         Whether a step was made: a finished run that is resumed may have none left.
     """
+    check_images(objective, loading)
     torch.set_float32_matmul_precision(matmul_precision)
     torch.set_num_threads(threads or free_cores(0 if encoder.frozen else loading.num_workers))
     examples = data.examples("train")
@@ -114,8 +115,7 @@ def train(
         options["logger"] = [csv, TensorBoardLogger(run.folder, name=run.logs.name, version="")]
     fitting = make_trainer(options, several=len(module.players) > 1)
     each = batches.batches(fitting.world_size)
-    check_length(objective, trainer, patience, each, optimisation)
-    check_share(trainer, len(checked))
+    check_length(objective, trainer, patience, optimisation, each, len(checked))
     module.configure_optimizers()  # what it refuses must not cost an earlier run
     if first_process():
         start_folder(run, config, resume)
@@ -128,6 +128,16 @@ def train(
     if interruption.asked:
         raise Interrupted
     return checkpoint is None or fitting.global_step > checkpoint["global_step"]
+
+
+def check_images(objective: Objective, loading: Loading) -> None:
+    """Refuse an objective that compares more images than a batch has."""
+    if loading.batch_size < objective.least_images:
+        raise InputError(
+            f"{type(objective).__name__} with these options compares the images of a batch: "
+            f"expected --loading.batch_size of {objective.least_images} or more, got "
+            f"{loading.batch_size}"
+        )
 
 
 def checkpoints(run: Run, patience: int | None) -> list[Callback]:

@@ -66,6 +66,7 @@ def steps_by(**arguments: Any) -> dict[str, Any]:
     return {"optimisation": arguments}
 
 
+ALONE = {"loading": {"batch_size": 1}}
 IMPATIENT = {"patience": 1, "trainer": {"max_epochs": 9}}
 FROZEN = {"encoder": {"class_path": "tests.support.builders.Halves"}}
 
@@ -86,6 +87,14 @@ REFUSED = [
         "above 0 to the end, got 0",
     ),
     (adversarial(reward="reverse_kl", prior={"real": 0.9}), "prior.real 0.9 would change nothing"),
+    (
+        adversarial(negatives={"mismatched": 1.0}) | ALONE,
+        "compares the images of a batch: expected",
+    ),
+    (
+        critical(estimator=policy(samples=1, baseline="mean")) | ALONE,
+        "--loading.batch_size of 2 or more, got 1",
+    ),
     (adversarial(likelihood=-1.0), "must be 0 or more, got -1.0"),
     (adversarial(warm_up=10), "its first turn is step 12, the run may end after 10"),
     (adversarial(warm_up=12) | IMPATIENT, "its first turn is step 14, the run may end after 10"),

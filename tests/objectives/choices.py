@@ -34,6 +34,7 @@ class Choice(NamedTuple):
 LRCN = ("", ())  # that of the shapes world
 SHOW_AND_TELL = ("-show-and-tell", ("--decoder", "captioning.decoder.ShowAndTell"))
 ATTENTION = ("-attention", ("--config", str(CONFIGS / "attention.yaml")))
+DECODERS = (LRCN, SHOW_AND_TELL, ATTENTION)
 
 # What the discriminator keeps between turns, and all that draws, is in these.
 GAMES = {
@@ -70,8 +71,11 @@ CHOICES = [
     *(
         Choice(objective, decoder, name=name)
         for objective in OBJECTIVES
-        for name, decoder in (LRCN, SHOW_AND_TELL, ATTENTION)
+        for name, decoder in DECODERS
     ),
-    *(Choice(ADVERSARIAL, changes=tuple(words), name=name) for name, words in GAMES.items()),
+    *(
+        Choice(ADVERSARIAL, decoder, tuple(words), name + among)
+        for (name, words), (among, decoder) in zip(GAMES.items(), DECODERS, strict=True)
+    ),
     *rows(),
 ]
