@@ -12,6 +12,7 @@ from captioning.data.preparation import prepare
 from captioning.data.published import Archive, Published
 from captioning.data.supply import Supply
 from tests.support.file_server import FileServer
+from tests.support.tar_archives import needs_tar
 from tests.support.tiny_publication import (
     LISTINGS,
     PACKED,
@@ -73,6 +74,7 @@ def test_a_folder_without_anything_of_use_is_one_sentence(
     assert "Packed or dataset_tiny.json or images or images.zip or lists.zip" in message
 
 
+@needs_tar
 def test_what_needs_asking_for_is_taken_on_trust_once(tiny: Published, tmp_path: Path) -> None:
     lists, images = tiny.archives
     asked = Archive("p.tar.gz", images.parts, 1000, remote=None, page="https://ask.example")
