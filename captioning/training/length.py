@@ -18,8 +18,8 @@ def steps_of(
     """
     last = trainer["max_epochs"]
     epochs = [last] if last is not None and last >= 0 else []
-    every = trainer["check_val_every_n_epoch"] or 1
-    epochs += [] if patience is None else [every * (1 + patience)]
+    every = trainer["check_val_every_n_epoch"]  # None if validation does not follow epochs
+    epochs += [] if patience is None or every is None else [every * (1 + patience)]
     steps = [trainer["max_steps"]] if trainer["max_steps"] >= 0 else []
     served = batches_of_epoch(trainer, available)
     steps += [epoch * math.ceil(served / optimisation.accumulate) for epoch in epochs]
@@ -46,9 +46,9 @@ def check_length(
 
     `training` and `validation` are the numbers of batches that there are in an epoch.
     """
-    steps = steps_of(trainer, patience, training, optimisation)
-    check_turns(objective, steps)
+    check_turns(objective, steps_of(trainer, patience, training, optimisation))
     check_share(trainer, validation)
+    steps = steps_of(trainer, None, training, optimisation)  # patience ends no run before
     first = first_validation(trainer, training, optimisation)
     if first > steps:
         raise InputError(
